@@ -1,0 +1,1 @@
+//! Starts a process that can do little, and says how little. The only room with unsafe code.

@@ -1,0 +1,4 @@
+//! The `outrigger` command.
+#![forbid(unsafe_code)]
+
+fn main() {}

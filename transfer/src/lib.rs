@@ -1,0 +1,2 @@
+//! Bulk data beside the calls, as pure machines.
+#![forbid(unsafe_code)]
