@@ -1,4 +1,13 @@
 //! The `outrigger` command.
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod cli;
+mod command;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // First of all: this process may be the beginning of a plugin's.
+    outrigger::host_main_if_requested();
+    command::main()
+}

@@ -1,2 +1,34 @@
-//! Hosts sync plugins in processes of their own: starts, routes, keeps contexts, reports.
+//! Hosts sync plugins in processes of their own: starts them, routes calls, keeps the contexts,
+//! and says how they died.
+//!
+//! The idea: [`start`] turns a [`PluginSpec`] into a [`PluginHost`], one running process behind one
+//! connection. Calls are typed ([`Instance`], [`SinkClient`]); each is stored under its number
+//! until its one answer comes. A broker knows nothing of synchronisation, and passes content
+//! through without looking at it.
+//!
+//! All of it runs on the caller's tokio runtime, one thread is enough. What can wait (starting a
+//! process) is done beside it.
+//!
+//! What it promises: a call always ends, with an answer or an error that says what became of it; a
+//! plugin that crashes, hangs, floods its log or breaks the protocol costs only its own calls; no
+//! process outlives the broker, whatever kills it.
+//!
+//! What is not here yet: restarting, ends that are found instead of started, members on other
+//! machines, bulk data.
 #![forbid(unsafe_code)]
+
+mod callers;
+mod client;
+mod death;
+mod host;
+mod log;
+mod runtime_dir;
+mod spec;
+mod start;
+mod watch;
+
+pub use client::{Instance, SinkClient};
+pub use death::Death;
+pub use host::{Facts, PluginHost};
+pub use spec::{ConnectBy, PluginSpec};
+pub use start::{StartError, start};

@@ -1,75 +1,228 @@
 //! What a connector can do while it works on a call.
 
-use std::marker::PhantomData;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use outrigger_protocol::{Change, Error, ReadResult};
+use outrigger_protocol::{
+    Blame, CallId, Change, Code, Effect, Error, Level, Log, Progress, ReadResult, StreamId, StreamKind,
+};
+use outrigger_transport::{BlockingLink, LinkError, Wait};
+use serde::Serialize;
 
-/// One call, seen from the connector.
+use crate::inbox::Inbox;
+
+/// Data of a stream that may wait before a push does: two frames.
+const HIGH_WATER: usize = 128 << 10;
+
+/// How often a long series of pushes looks whether it was cancelled.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// One call, seen from the connector. Every method looks whether the caller gave up.
 #[derive(Debug)]
-pub struct Context<'c>(PhantomData<&'c mut ()>);
+pub struct Context<'c> {
+    link: &'c mut BlockingLink<()>,
+    inbox: &'c mut Inbox,
+    call: CallId,
+    deadline: Instant,
+    looked: Instant,
+    broken: Option<LinkError>,
+}
 
-impl Context<'_> {
-    /// Whether the caller gave up: stop soon.
+impl<'c> Context<'c> {
+    pub(crate) fn new(
+        link: &'c mut BlockingLink<()>,
+        inbox: &'c mut Inbox,
+        call: CallId,
+        total: Duration,
+    ) -> Self {
+        let now = Instant::now();
+        // A budget beyond the clock's range is no deadline that anyone will see.
+        let deadline = now.checked_add(total).unwrap_or(now + Duration::from_secs(1 << 31));
+        Self { link, inbox, call, deadline, looked: now, broken: None }
+    }
+
+    /// What broke the connection during the call, if anything did.
+    pub(crate) const fn take_broken(&mut self) -> Option<LinkError> {
+        self.broken.take()
+    }
+
+    /// Whether the caller gave up or the call's time is over: stop soon.
     pub fn is_cancelled(&mut self) -> bool {
-        false
+        self.look(Wait::No).is_err()
+    }
+
+    /// How much of the call's time is left.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Says how far the work is; keeps the call's idle clock from running out.
     ///
     /// # Errors
-    /// The call was cancelled or the connection ended: return the error.
+    /// The call was cancelled or its time is over, or the connection ended: return the error.
     pub fn progress(&mut self, done: u64, total: Option<u64>) -> Result<(), Error> {
-        let _ = (done, total);
-        Ok(())
+        self.tell(&Progress { done, total, waiting_ms: 0 })
     }
 
-    /// Says that nothing can happen for `wait` (a rate limit).
+    /// Says that nothing can happen for `wait` (a rate limit), so that nobody takes it for a hang.
     ///
     /// # Errors
     /// As [`Context::progress`].
     pub fn waiting(&mut self, wait: Duration) -> Result<(), Error> {
-        let _ = wait;
+        let waiting_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
+        self.tell(&Progress { done: 0, total: None, waiting_ms })
+    }
+
+    fn tell(&mut self, progress: &Progress) -> Result<(), Error> {
+        let call = self.call;
+        self.link.connection().progress(call, progress);
+        self.flush()?;
+        self.look(Wait::No)
+    }
+
+    /// Writes a line to the log of the broker.
+    ///
+    /// # Errors
+    /// As [`Context::progress`].
+    pub fn log(&mut self, level: Level, message: impl Into<String>) -> Result<(), Error> {
+        self.link.connection().log(&Log { level, message: message.into() });
+        self.look(Wait::No)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        let flushed = self.link.flush();
+        flushed.map_err(|error| self.broke(error))
+    }
+
+    /// Takes in what has come, and says whether the call may go on.
+    fn look(&mut self, wait: Wait) -> Result<(), Error> {
+        self.looked = Instant::now();
+        let inbox = &mut *self.inbox;
+        let taken = self
+            .link
+            .take_in(wait)
+            .and_then(|_| self.link.events(|event, connection| inbox.event(event, connection)));
+        taken.map_err(|error| self.broke(error))?;
+        if self.inbox.is_cancelled() {
+            return Err(Error::new(Code::CANCELLED, "the caller gave up")
+                .by(Blame::Caller)
+                .with_effect(Effect::Unknown));
+        }
+        if self.looked >= self.deadline {
+            return Err(Error::new(Code::DEADLINE, "the call's time is over").with_effect(Effect::Unknown));
+        }
         Ok(())
+    }
+
+    fn broke(&mut self, error: LinkError) -> Error {
+        let answer =
+            Error::new(Code::DISCONNECTED, error.to_string()).by(Blame::Broker).with_effect(Effect::Unknown);
+        self.broken.get_or_insert(error);
+        answer
+    }
+
+    fn open_stream(&mut self) -> Result<StreamId, Error> {
+        let call = self.call;
+        let opened = self.link.connection().open_stream(call, StreamKind::Items);
+        opened.ok_or_else(|| Error::new(Code::OVERLOADED, "no more streams can be opened").by(Blame::Broker))
+    }
+
+    /// Appends an item; waits while more than two frames wait for credit.
+    fn push<T: Serialize + ?Sized>(&mut self, stream: StreamId, item: &T) -> Result<(), Error> {
+        let pushed = self.link.connection().push_item(stream, item);
+        let waiting = pushed.map_err(|error| Error::new(Code::TOO_LARGE, error.to_string()))?;
+        let mut waiting = waiting
+            .ok_or_else(|| Error::new(Code::CANCELLED, "the broker wants no more").by(Blame::Caller))?;
+        if waiting >= HIGH_WATER / 2 {
+            self.flush()?;
+            waiting = self.stream_waiting(stream);
+        }
+        while waiting >= HIGH_WATER {
+            let left = self.time_left();
+            self.look(Wait::For(left))?;
+            self.flush()?;
+            waiting = self.stream_waiting(stream);
+        }
+        if self.looked.elapsed() >= LOOK_EVERY { self.look(Wait::No) } else { Ok(()) }
+    }
+
+    fn stream_waiting(&mut self, stream: StreamId) -> usize {
+        self.link.connection().stream_waiting(stream).unwrap_or(0)
     }
 }
 
 /// Where `get_changes` puts its changes.
 #[derive(Debug)]
-pub struct ChangeSink<'a, 'c>(&'a mut Context<'c>);
+pub struct ChangeSink<'a, 'c> {
+    context: &'a mut Context<'c>,
+    stream: StreamId,
+    count: u64,
+}
 
-impl<'c> ChangeSink<'_, 'c> {
+impl<'a, 'c> ChangeSink<'a, 'c> {
+    pub(crate) fn new(context: &'a mut Context<'c>) -> Result<Self, Error> {
+        let stream = context.open_stream()?;
+        Ok(Self { context, stream, count: 0 })
+    }
+
     /// Sends one change; waits while the broker is slow.
     ///
     /// # Errors
     /// The call was cancelled or the connection ended: return the error.
     pub fn push(&mut self, change: &Change) -> Result<(), Error> {
-        let _ = change;
+        self.context.push(self.stream, change)?;
+        self.count += 1;
         Ok(())
     }
 
+    /// Changes pushed so far.
+    #[must_use]
+    pub const fn count(&self) -> u64 {
+        self.count
+    }
+
     /// The call itself.
-    pub fn context(&mut self) -> &mut Context<'c> {
-        self.0
+    pub const fn context(&mut self) -> &mut Context<'c> {
+        self.context
     }
 }
 
 /// Where `read` puts its results.
 #[derive(Debug)]
-pub struct ReadSink<'a, 'c>(&'a mut Context<'c>);
+pub struct ReadSink<'a, 'c> {
+    context: &'a mut Context<'c>,
+    stream: StreamId,
+    count: u32,
+}
 
-impl<'c> ReadSink<'_, 'c> {
+impl<'a, 'c> ReadSink<'a, 'c> {
+    pub(crate) fn new(context: &'a mut Context<'c>) -> Result<Self, Error> {
+        let stream = context.open_stream()?;
+        Ok(Self { context, stream, count: 0 })
+    }
+
     /// Sends one result; waits while the broker is slow.
     ///
     /// # Errors
-    /// As [`ChangeSink::push`].
+    /// As [`ChangeSink::push`]; also when the result is not the next in order.
     pub fn push(&mut self, result: &ReadResult<'_>) -> Result<(), Error> {
-        let _ = result;
+        if result.index != self.count {
+            let text = format!("result {} was pushed where {} was next", result.index, self.count);
+            return Err(Error::new(Code::INTERNAL, text));
+        }
+        self.context.push(self.stream, result)?;
+        self.count += 1;
         Ok(())
     }
 
+    /// Results pushed so far.
+    #[must_use]
+    pub const fn count(&self) -> u32 {
+        self.count
+    }
+
     /// The call itself.
-    pub fn context(&mut self) -> &mut Context<'c> {
-        self.0
+    pub const fn context(&mut self) -> &mut Context<'c> {
+        self.context
     }
 }

@@ -1,8 +1,8 @@
 //! The trait that a connector implements: the life of a plugin, one method a verb.
 
 use outrigger_protocol::{
-    Anchor, Commit, CommitResult, Connect, ConnectDone, Connected, CreateCollection, Error, GetChanges, Initialize,
-    ReadItem, StoreId,
+    Anchor, Commit, CommitResult, Connect, ConnectDone, Connected, CreateCollection, Error, GetChanges,
+    Initialize, ReadItem, StoreId,
 };
 
 use crate::context::{ChangeSink, Context, ReadSink};
@@ -64,7 +64,11 @@ pub trait Plugin {
     ///
     /// # Errors
     /// It cannot be made.
-    fn create_collection(&mut self, request: CreateCollection, context: &mut Context<'_>) -> Result<Collection, Error> {
+    fn create_collection(
+        &mut self,
+        request: CreateCollection,
+        context: &mut Context<'_>,
+    ) -> Result<Collection, Error> {
         let _ = (request, context);
         Err(Error::new(outrigger_protocol::Code::UNIMPLEMENTED, "this connector makes no collections"))
     }
@@ -73,7 +77,12 @@ pub trait Plugin {
     ///
     /// # Errors
     /// The store cannot be reached.
-    fn connect(&mut self, sink: &str, request: Connect, context: &mut Context<'_>) -> Result<Connected, Error> {
+    fn connect(
+        &mut self,
+        sink: &str,
+        request: Connect,
+        context: &mut Context<'_>,
+    ) -> Result<Connected, Error> {
         let _ = (sink, request, context);
         Ok(Connected { slow_sync: false })
     }
@@ -82,7 +91,12 @@ pub trait Plugin {
     ///
     /// # Errors
     /// The member cannot go on.
-    fn connect_done(&mut self, sink: &str, request: ConnectDone, context: &mut Context<'_>) -> Result<(), Error> {
+    fn connect_done(
+        &mut self,
+        sink: &str,
+        request: ConnectDone,
+        context: &mut Context<'_>,
+    ) -> Result<(), Error> {
         let _ = (sink, request, context);
         Ok(())
     }
@@ -92,20 +106,31 @@ pub trait Plugin {
     ///
     /// # Errors
     /// The listing broke off: what was pushed counts, nothing is taken for deleted.
-    fn get_changes(&mut self, sink: &str, request: GetChanges, changes: &mut ChangeSink<'_, '_>) -> Result<ListingEnd, Error>;
+    fn get_changes(
+        &mut self,
+        sink: &str,
+        request: GetChanges,
+        changes: &mut ChangeSink<'_, '_>,
+    ) -> Result<ListingEnd, Error>;
 
     /// Answers each item, in order, through `results`.
     ///
     /// # Errors
     /// Reading broke off altogether; for one item, answer [`outrigger_protocol::ReadOutcome::Failed`].
-    fn read(&mut self, sink: &str, items: Vec<ReadItem>, results: &mut ReadSink<'_, '_>) -> Result<(), Error>;
+    fn read(&mut self, sink: &str, items: Vec<ReadItem>, results: &mut ReadSink<'_, '_>)
+    -> Result<(), Error>;
 
     /// Writes each item if its condition holds. Answer when all that is done is durable.
     ///
     /// # Errors
     /// The batch broke off altogether (say with which effect); for one item, answer
     /// [`outrigger_protocol::CommitOutcome::Failed`].
-    fn commit(&mut self, sink: &str, batch: Commit<'_>, context: &mut Context<'_>) -> Result<Vec<CommitResult>, Error>;
+    fn commit(
+        &mut self,
+        sink: &str,
+        batch: Commit<'_>,
+        context: &mut Context<'_>,
+    ) -> Result<Vec<CommitResult>, Error>;
 
     /// No more commits come in this run.
     ///

@@ -33,7 +33,9 @@ pub(crate) mod cow {
         super::serialize(bytes, serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, [u8]>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Cow<'de, [u8]>, D::Error> {
         if deserializer.is_human_readable() {
             deserializer.deserialize_str(BlobVisitor)
         } else {

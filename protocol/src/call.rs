@@ -15,6 +15,7 @@ use crate::change::{CommitItem, CommitResult, ReadItem};
 use crate::ids::{Anchor, ObjectId};
 use crate::list;
 use crate::member::{Group, Member, Sink};
+use crate::text;
 
 /// A method number, as it stands in the header of a CALL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,8 +92,12 @@ impl Method {
     /// The rules of the method; those of an ordinary short call for a number from the future.
     #[must_use]
     pub fn rules_or_default(self) -> MethodRules {
-        const OTHER: MethodRules =
-            MethodRules { name: "unknown", total: Duration::from_secs(60), idle: Duration::from_secs(60), barrier: false };
+        const OTHER: MethodRules = MethodRules {
+            name: "unknown",
+            total: Duration::from_secs(60),
+            idle: Duration::from_secs(60),
+            barrier: false,
+        };
         self.rules().unwrap_or(OTHER)
     }
 }
@@ -140,9 +145,10 @@ pub struct Discovered {
 #[serde(deny_unknown_fields)]
 pub struct CreateCollection {
     /// Its name; the answer may name it otherwise.
+    #[serde(deserialize_with = "text::one")]
     pub name: String,
     /// Object types it shall hold; empty means any.
-    #[serde(with = "list")]
+    #[serde(deserialize_with = "text::list")]
     pub object_types: Vec<String>,
 }
 

@@ -12,6 +12,7 @@ use crate::blob;
 use crate::error::Error;
 use crate::extension::Extensions;
 use crate::ids::{Href, OperationId, RawDigest, Revision};
+use crate::text;
 
 /// What a member says of an item. The first five are OpenSync's, with its wire values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -46,8 +47,10 @@ pub struct Change {
     /// than the store's clock tick (decisions S6): it is then read again at the next run.
     pub settled: bool,
     /// Object type: `contact`, `event`, `todo`, `note`, `file`, or another of the plugin's.
+    #[serde(deserialize_with = "text::one")]
     pub object_type: String,
     /// Encoding of the content: `vcard`, `icalendar`, or another of the plugin's.
+    #[serde(deserialize_with = "text::one")]
     pub format: String,
     /// Additions of later versions.
     #[serde(default)]
@@ -77,6 +80,7 @@ pub struct ReadResult<'a> {
 
 /// What reading one item found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum ReadOutcome<'a> {
     /// The item as it is stored.
     Item {
@@ -158,6 +162,7 @@ pub struct CommitResult {
 
 /// What became of one write.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum CommitOutcome {
     /// Done and durable.
     Done {

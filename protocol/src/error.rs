@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::extension::Extensions;
-use crate::list;
+use crate::limits::MAX_CAUSES;
+use crate::{list, text};
 
 /// What kind of failure. Open: a number this build does not know keeps its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -148,16 +149,19 @@ pub enum Retry {
 
 /// One step of the chain of causes, outermost first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Cause {
     /// What failed there.
     pub code: Code,
     /// In words.
+    #[serde(deserialize_with = "text::one")]
     pub message: String,
 }
 
 /// Why a call failed, as it crosses the wire. The message is in the words of the side that made
 /// it: print it marked as such (invariant 9).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Error {
     /// What kind of failure.
     pub code: Code,
@@ -168,11 +172,13 @@ pub struct Error {
     /// Whether trying again can help.
     pub retry: Retry,
     /// What failed, in words, for a person.
+    #[serde(deserialize_with = "text::one")]
     pub message: String,
-    /// Why, outermost first; flat, at most [`crate::limits::MAX_CAUSES`].
-    #[serde(with = "list")]
+    /// Why, outermost first; flat, at most [`MAX_CAUSES`].
+    #[serde(deserialize_with = "list::at_most::<MAX_CAUSES, _, _>")]
     pub causes: Vec<Cause>,
     /// Additions of later versions.
+    #[serde(default)]
     pub ext: Extensions,
 }
 
@@ -216,7 +222,7 @@ impl Error {
     /// The same, caused by `cause`. Beyond the limit, causes are dropped.
     #[must_use]
     pub fn because(mut self, code: Code, message: impl Into<String>) -> Self {
-        if self.causes.len() < crate::limits::MAX_CAUSES {
+        if self.causes.len() < MAX_CAUSES {
             self.causes.push(Cause { code, message: message.into() });
         }
         self

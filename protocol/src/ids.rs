@@ -185,9 +185,8 @@ impl Serialize for RawDigest {
 impl<'de> Deserialize<'de> for RawDigest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let bytes = blob::deserialize(deserializer)?;
-        let array: [u8; 32] = (*bytes)
-            .try_into()
-            .map_err(|_| serde::de::Error::invalid_length(bytes.len(), &"32 bytes"))?;
+        let array: [u8; 32] =
+            (*bytes).try_into().map_err(|_| serde::de::Error::invalid_length(bytes.len(), &"32 bytes"))?;
         Ok(Self(array))
     }
 }

@@ -1,24 +1,62 @@
-//! What a sync plugin and its broker say to each other.
+//! What a sync plugin and its broker say to each other: IDs, objects, messages, frames, and the
+//! connection machine.
+//!
+//! The idea: everything here is values and state machines. Bytes, the time and random numbers are
+//! handed in; bytes and events come out. So a test lets a year pass in one line, and cuts a
+//! conversation at any byte. No clock, randomness, file, socket or thread is in scope.
+//!
+//! Where to look: [`Change`], [`Member`], [`Group`], [`Sink`], [`Error`] are the objects;
+//! [`Method`] and its neighbours what can be asked; [`Decoder`] and [`Header`] the bytes;
+//! [`Handshake`] how two ends meet; [`Connection`] how they talk. A call's context is stored in
+//! `pending.rs`.
+//!
+//! What it promises: an ID is never reused on a connection; a context leaves the table exactly
+//! once; a length is checked before memory is reserved; no input makes it panic.
 #![forbid(unsafe_code)]
 
 mod blob;
 mod call;
 mod change;
+pub mod codec;
+mod connection;
+mod control;
+mod decoder;
 mod error;
 mod extension;
+mod frame;
+mod handshake;
+mod hello;
 mod ids;
 pub mod limits;
 mod list;
 mod member;
+mod outbound;
+mod peer_error;
+mod pending;
+mod stream;
+mod text;
 
 pub use call::{
     Commit, Committed, Connect, ConnectDone, Connected, CreateCollection, Discovered, GetChanges, Initialize,
     Initialized, Listing, Method, MethodRules, Read,
 };
 pub use change::{
-    Change, ChangeKind, CommitItem, CommitKind, CommitOutcome, CommitResult, ReadItem, ReadOutcome, ReadResult,
+    Change, ChangeKind, CommitItem, CommitKind, CommitOutcome, CommitResult, ReadItem, ReadOutcome,
+    ReadResult,
 };
+pub use connection::{CallOptions, Connection, Counters, Event, IncomingCall, Refusal, Role};
+pub use control::{
+    Abort, Credit, Goodbye, Level, Log, Progress, StreamEnd, StreamKind, StreamOpen, StreamReset,
+};
+pub use decoder::Decoder;
 pub use error::{Blame, Cause, Code, Effect, Error, Retry};
 pub use extension::Extensions;
-pub use ids::{Anchor, CallId, Href, ObjectId, OperationId, RawDigest, Revision, SessionId, StoreId, StreamId};
+pub use frame::{Budget, Flags, Frame, Header, Kind};
+pub use handshake::{Handshake, HandshakeError, PREFACE, Secret};
+pub use hello::{AuthKind, Hello, Limits, Refused, Session, VERSION, Version};
+pub use ids::{
+    Anchor, CallId, Href, ObjectId, OperationId, RawDigest, Revision, SessionId, StoreId, StreamId,
+};
 pub use member::{Group, Member, MemberObjectType, Sink};
+pub use peer_error::PeerError;
+pub use stream::Items;

@@ -20,25 +20,32 @@ pub(crate) fn serialize<T: Serialize, S: Serializer>(list: &[T], serializer: S) 
 pub(crate) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
-    deserializer.deserialize_seq(ListVisitor(PhantomData))
+    at_most::<MAX_LIST, T, D>(deserializer)
 }
 
-struct ListVisitor<T>(PhantomData<T>);
+/// The same with a limit of its own.
+pub(crate) fn at_most<'de, const MAX: usize, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    deserializer.deserialize_seq(ListVisitor::<T, MAX>(PhantomData))
+}
 
-impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+struct ListVisitor<T, const MAX: usize>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for ListVisitor<T, MAX> {
     type Value = Vec<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of at most {MAX_LIST} elements")
+        write!(f, "a list of at most {MAX} elements")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
-        if elements.size_hint().is_some_and(|claimed| claimed > MAX_LIST) {
+        if elements.size_hint().is_some_and(|claimed| claimed > MAX) {
             return Err(A::Error::custom("list too long"));
         }
         let mut list = Vec::new();
         while let Some(element) = elements.next_element()? {
-            if list.len() == MAX_LIST {
+            if list.len() == MAX {
                 return Err(A::Error::custom("list too long"));
             }
             list.push(element);

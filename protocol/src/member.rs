@@ -10,17 +10,19 @@ use crate::error::Error;
 use crate::extension::Extensions;
 use crate::ids::{Anchor, ObjectId, StoreId};
 use crate::list;
+use crate::text;
 
 /// What a plugin may know of the member that it serves. OpenSync's OSyncMember.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
     /// The name that the user gave it.
+    #[serde(deserialize_with = "text::one")]
     pub name: String,
     /// Rises with each change of this snapshot.
     pub generation: u64,
     /// Settings of the plugin, in the order of the configuration; values as text.
-    #[serde(with = "list")]
+    #[serde(deserialize_with = "text::pairs")]
     pub options: Vec<(String, String)>,
     /// State per object type.
     #[serde(with = "list")]
@@ -43,6 +45,7 @@ impl Member {
 #[serde(deny_unknown_fields)]
 pub struct MemberObjectType {
     /// `contact`, `event`, …
+    #[serde(deserialize_with = "text::one")]
     pub object_type: String,
     /// Everything is to be compared. Raised by anyone, lowered only by a finished run.
     pub slow_sync: bool,
@@ -55,16 +58,18 @@ pub struct MemberObjectType {
 #[serde(deny_unknown_fields)]
 pub struct Group {
     /// The name that the user gave it.
+    #[serde(deserialize_with = "text::one")]
     pub name: String,
     /// Rises with each change of this snapshot.
     pub generation: u64,
     /// Names of all members, in order.
-    #[serde(with = "list")]
+    #[serde(deserialize_with = "text::list")]
     pub members: Vec<String>,
     /// Object types that the group synchronises; empty means all.
-    #[serde(with = "list")]
+    #[serde(deserialize_with = "text::list")]
     pub object_types: Vec<String>,
     /// Name of the conflict policy: `queue`, …
+    #[serde(deserialize_with = "text::one")]
     pub conflict: String,
     /// When the last run finished, in seconds since 1970.
     pub last_run: Option<u64>,
@@ -81,12 +86,13 @@ pub struct Sink {
     /// The object to call. Valid as long as the instance.
     pub object: ObjectId,
     /// The collection's name, unique in the member; pairs collections across members.
+    #[serde(deserialize_with = "text::one")]
     pub name: String,
     /// Object types that it holds; empty means any.
-    #[serde(with = "list")]
+    #[serde(deserialize_with = "text::list")]
     pub object_types: Vec<String>,
     /// Formats that it takes, best first; empty means any.
-    #[serde(with = "list")]
+    #[serde(deserialize_with = "text::list")]
     pub formats: Vec<String>,
     /// No commit is accepted.
     pub read_only: bool,

@@ -1,1 +1,81 @@
-//! Starts a process that can do little, and says how little. The only room with unsafe code.
+//! Starts a process that can do little, and says how little.
+//!
+//! # The idea
+//!
+//! A plugin is code that nobody vetted. The broker never starts it directly: it starts *itself*
+//! again as a small **helper** (`outrigger host …`, hidden), which cleans up, forks, and becomes
+//! two processes.
+//!
+//! ```text
+//!   broker ──control socket── keeper        never runs foreign code; holds the group's locks
+//!      │                        │ parent
+//!      └─────connection────── plugin        descriptors 0, 1, 2 and nothing else
+//! ```
+//!
+//! The *plugin* applies its own sandbox, reports through the keeper what is enforced, waits for
+//! "go", and then executes the program, or becomes it if it is one of ours. The *keeper* outlives
+//! it by a moment: it tells how the plugin ended, then ends and reaps whatever the plugin left
+//! behind. It does the same when the broker ends, is killed, or merely drops its [`Child`].
+//!
+//! # Use
+//!
+//! Call [`host_main_if_requested`] as the very first thing in `main`. Then [`launch`] a program,
+//! or [`prepare`] it, look at the [`Report`], and [`Prepared::start`] it. All calls block, with
+//! the deadlines that are handed in; a start takes a few milliseconds. Nothing here needs a
+//! runtime: [`Child`] is a descriptor that an event loop can watch.
+//!
+//! # What it promises
+//!
+//! * The environment of a plugin is exactly the one given, and its descriptors are 0, 1 and 2,
+//!   whatever the broker leaked.
+//! * What could not be started is an error that names the step, never an end of file.
+//! * How a plugin ended is told by the keeper's status, never guessed from a closed pipe.
+//! * A lock handed in is held until the last process of the plugin has gone (decisions X3).
+//! * Everything that is not enforced stands in the [`Report`].
+//!
+//! # What is not here yet
+//!
+//! Namespaces, Landlock, seccomp, rlimits and cgroups. Their place is `linux/layers.rs`; until
+//! then the report lists each guarantee they will give as [`Standing::Unavailable`]. So a plugin
+//! can still do whatever its user can do, and one that *means* harm can stop its own keeper;
+//! that is why the cleanup counts as [`Standing::Advisory`]. On other systems than Linux,
+//! starting a plugin is the error [`Unsupported`].
+
+mod error;
+mod exit;
+mod launch;
+mod policy;
+mod report;
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+use linux as system;
+
+#[cfg(not(target_os = "linux"))]
+mod unsupported;
+#[cfg(not(target_os = "linux"))]
+use unsupported as system;
+
+pub use error::{ExecError, ExecFailure, Failure, LaunchError, Unsupported};
+pub use exit::{Ended, Exit, Usage};
+pub use launch::{Connection, Deadlines, Descriptor, FirstParty, Helper, Launch, Program, Token};
+pub use policy::{OnUnsupported, Policy, Profile};
+pub use report::{Guarantee, Report, Standing};
+pub use system::{Child, Prepared, host_main_if_requested, prepare};
+
+/// The first argument that makes our executable a helper: `outrigger host NAME`.
+pub const HOST_ARGUMENT: &str = "host";
+
+/// Prepares a plugin, checks the report against the policy, and starts it.
+///
+/// # Errors
+///
+/// [`LaunchError::NotEnforced`] if the policy requires what this machine does not give; otherwise
+/// the step that failed. Whatever had been started by then has been ended.
+pub fn launch(launch: Launch) -> Result<Child, LaunchError> {
+    let policy = launch.policy.clone();
+    let prepared = prepare(launch)?;
+    policy.check(prepared.report())?;
+    prepared.start()
+}

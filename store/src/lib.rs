@@ -1,2 +1,60 @@
-//! Keeps a group's state durable: SQLite, on a thread of its own.
+//! Keeps a group's state durable: what the engine must find again after any crash.
+//!
+//! One group is one SQLite file, `STATE/groups/GROUP.db`, and one lock beside it. The file is
+//! written by one thread that belongs to the [`Store`]; whoever asks gets its answer by waiting
+//! or by a callback, so that a durable commit never stops the thread that keeps the deadlines.
+//! Requests are served in the order in which they were made; those that wait together become
+//! durable together, each still all or none.
+//!
+//! ```
+//! # fn main() -> Result<(), outrigger_store::Error> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! use std::time::Duration;
+//! use outrigger_store::{Collection, Store};
+//!
+//! let store = Store::open(dir.path(), "work", Duration::from_secs(2))?;
+//! let contacts = Collection::new("contacts", "laptop", "server");
+//! let snapshot = store.load(&contacts).wait()?;                    // blocks
+//! store.apply(&contacts, Vec::new()).then(|durable| drop(durable)); // does not
+//! store.close()
+//! # }
+//! ```
+//!
+//! What it promises: an answer `Ok` to [`Store::apply`] means that the records survive a power
+//! cut; after a crash the file holds a prefix of the requests, never half of one; [`status`] and
+//! [`Store::open_copy`] write nothing into the state directory, and work while a run goes on;
+//! nothing is ever repaired silently: a file that is broken, foreign or from the future is refused
+//! with a hint of what to do ([`Error::hint`]).
+//!
+//! Not here: what the records mean (the engine), the clock and random IDs (handed in), and any
+//! runtime. A driver bridges [`Request::then`] to its own channels.
 #![forbid(unsafe_code)]
+
+mod apply;
+mod collection;
+mod column;
+mod db;
+mod error;
+mod files;
+mod load;
+mod lock;
+mod run;
+mod schema;
+mod store;
+mod undo;
+mod view;
+mod worker;
+
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod system;
+#[cfg(not(unix))]
+#[path = "unsupported.rs"]
+mod system;
+
+pub use collection::Collection;
+pub use error::{Error, ErrorKind};
+pub use run::{CollectionStatus, Run, RunId, Status};
+pub use store::{Store, status};
+pub use undo::{Pruned, UndoEntry, UndoId};
+pub use worker::Request;

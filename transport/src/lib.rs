@@ -1,2 +1,38 @@
-//! Carries the bytes of a connection: local sockets, inherited connections, memory pairs; and drives the connection machine over them.
+//! Carries the bytes of a connection, and drives the connection machine over them.
+//!
+//! The idea: a [`Carrier`] moves bytes, and nothing else; a driver owns one carrier and one
+//! [`outrigger_protocol::Connection`]. There are two drivers, both small: [`BlockingLink`] for a
+//! plugin (one thread, no runtime) and, behind the feature `tokio`, [`Link`] for the broker. Each
+//! writes all frames that are ready with one system call and reads as many as have come.
+//!
+//! Ways to get a carrier: an inherited connection ([`inherited`]), a local socket by name
+//! ([`dial`], [`Listener`]; a Unix socket, a named pipe on Windows), a pair in memory for tests
+//! ([`memory`]).
+//!
+//! What it promises: no wait without a deadline but for a peer's next frame; a peer that does not
+//! read never stops this side from reading; whoever wants to know what a plugin or a member is
+//! will not find it here.
 #![forbid(unsafe_code)]
+
+mod blocking;
+mod carrier;
+mod error;
+mod local;
+pub mod memory;
+#[cfg(feature = "tokio")]
+mod tokio_link;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+pub use blocking::BlockingLink;
+pub use carrier::{Carrier, Wait};
+pub use error::{LinkError, nonce};
+pub use local::{Endpoint, dial};
+#[cfg(feature = "tokio")]
+pub use local::{Listener, Stream};
+#[cfg(feature = "tokio")]
+pub use tokio_link::{Ending, Handler, Link};
+#[cfg(unix)]
+pub use unix::{SocketCarrier, inherited};

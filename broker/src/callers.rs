@@ -1,0 +1,102 @@
+//! Who waits for an answer: the context that is stored under a call's number.
+
+use std::sync::Arc;
+
+use outrigger_protocol::{Blame, CallId, Code, Connection, Effect, Error, Event, Items, StreamId};
+use outrigger_transport::Handler;
+use tokio::sync::{Notify, oneshot};
+
+use crate::log::PluginLog;
+
+/// Takes the items of a call as they come, borrowed from the receive buffer. Says what is wrong
+/// with one that it cannot decode.
+pub(crate) type OnItem = Box<dyn FnMut(&[u8]) -> Result<(), String> + Send>;
+
+/// The stored context of one call.
+pub(crate) struct Caller {
+    done: oneshot::Sender<Result<Box<[u8]>, Error>>,
+    on_item: Option<OnItem>,
+    /// What was wrong with an item: the call has failed, whatever the plugin answers.
+    bad_item: Option<String>,
+}
+
+impl Caller {
+    pub(crate) const fn new(
+        done: oneshot::Sender<Result<Box<[u8]>, Error>>,
+        on_item: Option<OnItem>,
+    ) -> Self {
+        Self { done, on_item, bad_item: None }
+    }
+
+    fn items(&mut self, items: &Items<'_>) -> Result<(), String> {
+        match (&self.bad_item, &mut self.on_item) {
+            (None, Some(on_item)) => items.for_each(on_item),
+            (None, None) => Err("data for a call that brings none".into()),
+            (Some(_), _) => Ok(()),
+        }
+    }
+
+    fn answer(self, answer: Result<&[u8], Error>) {
+        let answer = match self.bad_item {
+            Some(reason) => Err(Error::new(Code::INVALID, format!("an item cannot be read: {reason}"))
+                .with_effect(Effect::Unknown)),
+            None => answer.map(Into::into),
+        };
+        let _caller_gave_up = self.done.send(answer);
+    }
+}
+
+/// What the connection's driver does with events.
+pub(crate) struct Events {
+    pub(crate) log: Arc<PluginLog>,
+    /// Told whenever a call has ended: there is room for another.
+    pub(crate) room: Arc<Notify>,
+    /// Told when a call has run out of time: the host may have to be ended.
+    pub(crate) overdue: Arc<Notify>,
+}
+
+impl Handler<Caller> for Events {
+    fn event(&mut self, event: Event<'_, Caller>, connection: &mut Connection<Caller>) {
+        match event {
+            Event::Reply { context, body, .. } => {
+                context.answer(Ok(body));
+                self.room.notify_waiters();
+            }
+            Event::Failed { context, error, .. } => {
+                self.note_overdue(error.code);
+                context.answer(Err(error));
+                self.room.notify_waiters();
+            }
+            Event::Items { call, stream, items } => take_items(connection, call, stream, &items),
+            Event::Call(call) => {
+                let text = format!("the broker offers no {} yet", call.method);
+                connection.fail(call.id, &Error::new(Code::UNIMPLEMENTED, text).by(Blame::Caller));
+            }
+            Event::Log(log) => self.log.said(log.level, &log.message),
+            Event::Progress { call, progress } => tracing::trace!(%call, done = progress.done, "progress"),
+            Event::Cancel(_) | Event::StreamEnd { .. } | Event::StreamReset { .. } => {}
+            Event::Pong | Event::Goodbye | Event::Closed => {}
+        }
+    }
+}
+
+impl Events {
+    fn note_overdue(&self, code: Code) {
+        if code == Code::DEADLINE || code == Code::IDLE_TIMEOUT {
+            self.overdue.notify_one();
+        }
+    }
+}
+
+/// Hands items to the caller, then grants the plugin as much again.
+fn take_items(connection: &mut Connection<Caller>, call: CallId, stream: StreamId, items: &Items<'_>) {
+    let taken = connection.context_mut(call).map_or(Ok(()), |caller| caller.items(items));
+    if let Err(reason) = taken {
+        if let Some(caller) = connection.context_mut(call) {
+            caller.bad_item = Some(reason);
+        }
+        connection.reset_stream(stream, Code::INVALID);
+    }
+    // A plugin that does not read its credit is cut off by the machine's own limits.
+    let _queued = connection.consumed(stream, items.bytes);
+}

@@ -1,0 +1,311 @@
+//! One running plugin: its process, its connection, and the calls that are open on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outrigger_protocol::{
+    Blame, CallId, CallOptions, Code, Error, Initialize, Initialized, Method, ObjectId, Refusal, Session,
+    codec,
+};
+use outrigger_sandbox::{Ended, Report};
+use outrigger_transport::{Ending, Link};
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use crate::callers::{Caller, Events, OnItem};
+use crate::client::Instance;
+use crate::death::Death;
+use crate::log::PluginLog;
+use crate::watch::{Watch, finish_output};
+
+/// Grace for a cancelled call, for a goodbye, for a signal: each rung of the way out.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What `start` puts together.
+pub(crate) struct Parts {
+    pub(crate) name: String,
+    pub(crate) report: Report,
+    pub(crate) link: Link<Caller>,
+    pub(crate) watch: Watch,
+    pub(crate) log: Arc<PluginLog>,
+    pub(crate) outputs: tokio::task::JoinSet<()>,
+    pub(crate) shared: Wiring,
+    pub(crate) start: Duration,
+}
+
+/// What the connection's event handler and the host share.
+#[derive(Clone)]
+pub(crate) struct Wiring {
+    room: Arc<Notify>,
+    /// Told when a call has run out of time.
+    overdue: Arc<Notify>,
+}
+
+/// What is known of a plugin process.
+#[derive(Debug, Clone)]
+pub struct Facts {
+    /// The member's name.
+    pub name: String,
+    /// Its process.
+    pub pid: u32,
+    /// Its keeper process.
+    pub keeper_pid: u32,
+    /// From the start of the process to the end of the handshake.
+    pub start: Duration,
+    /// What is enforced on it.
+    pub report: Report,
+}
+
+/// The end of a plugin process, with what it had used.
+#[derive(Debug, Clone)]
+pub(crate) struct Final {
+    pub(crate) death: Death,
+    pub(crate) ended: Option<Ended>,
+}
+
+/// A running plugin. Clones are handles of the same process; it ends with [`PluginHost::stop`], or
+/// when the last handle is dropped.
+#[derive(Debug, Clone)]
+pub struct PluginHost {
+    facts: Arc<Facts>,
+    link: Link<Caller>,
+    room: Arc<Notify>,
+    stop: mpsc::Sender<()>,
+    end: watch::Receiver<Option<Arc<Final>>>,
+}
+
+impl PluginHost {
+    pub(crate) fn wiring(log: &Arc<PluginLog>) -> (Events, Wiring) {
+        let wiring = Wiring { room: Arc::new(Notify::new()), overdue: Arc::new(Notify::new()) };
+        let Wiring { room, overdue } = wiring.clone();
+        (Events { log: Arc::clone(log), room, overdue }, wiring)
+    }
+
+    pub(crate) fn run(parts: Parts, driver: impl Future<Output = Ending> + Send + 'static) -> Self {
+        let child = parts.watch.child();
+        let facts = Facts {
+            name: parts.name.clone(),
+            pid: child.pid(),
+            keeper_pid: child.keeper_pid(),
+            start: parts.start,
+            report: parts.report.clone(),
+        };
+        tracing::debug!(member = facts.name, pid = facts.pid, session = %parts.link.session().id, "plugin started");
+        let (stop, stopped) = mpsc::channel(1);
+        let (tell, end) = watch::channel(None);
+        let host = Self {
+            facts: Arc::new(facts),
+            link: parts.link.clone(),
+            room: Arc::clone(&parts.shared.room),
+            stop,
+            end,
+        };
+        tokio::spawn(supervise(parts, driver, stopped, tell));
+        host
+    }
+
+    /// What is known of its process.
+    #[must_use]
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// What the handshake agreed on.
+    #[must_use]
+    pub fn session(&self) -> &Session {
+        self.link.session()
+    }
+
+    /// Makes an instance for a member.
+    ///
+    /// # Errors
+    /// The plugin refuses the settings, or is gone.
+    pub async fn initialize(&self, request: &Initialize) -> Result<Instance, Error> {
+        let made: Initialized = self.call(ObjectId::HOST, Method::INITIALIZE, request, None).await?;
+        Ok(Instance::new(self.clone(), made.instance))
+    }
+
+    /// Makes any call: stores its context, sends it, waits for its one answer. Dropping the future
+    /// cancels the call.
+    ///
+    /// # Errors
+    /// The plugin's error, or one of this side's; its effect says what became of the request.
+    pub async fn call<Q: Serialize + ?Sized, A: for<'a> Deserialize<'a>>(
+        &self,
+        target: ObjectId,
+        method: Method,
+        request: &Q,
+        on_item: Option<OnItem>,
+    ) -> Result<A, Error> {
+        let (done, answer) = oneshot::channel();
+        let mut caller = Caller::new(done, on_item);
+        let call = loop {
+            let room = self.room.notified();
+            match self.try_call(target, method, request, caller) {
+                Ok(call) => break call,
+                Err(Refusal { context, error }) if error.code == Code::OVERLOADED => caller = context,
+                Err(Refusal { error, .. }) => return Err(error),
+            }
+            room.await;
+        };
+        let mut guard = CancelOnDrop { link: &self.link, call: Some(call) };
+        let answer = answer.await;
+        guard.call = None;
+        let answer = answer.unwrap_or_else(|_| {
+            Err(Error::new(Code::DISCONNECTED, format!("{method}: the connection is gone")))
+        });
+        match answer {
+            Ok(body) => codec::decode(&body).map_err(|error| {
+                Error::new(Code::INVALID, format!("{method}: the answer cannot be read: {error}"))
+            }),
+            Err(error) if error.code == Code::DISCONNECTED => Err(self.explain(error).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn try_call<Q: Serialize + ?Sized>(
+        &self,
+        target: ObjectId,
+        method: Method,
+        request: &Q,
+        caller: Caller,
+    ) -> Result<CallId, Refusal<Caller>> {
+        if self.end.borrow().is_some() {
+            let error = Error::new(Code::DISCONNECTED, format!("{method}: the plugin has ended"));
+            return Err(Refusal { context: caller, error });
+        }
+        let now = self.link.now();
+        self.link
+            .with(|connection| connection.call(target, method, request, CallOptions::default(), caller, now))
+    }
+
+    /// Adds how the plugin died to the error of a call that was lost with it.
+    async fn explain(&self, error: Error) -> Error {
+        match timeout(GRACE, self.ended()).await {
+            Ok(end) => error.by(Blame::Plugin).because(Code::DISCONNECTED, end.death.to_string()),
+            Err(_) => error,
+        }
+    }
+
+    async fn ended(&self) -> Arc<Final> {
+        let mut end = self.end.clone();
+        let found = end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        found.unwrap_or_else(|| {
+            let death = Death {
+                plugin: self.facts.name.clone(),
+                exit: None,
+                last_words: Vec::new(),
+                calls_in_flight: 0,
+                connection: None,
+            };
+            Arc::new(Final { death, ended: None })
+        })
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn death(&self) -> Option<Death> {
+        self.end.borrow().as_ref().map(|end| end.death.clone())
+    }
+
+    /// Waits until it has ended.
+    pub async fn wait(&self) -> Death {
+        self.ended().await.death.clone()
+    }
+
+    /// Ends it: goodbye, then a signal, then another that cannot be ignored. Returns how it ended
+    /// and what it had used, once its last process has gone.
+    pub async fn stop(self) -> (Death, Option<Ended>) {
+        let _ending_already = self.stop.try_send(());
+        let end = self.ended().await;
+        (end.death.clone(), end.ended)
+    }
+}
+
+/// Cancels a call whose caller went away.
+struct CancelOnDrop<'a> {
+    link: &'a Link<Caller>,
+    call: Option<CallId>,
+}
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call {
+            let now = self.link.now();
+            drop(self.link.with(|connection| connection.cancel(call, now)));
+        }
+    }
+}
+
+/// Stays with a plugin until its last process has gone, and says how it ended.
+async fn supervise(
+    mut parts: Parts,
+    driver: impl Future<Output = Ending> + Send,
+    mut stop: mpsc::Receiver<()>,
+    tell: watch::Sender<Option<Arc<Final>>>,
+) {
+    let mut driver = std::pin::pin!(driver);
+    let overdue = overdue(parts.name.clone(), parts.link.clone(), parts.shared.clone());
+    let mut ending = None;
+    tokio::select! {
+        ended = &mut driver => ending = Some(ended),
+        _ = parts.watch.ended() => {}
+        _ = stop.recv() => parts.link.with(|connection| connection.goodbye()),
+        () = overdue => {} // end_process takes it from here
+    }
+    let calls_in_flight = parts.link.with(|connection| connection.open_calls());
+    if ending.is_none() {
+        ending = timeout(GRACE, &mut driver).await.ok();
+    }
+    parts.link.close();
+    if ending.is_none() {
+        ending = Some(driver.await);
+    }
+    let ended = end_process(&mut parts.watch).await;
+    finish_output(parts.outputs).await;
+    let connection = match ending {
+        Some(Ending::Failed(error)) => Some(error.to_string()),
+        _ => None,
+    };
+    let death = Death {
+        plugin: parts.name,
+        exit: ended.map(|ended| ended.exit),
+        last_words: parts.log.last_words(),
+        calls_in_flight,
+        connection,
+    };
+    tracing::debug!(%death, discarded_log_bytes = parts.log.discarded(), "plugin ended");
+    tell.send_replace(Some(Arc::new(Final { death, ended })));
+}
+
+/// Waits until a call has run out of time and the plugin has not answered the cancel in the grace
+/// that it has.
+async fn overdue(member: String, link: Link<Caller>, shared: Wiring) {
+    loop {
+        shared.overdue.notified().await;
+        tokio::time::sleep(GRACE).await;
+        if link.with(|connection| connection.is_stuck()) {
+            tracing::warn!(member, "the plugin does not answer a cancel: ending it");
+            return;
+        }
+    }
+}
+
+/// The way out: by itself, by SIGTERM, by SIGKILL, without the keeper.
+async fn end_process(watch: &mut Watch) -> Option<Ended> {
+    for rung in [None, Some(false), Some(true)] {
+        match rung {
+            None => {}
+            Some(false) => watch.child().terminate(),
+            Some(true) => watch.child().kill(),
+        }
+        if let Ok(Ok(ended)) = timeout(GRACE, watch.ended()).await {
+            watch.child().kill(); // whatever it started
+            let _gone = timeout(GRACE, watch.gone()).await;
+            return Some(ended);
+        }
+    }
+    watch.destroy();
+    timeout(GRACE, watch.ended()).await.ok().and_then(Result::ok)
+}

@@ -1,0 +1,155 @@
+//! What a plugin says: its log frames, standard output and standard error.
+//!
+//! Everything is the plugin's words and is marked as such: control characters are escaped, and
+//! lines go to `tracing` under the target `plugin`. Past a rate, output is read and discarded, so
+//! that a flood costs neither memory nor the plugin's calls. The last lines are kept for the
+//! report of its death.
+
+use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use outrigger_protocol::Level;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+
+/// Lines kept for the last words.
+const KEPT_LINES: usize = 20;
+/// Bytes kept of one line.
+const MAX_LINE: usize = 2048;
+/// Bytes a second that are logged, and how many may come at once.
+const RATE: f64 = 65_536.0;
+const BURST: f64 = 262_144.0;
+
+/// The log of one plugin process.
+#[derive(Debug)]
+pub(crate) struct PluginLog {
+    name: String,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    last: VecDeque<String>,
+    budget: f64,
+    refilled: Instant,
+    discarded: u64,
+}
+
+impl PluginLog {
+    pub(crate) fn new(name: String) -> Self {
+        let state = State { last: VecDeque::new(), budget: BURST, refilled: Instant::now(), discarded: 0 };
+        Self { name, state: Mutex::new(state) }
+    }
+
+    /// A line in a LOG frame.
+    pub(crate) fn said(&self, level: Level, message: &str) {
+        let Some(line) = self.admit(message.as_bytes()) else { return };
+        let plugin = self.name.as_str();
+        match level {
+            Level::Error => tracing::error!(target: "plugin", plugin, "{line}"),
+            Level::Warn => tracing::warn!(target: "plugin", plugin, "{line}"),
+            Level::Info => tracing::info!(target: "plugin", plugin, "{line}"),
+            Level::Debug => tracing::debug!(target: "plugin", plugin, "{line}"),
+        }
+    }
+
+    /// A line of standard output or standard error; `None` when past the rate.
+    fn printed(&self, line: &[u8]) {
+        let Some(line) = self.admit(line) else { return };
+        self.keep(line.clone());
+        tracing::info!(target: "plugin", plugin = self.name.as_str(), "{line}");
+    }
+
+    /// Escapes a line, unless the plugin has said too much lately.
+    fn admit(&self, line: &[u8]) -> Option<String> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let earned = now.duration_since(state.refilled).as_secs_f64() * RATE;
+        state.refilled = now;
+        state.budget = (state.budget + earned).min(BURST);
+        let cost = line.len() as f64 + 16.0;
+        if state.budget < cost {
+            state.discarded += line.len() as u64;
+            return None;
+        }
+        state.budget -= cost;
+        Some(printable(line))
+    }
+
+    fn keep(&self, line: String) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.last.len() == KEPT_LINES {
+            state.last.pop_front();
+        }
+        state.last.push_back(line);
+    }
+
+    /// The last lines that it printed, oldest first.
+    pub(crate) fn last_words(&self) -> Vec<String> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.last.iter().cloned().collect()
+    }
+
+    /// Bytes that came past the rate.
+    pub(crate) fn discarded(&self) -> u64 {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).discarded
+    }
+
+    /// Reads an output of the plugin to its end. Memory: one buffer and one line.
+    pub(crate) async fn drain(&self, mut output: impl AsyncRead + Unpin) {
+        let mut buffer = vec![0; 16 << 10];
+        let mut line = Vec::new();
+        loop {
+            let count = match output.read(&mut buffer).await {
+                Ok(0) | Err(_) => break,
+                Ok(count) => count,
+            };
+            for byte in buffer.get(..count).unwrap_or_default() {
+                match byte {
+                    b'\n' => self.printed(&std::mem::take(&mut line)),
+                    _ if line.len() < MAX_LINE => line.push(*byte),
+                    _ => {}
+                }
+            }
+        }
+        if !line.is_empty() {
+            self.printed(&line);
+        }
+    }
+}
+
+/// Text that cannot move a cursor: control characters and bytes that are not text are escaped.
+fn printable(line: &[u8]) -> String {
+    let mut text = String::with_capacity(line.len());
+    for chunk in line.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
+        }
+        for byte in chunk.invalid() {
+            let _infallible = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_cannot_move_a_cursor() {
+        assert_eq!(printable(b"a\x1b[2Jb\xff"), "a\\u{1b}[2Jb\\xff");
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_discarded_and_counted() {
+        let log = PluginLog::new("p".into());
+        let flood = vec![b'x'; 100 << 20];
+        log.drain(&flood[..]).await; // one line without an end
+        let lines = b"hello world\n".repeat(1 << 18);
+        log.drain(&lines[..]).await;
+        assert!(log.discarded() > 1 << 20, "{}", log.discarded());
+        assert!(log.last_words().len() <= KEPT_LINES);
+    }
+}

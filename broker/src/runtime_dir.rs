@@ -1,0 +1,41 @@
+//! The folder for sockets: private to the user, checked before it is used.
+
+use std::io;
+use std::path::PathBuf;
+
+/// `$XDG_RUNTIME_DIR/outrigger`, or `outrigger-UID` among the temporary files.
+///
+/// # Errors
+/// The folder cannot be made, or belongs to another user, or others may write to it: somebody
+/// squats on the name.
+#[cfg(unix)]
+pub(crate) fn runtime_dir() -> io::Result<PathBuf> {
+    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+    let uid = rustix::process::geteuid().as_raw();
+    let path = match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
+        Some(base) if base.is_absolute() && base.as_os_str().len() < 50 => base.join("outrigger"),
+        _ => PathBuf::from(format!("/tmp/outrigger-{uid}")),
+    };
+    match std::fs::DirBuilder::new().mode(0o700).create(&path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = std::fs::symlink_metadata(&path)?;
+    if found.is_dir() && found.uid() == uid && found.mode() & 0o077 == 0 {
+        return Ok(path);
+    }
+    let text = format!(
+        "{}: not a folder that only this user can use (user {}, mode {:o})",
+        path.display(),
+        found.uid(),
+        found.mode() & 0o7777
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+}
+
+/// Pipes have names of their own.
+#[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "the Unix twin can fail")]
+pub(crate) fn runtime_dir() -> io::Result<PathBuf> {
+    Ok(PathBuf::new())
+}

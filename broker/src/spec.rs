@@ -1,0 +1,54 @@
+//! What to start.
+
+use std::time::Duration;
+
+use outrigger_sandbox::{Descriptor, Helper, Policy, Program};
+
+/// How a plugin that we start gets its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConnectBy {
+    /// It inherits one end of a connected pair: no name, nothing to squat. Unix only.
+    #[default]
+    Inherited,
+    /// It dials a socket of a random name and proves a one-time token.
+    Name,
+}
+
+/// One plugin process.
+#[derive(Debug)]
+pub struct PluginSpec {
+    /// What to call it in logs and errors: the member's name.
+    pub name: String,
+    /// What runs.
+    pub program: Program,
+    /// How it is connected.
+    pub connect: ConnectBy,
+    /// What it may do.
+    pub policy: Policy,
+    /// Locks that are to be held until its last process has gone (decisions X3).
+    pub locks: Vec<Descriptor>,
+    /// Its environment, besides what tells of the connection.
+    pub environment: Vec<(std::ffi::OsString, std::ffi::OsString)>,
+    /// Which executable is the helper.
+    pub helper: Helper,
+    /// From the start of the process to the end of the handshake.
+    pub handshake_limit: Duration,
+}
+
+impl PluginSpec {
+    /// A plugin with an inherited connection, the default policy, an empty environment, and the
+    /// handshake's default limit.
+    #[must_use]
+    pub fn new(name: impl Into<String>, program: Program) -> Self {
+        Self {
+            name: name.into(),
+            program,
+            connect: ConnectBy::default(),
+            policy: Policy::default(),
+            locks: Vec::new(),
+            environment: Vec::new(),
+            helper: Helper::default(),
+            handshake_limit: outrigger_protocol::limits::HANDSHAKE_TIME,
+        }
+    }
+}

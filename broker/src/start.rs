@@ -1,0 +1,204 @@
+//! Starting a plugin: process, connection, handshake, within one limit.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use outrigger_protocol::{AuthKind, Handshake, Hello, Role, Secret, SessionId};
+use outrigger_sandbox::{Child, Connection, Deadlines, Launch, LaunchError, Token, launch};
+use outrigger_transport::{Endpoint, Link, LinkError, Listener, nonce};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+use crate::death::Death;
+use crate::host::{Parts, PluginHost};
+use crate::log::PluginLog;
+use crate::runtime_dir::runtime_dir;
+use crate::spec::{ConnectBy, PluginSpec};
+use crate::watch::{Watch, finish_output, read_output};
+
+/// How long a process that failed its handshake may take to say how it ended.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
+
+/// Why a plugin could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The process could not be started.
+    #[error("{name}: the plugin could not be started: {error}")]
+    Launch {
+        /// The member's name.
+        name: String,
+        /// Which step failed.
+        error: Box<LaunchError>,
+    },
+    /// The connection could not be prepared.
+    #[error("{name}: no connection could be made for the plugin: {error}")]
+    Io {
+        /// The member's name.
+        name: String,
+        /// What failed.
+        error: io::Error,
+    },
+    /// The process runs, or ran, but did not become a plugin.
+    #[error("{name}: {error}; {death}")]
+    Handshake {
+        /// The member's name.
+        name: String,
+        /// What failed.
+        error: Box<LinkError>,
+        /// What became of the process.
+        death: Box<Death>,
+    },
+}
+
+/// A byte stream to a plugin.
+trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+/// Starts a plugin and shakes hands with it.
+///
+/// # Errors
+/// See [`StartError`]. Whatever was started has been ended.
+pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
+    let begun = Instant::now();
+    let name = spec.name.clone();
+    let limit = spec.handshake_limit;
+    let io_error = |error| StartError::Io { name: name.clone(), error };
+    let (theirs, ours) = prepare(&spec).map_err(io_error)?;
+    let mut child = spawn(spec, theirs).await?;
+    let report = child.report().clone();
+    let log = Arc::new(PluginLog::new(name.clone()));
+    let outputs = read_output(&mut child, &log);
+    let mut watch = Watch::new(child).map_err(io_error)?;
+    let (events, shared) = PluginHost::wiring(&log);
+    let greeting = async {
+        let secret = ours.secret();
+        let io = ours.connect().await?;
+        let hello =
+            Hello::new(concat!("outrigger ", env!("CARGO_PKG_VERSION")), AuthKind::Inherited, nonce()?);
+        let session = SessionId(uuid::Uuid::new_v4());
+        let left = limit.saturating_sub(begun.elapsed());
+        Link::establish(io, Handshake::listen(hello, secret, session), Role::Broker, left, events).await
+    };
+    let greeted = tokio::select! {
+        greeted = timeout(limit, greeting) => greeted.unwrap_or(Err(LinkError::HandshakeTime)),
+        _ = watch.ended() => Err(LinkError::Closed { mid_frame: false }),
+    };
+    match greeted {
+        Ok((link, driver)) => {
+            let parts = Parts { name, report, link, watch, log, outputs, shared, start: begun.elapsed() };
+            Ok(PluginHost::run(parts, driver))
+        }
+        Err(error) => {
+            let death = post_mortem(&name, watch, &log, outputs, &error).await;
+            Err(StartError::Handshake { name, error: Box::new(error), death: Box::new(death) })
+        }
+    }
+}
+
+/// Ends a process that did not become a plugin, and says how it ended.
+async fn post_mortem(
+    name: &str,
+    mut watch: Watch,
+    log: &Arc<PluginLog>,
+    outputs: tokio::task::JoinSet<()>,
+    error: &LinkError,
+) -> Death {
+    // One that closed its connection is ending by itself; its own exit says more than our signal.
+    let by_itself = matches!(error, LinkError::Closed { .. });
+    let waited = if by_itself {
+        timeout(LAST_MOMENT, watch.ended()).await
+    } else {
+        timeout(Duration::ZERO, watch.ended()).await
+    };
+    watch.child().kill();
+    let ended = match waited {
+        Ok(ended) => Ok(ended),
+        Err(_) => timeout(LAST_MOMENT, watch.ended()).await,
+    };
+    watch.destroy();
+    finish_output(outputs).await;
+    Death {
+        plugin: name.to_owned(),
+        exit: ended.ok().and_then(Result::ok).map(|ended| ended.exit),
+        last_words: log.last_words(),
+        calls_in_flight: 0,
+        connection: Some(error.to_string()),
+    }
+}
+
+/// Starts the process beside the runtime's thread: it takes milliseconds.
+async fn spawn(spec: PluginSpec, connection: Connection) -> Result<Child, StartError> {
+    let name = spec.name;
+    let plan = Launch {
+        program: spec.program,
+        connection,
+        environment: spec.environment,
+        locks: spec.locks,
+        policy: spec.policy,
+        deadlines: Deadlines { report: spec.handshake_limit, start: spec.handshake_limit },
+        helper: spec.helper,
+    };
+    let launched = tokio::task::spawn_blocking(move || launch(plan)).await;
+    match launched {
+        Ok(Ok(child)) => Ok(child),
+        Ok(Err(error)) => Err(StartError::Launch { name, error: Box::new(error) }),
+        Err(panic) => Err(StartError::Io { name, error: io::Error::other(panic.to_string()) }),
+    }
+}
+
+/// Our end of a connection that is being made.
+enum OurEnd {
+    #[cfg(unix)]
+    Pair(std::os::unix::net::UnixStream),
+    Waiting {
+        listener: Listener,
+        secret: Secret,
+    },
+}
+
+impl OurEnd {
+    fn secret(&self) -> Option<Secret> {
+        match self {
+            #[cfg(unix)]
+            Self::Pair(_) => None,
+            Self::Waiting { secret, .. } => Some(secret.clone()),
+        }
+    }
+
+    async fn connect(self) -> io::Result<Box<dyn Io>> {
+        match self {
+            #[cfg(unix)]
+            Self::Pair(stream) => {
+                stream.set_nonblocking(true)?;
+                Ok(Box::new(tokio::net::UnixStream::from_std(stream)?))
+            }
+            Self::Waiting { listener, .. } => Ok(Box::new(listener.accept().await?)),
+        }
+    }
+}
+
+/// Makes both ends of a connection.
+fn prepare(spec: &PluginSpec) -> io::Result<(Connection, OurEnd)> {
+    match spec.connect {
+        #[cfg(unix)]
+        ConnectBy::Inherited => {
+            let (theirs, ours) = std::os::unix::net::UnixStream::pair()?;
+            Ok((Connection::Inherited(theirs.into()), OurEnd::Pair(ours)))
+        }
+        #[cfg(not(unix))]
+        ConnectBy::Inherited => {
+            Err(io::Error::new(io::ErrorKind::Unsupported, "connections are inherited on Unix only"))
+        }
+        ConnectBy::Name => {
+            let endpoint = Endpoint::fresh(&runtime_dir()?)?;
+            let mut secret = [0; 32];
+            getrandom::fill(&mut secret).map_err(|error| io::Error::other(error.to_string()))?;
+            let token: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+            let listener = Listener::bind(&endpoint)?;
+            let theirs =
+                Connection::Named { endpoint: endpoint.to_string().into(), token: Token::new(token) };
+            Ok((theirs, OurEnd::Waiting { listener, secret: Secret(secret) }))
+        }
+    }
+}

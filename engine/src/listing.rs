@@ -1,0 +1,213 @@
+//! Listing: what a member lists, matched to rows on the fly.
+
+use outrigger_protocol::{Anchor, Change, ChangeKind, Code, Error, StoreId, limits};
+
+use crate::action::Action;
+use crate::observe::{self, UNREAD};
+use crate::packed::Seen;
+use crate::reads::{Fresh, Why};
+use crate::report::Report;
+use crate::row::Side;
+use crate::state::{Listing, Run};
+use crate::table::Place;
+
+/// The end mark of a listing.
+#[derive(Debug)]
+pub(crate) struct EndMark {
+    pub(crate) complete: bool,
+    pub(crate) count: u64,
+    pub(crate) anchor: Option<Anchor>,
+    pub(crate) store: Option<StoreId>,
+}
+
+impl Run {
+    pub(crate) fn ask_listing(&mut self, side: Side, slow: bool) {
+        let anchor = if slow { None } else { self.member(side).old_anchor.clone() };
+        self.member_mut(side).listing = Listing::Open { slow };
+        self.outputs.push_back(Action::List { side, slow, anchor });
+    }
+
+    /// One entry of a listing.
+    pub(crate) fn listed(&mut self, side: Side, change: Change) {
+        if self.member(side).frozen {
+            return;
+        }
+        if !matches!(self.member(side).listing, Listing::Open { .. }) {
+            return self.freeze(side, "it listed after the end of its listing");
+        }
+        let longest = change.href.as_bytes().len().max(change.revision.as_bytes().len());
+        if change.href.as_bytes().is_empty() || longest > limits::MAX_HREF {
+            return self.freeze(side, "it listed an item without a name, or with one beyond the limit");
+        }
+        self.member_mut(side).counts.listed += 1;
+        match self.table.by_href(side, change.href.as_bytes()) {
+            Some(place) if self.table.mark(place).listed[side.index()] => {
+                self.freeze(side, "it listed an item twice");
+            }
+            Some(place) => self.listed_known(side, place, &change),
+            None => self.listed_new(side, change),
+        }
+    }
+
+    fn listed_known(&mut self, side: Side, place: Place, change: &Change) {
+        let object_type = self.object_type_number(&change.object_type);
+        self.table.mark_mut(place, |mark| {
+            mark.listed[side.index()] = true;
+            mark.object_type = object_type;
+        });
+        match change.kind {
+            ChangeKind::Deleted => {
+                self.change(place, |row| observe::gone(row, side));
+                self.know(place, side, true);
+            }
+            ChangeKind::Unreadable => {
+                self.lose_sight(place, side);
+                self.pending(place, side, "it is there and cannot be read");
+            }
+            _ if self.is_as_known(side, place, change) => self.know(place, side, true),
+            _ => self.member_mut(side).reader.queue.push_back(Why::Look(place)),
+        }
+    }
+
+    /// Equal revisions prove equal content only where both are settled (decisions S6).
+    fn is_as_known(&self, side: Side, place: Place, change: &Change) -> bool {
+        let Some(row) = self.table.packed(place) else { return false };
+        match row.seen(side) {
+            Seen::Present { revision, settled, content } => {
+                let is_read = settled && content != UNREAD && !row.owes_read_back(side);
+                is_read && revision == change.revision.as_bytes()
+            }
+            Seen::Gone | Seen::Never => false,
+        }
+    }
+
+    fn listed_new(&mut self, side: Side, change: Change) {
+        let object_type = self.object_type_number(&change.object_type);
+        let Change { href, revision, kind, .. } = change;
+        let fresh = Fresh { href, revision, object_type };
+        match kind {
+            ChangeKind::Deleted => {}
+            ChangeKind::Unreadable => {
+                let place = self.admit_unread(side, &fresh);
+                self.pending(place, side, "it is there and cannot be read");
+            }
+            _ => self.member_mut(side).fresh.push(fresh),
+        }
+    }
+
+    /// The listing ended by its end mark.
+    pub(crate) fn list_end(&mut self, side: Side, end: EndMark) {
+        let Listing::Open { slow } = self.member(side).listing else { return };
+        if self.member(side).frozen {
+            return;
+        }
+        if self.is_other_store(side, end.store.as_ref()) {
+            self.reports.push_back(Report::StoreChanged { side });
+            return self.freeze(side, "it is another store than at the last run");
+        }
+        // The order of entries is the member's affair; the result must not depend on it.
+        let fresh = &mut self.member_mut(side).fresh;
+        fresh.sort_unstable_by(|a, b| a.href.cmp(&b.href));
+        if fresh.windows(2).any(|pair| matches!(pair, [a, b] if a.href == b.href)) {
+            return self.freeze(side, "it listed an item twice");
+        }
+        let listing = self.judge(side, slow, &end);
+        let count = self.member(side).counts.listed;
+        self.reports.push_back(Report::Listed { side, count, complete: listing.is_conclusive() });
+        let member = self.member_mut(side);
+        member.listing = listing;
+        member.new_anchor = end.anchor;
+        member.new_store = end.store;
+        for place in self.table.places() {
+            self.unlisted(side, place, listing);
+        }
+    }
+
+    fn is_other_store(&self, side: Side, named: Option<&StoreId>) -> bool {
+        matches!((self.member(side).old_store.as_ref(), named), (Some(old), Some(new)) if old != new)
+    }
+
+    /// What the listing is worth.
+    fn judge(&self, side: Side, slow: bool, end: &EndMark) -> Listing {
+        let member = self.member(side);
+        // A store that had an identity and names none now is perhaps not mounted.
+        let lost_identity = member.old_store.is_some() && end.store.is_none();
+        if end.count != member.counts.listed || lost_identity {
+            Listing::Partial
+        } else if end.complete {
+            Listing::Complete { slow }
+        } else if !slow && member.old_anchor.is_some() && end.anchor.is_some() {
+            Listing::Changes
+        } else {
+            Listing::Partial
+        }
+    }
+
+    /// What it means for a row that the listing did not name it.
+    fn unlisted(&mut self, side: Side, place: Place, listing: Listing) {
+        let Some(row) = self.table.packed(place) else { return };
+        if self.table.mark(place).listed[side.index()] {
+            return;
+        }
+        let owes = row.owes_read_back(side);
+        match (listing, row.seen(side)) {
+            (_, Seen::Never) | (Listing::Partial | Listing::NotAsked | Listing::Open { .. }, _) => {}
+            (Listing::Complete { .. } | Listing::Changes, Seen::Gone) => self.know(place, side, true),
+            (Listing::Complete { slow: false }, Seen::Present { .. }) => {
+                self.member_mut(side).reader.queue.push_back(Why::Prove(place));
+            }
+            // A slow listing deletes nothing; the next one looks at the item by name.
+            (Listing::Complete { slow: true }, Seen::Present { .. }) => self.lose_sight(place, side),
+            (Listing::Changes, Seen::Present { settled: true, .. }) if !owes => self.know(place, side, true),
+            (Listing::Changes, Seen::Present { .. }) => {
+                self.member_mut(side).reader.queue.push_back(Why::Look(place));
+            }
+        }
+    }
+
+    /// The listing ended without its end mark.
+    pub(crate) fn list_failed(&mut self, side: Side, error: &Error) {
+        let Listing::Open { slow } = self.member(side).listing else { return };
+        if self.member(side).frozen {
+            return;
+        }
+        if error.code == Code::SLOW_SYNC && !slow {
+            self.forget_listing(side);
+            return self.ask_listing(side, true);
+        }
+        self.freeze(side, &format!("it could not be listed: {error}"));
+    }
+
+    /// What was listed so far counts for nothing; looks that are queued do no harm.
+    fn forget_listing(&mut self, side: Side) {
+        let member = self.member_mut(side);
+        member.fresh.clear();
+        member.reader.queue.clear();
+        member.counts.listed = 0;
+        for place in self.table.places() {
+            self.table.mark_mut(place, |mark| mark.listed[side.index()] = false);
+            self.know(place, side, false);
+        }
+    }
+
+    /// Leaves a member alone for the rest of the run: its rows are frozen, nothing more is asked of
+    /// it, and what it was sent and has not answered is in doubt.
+    pub(crate) fn freeze(&mut self, side: Side, words: &str) {
+        let member = self.member_mut(side);
+        if member.frozen {
+            return;
+        }
+        member.frozen = true;
+        member.unobserved |= !member.fresh.is_empty();
+        member.fresh.clear();
+        if !member.listing.is_conclusive() {
+            member.listing = Listing::Partial;
+        }
+        let left = member.reader.abandon();
+        self.reports.push_back(Report::MemberFailed { side, words: words.to_owned() });
+        for why in left {
+            self.unanswered(side, why);
+        }
+        self.abandon_lots(side);
+    }
+}

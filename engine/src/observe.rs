@@ -1,0 +1,218 @@
+//! Observe: what an answer of a member does to a row, as pure functions.
+
+use outrigger_protocol::{Href, RawDigest, Revision};
+
+use crate::canonical::Canonical;
+use crate::row::{Content, Digest, Entry, Key, Observed, Row, RowId, Side};
+
+/// Stands for the content of an item that is there and could not be read yet. No content has it:
+/// that would be a preimage of zero.
+pub(crate) const UNREAD: Content = Content { digest: Digest([0; 32]), raw: RawDigest([0; 32]) };
+
+/// A state that a member named for an item.
+#[derive(Debug, Clone)]
+pub(crate) struct State {
+    pub(crate) revision: Revision,
+    pub(crate) settled: bool,
+}
+
+/// Whether the entry waits for a read-back (decisions S4): the member did not say what it stored.
+/// Told by `rewritten` being set while nothing else than what was sent is agreed.
+pub(crate) fn owes_read_back(row: &Row, side: Side) -> bool {
+    let [Some(a), Some(b)] = &row.entries else { return false };
+    let entry = if side == Side::A { a } else { b };
+    entry.rewritten && entry.have == row.version && a.agreed.digest == b.agreed.digest
+}
+
+/// A row for an item that nobody has agreed on yet. The table gives the number.
+pub(crate) fn new_row(side: Side, href: &Href, state: State, canonical: Canonical) -> Row {
+    let content = canonical.content;
+    let key = canonical.key.unwrap_or_else(|| Key(href.0.clone()));
+    let observed = Observed::Present { revision: state.revision, settled: state.settled, content };
+    let entry = Entry { href: href.clone(), agreed: content, have: 0, rewritten: false, observed };
+    let mut entries = [None, None];
+    entries[side.index()] = Some(entry);
+    Row { id: RowId(0), key, version: 0, entries, conflict: None, quarantine: None }
+}
+
+/// The item holds what the row knows; only its revision may be another.
+pub(crate) fn not_modified(row: &mut Row, side: Side, state: State) {
+    let owed = owes_read_back(row, side);
+    let Some(entry) = &mut row.entries[side.index()] else { return };
+    // What was sent is what is stored.
+    entry.rewritten &= !owed;
+    if let Observed::Present { revision, settled, .. } = &mut entry.observed {
+        *revision = state.revision;
+        *settled = state.settled;
+    }
+}
+
+/// The item holds `canonical`.
+pub(crate) fn item(row: &mut Row, side: Side, state: State, canonical: Canonical) {
+    let owed = owes_read_back(row, side);
+    let Some(entry) = &mut row.entries[side.index()] else { return };
+    let content = canonical.content;
+    let before = match &entry.observed {
+        Observed::Present { revision, settled, content } => Some((revision.clone(), *settled, *content)),
+        Observed::Gone => None,
+    };
+    let is_named = before.as_ref().is_some_and(|(.., known)| known.raw == content.raw);
+    let agreed = entry.agreed.raw;
+    if is_named && (!owed || agreed == content.raw) {
+        return not_modified(row, side, state);
+    }
+    if owed {
+        entry.rewritten = false;
+        // An unsettled revision does not tell an edit in the same tick from rewriting (decisions S6).
+        let is_same = |(revision, settled, _): &(_, bool, _)| *revision == state.revision && *settled;
+        if is_named || before.as_ref().is_some_and(is_same) {
+            entry.agreed = content;
+        }
+    }
+    let was_read = before.is_some_and(|(.., known)| known != UNREAD);
+    if entry.have == 0 {
+        entry.agreed = content;
+    }
+    entry.observed = Observed::Present { revision: state.revision, settled: state.settled, content };
+    row.quarantine = None;
+    if owed {
+        mark_rewritten(row, side);
+    }
+    take_key(row, side, canonical.key, was_read);
+}
+
+/// After a read-back: the flag says whether what is agreed differs between the members.
+fn mark_rewritten(row: &mut Row, side: Side) {
+    let other = row.entries[side.other().index()].as_ref().map(|entry| entry.agreed.digest);
+    if let Some(entry) = &mut row.entries[side.index()] {
+        entry.rewritten = other != Some(entry.agreed.digest);
+    }
+}
+
+/// A UID edited in place is news of its own, for the digest does not hold it: the agreed version
+/// moves on, and the other member is behind until it has the new UID.
+fn take_key(row: &mut Row, side: Side, key: Option<Key>, was_read: bool) {
+    let Some(key) = key.filter(|key| *key != row.key) else { return };
+    row.key = key;
+    let version = row.version;
+    let is_current = |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| entry.have == version);
+    if version == 0 || !was_read || !row.entries.iter().all(is_current) {
+        return;
+    }
+    let Some(entry) = &mut row.entries[side.index()] else { return };
+    if let Observed::Present { content, .. } = &entry.observed
+        && content.digest == entry.agreed.digest
+    {
+        entry.agreed = *content;
+        entry.have = version + 1;
+        row.version = version + 1;
+    }
+}
+
+/// The item is gone, with proof.
+pub(crate) fn gone(row: &mut Row, side: Side) {
+    if let Some(entry) = &mut row.entries[side.index()] {
+        entry.observed = Observed::Gone;
+    }
+    // A deletion is a change: whatever kept the row from moving is judged anew.
+    row.quarantine = None;
+}
+
+/// The item may hold something else than the row knows, and must be read again (decisions S6).
+pub(crate) fn unsettle(row: &mut Row, side: Side) {
+    if let Some(entry) = &mut row.entries[side.index()]
+        && let Observed::Present { settled, .. } = &mut entry.observed
+    {
+        *settled = false;
+    }
+}
+
+/// The content that a member was last seen to hold.
+pub(crate) fn content(row: &Row, side: Side) -> Option<Content> {
+    match &row.entries[side.index()].as_ref()?.observed {
+        Observed::Present { content, .. } => Some(*content),
+        Observed::Gone => None,
+    }
+}
+
+/// Whether the member was last seen to hold the item.
+pub(crate) fn is_present(row: &Row, side: Side) -> bool {
+    content(row, side).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn canonical(text: &str) -> Canonical {
+        Canonical::of("vcard", format!("BEGIN:VCARD\nUID:u\nFN:{text}\nEND:VCARD").as_bytes())
+    }
+
+    fn state(revision: &str) -> State {
+        State { revision: Revision::from(revision), settled: true }
+    }
+
+    fn owing() -> Row {
+        let mut row = new_row(Side::A, &Href::from("a"), state("1"), canonical("x"));
+        row.version = 1;
+        row.entries[1] = row.entries[0].clone();
+        for entry in row.entries.iter_mut().flatten() {
+            entry.have = 1;
+        }
+        if let Some(entry) = &mut row.entries[1] {
+            entry.rewritten = true;
+        }
+        row
+    }
+
+    #[test]
+    fn s4_a_read_back_at_the_revision_of_the_write_is_rewriting() {
+        let mut row = owing();
+        assert!(owes_read_back(&row, Side::B) && !owes_read_back(&row, Side::A));
+        item(&mut row, Side::B, state("1"), canonical("rewritten"));
+        let entry = row.entries[1].as_ref().unwrap();
+        assert!(entry.rewritten);
+        assert_eq!(entry.agreed, canonical("rewritten").content);
+        assert!(!owes_read_back(&row, Side::B));
+    }
+
+    #[test]
+    fn s4_a_read_back_at_another_revision_is_an_edit() {
+        let mut row = owing();
+        item(&mut row, Side::B, state("2"), canonical("edited"));
+        let entry = row.entries[1].as_ref().unwrap();
+        assert!(!entry.rewritten);
+        assert_eq!(entry.agreed, canonical("x").content);
+        assert_eq!(content(&row, Side::B), Some(canonical("edited").content));
+    }
+
+    #[test]
+    fn s4_an_unsettled_revision_is_no_proof_of_rewriting() {
+        let mut row = owing();
+        unsettle(&mut row, Side::B);
+        item(&mut row, Side::B, state("1"), canonical("edited in the same tick"));
+        assert!(!row.entries[1].as_ref().unwrap().rewritten);
+        assert_eq!(row.entries[1].as_ref().unwrap().agreed, canonical("x").content);
+    }
+
+    #[test]
+    fn a_read_back_that_finds_what_was_sent_clears_the_debt() {
+        let mut row = owing();
+        not_modified(&mut row, Side::B, state("2"));
+        assert!(!row.entries[1].as_ref().unwrap().rewritten);
+    }
+
+    #[test]
+    fn a_uid_edited_in_place_makes_the_other_member_owe_a_write() {
+        let mut row = owing();
+        if let Some(entry) = &mut row.entries[1] {
+            entry.rewritten = false;
+        }
+        let renamed = Canonical::of("vcard", b"BEGIN:VCARD\nUID:v\nFN:x\nEND:VCARD");
+        item(&mut row, Side::A, state("2"), renamed);
+        assert_eq!(row.key, Key((*b"v").into()));
+        assert_eq!(row.version, 2);
+        assert_eq!(row.entries[0].as_ref().unwrap().have, 2);
+        assert_eq!(row.entries[1].as_ref().unwrap().have, 1);
+    }
+}

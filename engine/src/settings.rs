@@ -1,0 +1,89 @@
+//! Settings: what the user chose for one pair of collections, and what holds for this run.
+
+use outrigger_protocol::OperationId;
+
+use crate::row::Side;
+
+/// Where new operation IDs come from: UUIDv7 from the driver, each returned once (decisions X1).
+pub type OperationSource = Box<dyn FnMut() -> OperationId + Send>;
+
+/// What happens when both members changed one item differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ConflictPolicy {
+    /// Both stay as they are; the conflict waits for a person. The rest of the run goes on.
+    #[default]
+    Queue,
+    /// This member's content wins; what it overwrites goes to the undo journal.
+    Prefer(Side),
+}
+
+/// What happens when one member changed an item that the other deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EditVsDelete {
+    /// The edit wins: the item is created again.
+    #[default]
+    Edit,
+    /// The deletion wins; the edited content goes to the undo journal.
+    Delete,
+    /// It is a conflict, and waits for a person whatever the conflict policy says.
+    Ask,
+}
+
+/// How many deletions on one member are taken for an accident: more than the larger of `count`
+/// and `percent` of what it holds, or all it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxDelete {
+    /// Items.
+    pub count: u64,
+    /// Per cent of the items known at the member.
+    pub percent: u64,
+    /// Whether a run may leave the collection empty.
+    pub emptying: bool,
+}
+
+impl Default for MaxDelete {
+    fn default() -> Self {
+        Self { count: 5, percent: 25, emptying: false }
+    }
+}
+
+/// All that a run is told beforehand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Both members changed one item.
+    pub conflict: ConflictPolicy,
+    /// One member changed what the other deleted.
+    pub edit_vs_delete: EditVsDelete,
+    /// The guard against mass deletion, per member.
+    pub max_delete: MaxDelete,
+    /// The user's leave to delete this many items on a member in spite of the guard; must equal the
+    /// planned number exactly.
+    pub allow_deletes: Option<u64>,
+    /// Members that accept no writes: what is owed to them is kept and counted.
+    pub read_only: [bool; 2],
+    /// Members that must list everything whatever their anchor (first contact, a rejected anchor).
+    /// Nothing that a slow listing leaves out is taken for deleted in this run.
+    pub slow: [bool; 2],
+    /// Decide everything, write nothing: no commit, no record.
+    pub dry_run: bool,
+    /// Link two new items that differ in nothing but their UID, if each is the only such one.
+    pub match_content: bool,
+    /// Object type of items whose type no listing of this run named.
+    pub object_type: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            conflict: ConflictPolicy::default(),
+            edit_vs_delete: EditVsDelete::default(),
+            max_delete: MaxDelete::default(),
+            allow_deletes: None,
+            read_only: [false; 2],
+            slow: [false; 2],
+            dry_run: false,
+            match_content: true,
+            object_type: String::new(),
+        }
+    }
+}

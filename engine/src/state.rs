@@ -1,0 +1,256 @@
+//! State: what one run holds, and the few steps that all its parts take.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use outrigger_protocol::{Anchor, Href, StoreId};
+
+use crate::action::{Action, BatchId, Ticket};
+use crate::decide::{Decision, Likeness, Policy, Sign, decide};
+use crate::journal::{Intent, Record};
+use crate::lot::{Lot, Work};
+use crate::observe::{UNREAD, content};
+use crate::reads::{Fresh, LotId, Reader};
+use crate::report::{Counts, Report};
+use crate::row::{Row, Side};
+use crate::settings::{OperationSource, Settings};
+use crate::table::{Place, Table};
+
+/// Where a run stands. Each phase ends when nothing is open any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Writes of earlier runs that are in doubt are read back (decisions X2).
+    Recovering,
+    /// Both members list; what changed is read.
+    Observing,
+    /// What was decided is written.
+    Writing,
+    /// Everything observed becomes durable.
+    Flushing,
+    /// The anchors follow (decisions X5).
+    Anchoring,
+    Over,
+}
+
+/// How far a listing got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listing {
+    NotAsked,
+    Open {
+        slow: bool,
+    },
+    /// All was listed; what was not listed is missing. After a slow listing it is unknown.
+    Complete {
+        slow: bool,
+    },
+    /// All changes were listed; what was not listed is as it was.
+    Changes,
+    /// Anything may be missing.
+    Partial,
+}
+
+impl Listing {
+    /// Whether what was not listed says something.
+    pub(crate) const fn is_conclusive(self) -> bool {
+        matches!(self, Self::Complete { .. } | Self::Changes)
+    }
+}
+
+/// One member in this run.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) listing: Listing,
+    /// Left alone for the rest of the run.
+    pub(crate) frozen: bool,
+    /// A guard allows no write.
+    pub(crate) stopped: bool,
+    /// Something listed is not in a row: the anchor must stay.
+    pub(crate) unobserved: bool,
+    pub(crate) fresh: Vec<Fresh>,
+    pub(crate) reader: Reader,
+    pub(crate) work: Work,
+    pub(crate) old_anchor: Option<Anchor>,
+    pub(crate) new_anchor: Option<Anchor>,
+    pub(crate) old_store: Option<StoreId>,
+    pub(crate) new_store: Option<StoreId>,
+    pub(crate) counts: Counts,
+}
+
+impl Member {
+    pub(crate) fn new(anchor: Option<Anchor>, store: Option<StoreId>) -> Self {
+        Self {
+            listing: Listing::NotAsked,
+            frozen: false,
+            stopped: false,
+            unobserved: false,
+            fresh: Vec::new(),
+            reader: Reader::default(),
+            work: Work::default(),
+            old_anchor: anchor,
+            new_anchor: None,
+            old_store: store,
+            new_store: None,
+            counts: Counts::default(),
+        }
+    }
+}
+
+/// A whole run.
+pub(crate) struct Run {
+    pub(crate) settings: Settings,
+    pub(crate) operations: OperationSource,
+    pub(crate) phase: Phase,
+    pub(crate) table: Table,
+    pub(crate) members: [Member; 2],
+    /// Writes of earlier runs that are still in doubt, with their rows.
+    pub(crate) doubts: Vec<Option<(Place, Intent)>>,
+    /// Writes that are known not to be done, and may be sent again as they were.
+    pub(crate) resend: BTreeMap<Place, Intent>,
+    pub(crate) lots: BTreeMap<LotId, Lot>,
+    /// Reads that a lot waits for.
+    pub(crate) lot_reads: BTreeMap<BatchId, (LotId, Side)>,
+    pub(crate) tickets: BTreeMap<Ticket, Option<LotId>>,
+    pub(crate) object_types: Vec<String>,
+    pub(crate) outputs: VecDeque<Action>,
+    pub(crate) reports: VecDeque<Report>,
+    pub(crate) new_conflicts: u64,
+    pub(crate) journal_failed: bool,
+    /// New items were asked for, or left to be forwarded.
+    pub(crate) fresh_decided: bool,
+    last_number: u64,
+}
+
+impl Run {
+    pub(crate) fn new(
+        table: Table,
+        members: [Member; 2],
+        doubts: Vec<Option<(Place, Intent)>>,
+        settings: Settings,
+        operations: OperationSource,
+    ) -> Self {
+        Self {
+            settings,
+            operations,
+            phase: Phase::Recovering,
+            table,
+            members,
+            doubts,
+            resend: BTreeMap::new(),
+            lots: BTreeMap::new(),
+            lot_reads: BTreeMap::new(),
+            tickets: BTreeMap::new(),
+            object_types: Vec::new(),
+            outputs: VecDeque::new(),
+            reports: VecDeque::new(),
+            new_conflicts: 0,
+            journal_failed: false,
+            fresh_decided: false,
+            last_number: 0,
+        }
+    }
+
+    pub(crate) fn member(&self, side: Side) -> &Member {
+        &self.members[side.index()]
+    }
+
+    pub(crate) fn member_mut(&mut self, side: Side) -> &mut Member {
+        &mut self.members[side.index()]
+    }
+
+    /// A number that this run never gave before: for batches, tickets and lots.
+    pub(crate) fn number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
+    pub(crate) fn batch(&mut self) -> BatchId {
+        BatchId(self.number())
+    }
+
+    /// Asks for records to be made durable, on behalf of a lot or of nobody.
+    pub(crate) fn journal(&mut self, records: Vec<Record>, lot: Option<LotId>) -> Ticket {
+        let ticket = Ticket(self.number());
+        self.tickets.insert(ticket, lot);
+        self.outputs.push_back(Action::Journal { ticket, records });
+        ticket
+    }
+
+    /// The number of an object type; 0, the collection's own, when there are too many.
+    pub(crate) fn object_type_number(&mut self, name: &str) -> u8 {
+        if name.is_empty() || name == self.settings.object_type {
+            return 0;
+        }
+        let known = self.object_types.iter().position(|known| known == name);
+        let at = known.unwrap_or_else(|| {
+            if self.object_types.len() < usize::from(u8::MAX) {
+                self.object_types.push(name.to_owned());
+            }
+            self.object_types.len() - 1
+        });
+        if known.is_none() && self.object_types.get(at).is_none_or(|last| last != name) {
+            return 0;
+        }
+        u8::try_from(at + 1).unwrap_or(0)
+    }
+
+    pub(crate) fn object_type(&self, number: u8) -> &str {
+        let at = usize::from(number).checked_sub(1);
+        at.and_then(|at| self.object_types.get(at)).unwrap_or(&self.settings.object_type)
+    }
+
+    /// The sign of a member's entry, as far as this run has looked.
+    pub(crate) fn sign(&self, place: Place, row: &Row, side: Side) -> Sign {
+        let member = self.member(side);
+        let entry = row.entries[side.index()].as_ref();
+        let is_known = match entry {
+            None => member.listing.is_conclusive() && !member.unobserved,
+            Some(_) => self.table.mark(place).known[side.index()] && content(row, side) != Some(UNREAD),
+        };
+        if member.frozen || !is_known { Sign::Unknown } else { Sign::of(entry, row.version) }
+    }
+
+    /// What is to be done with a row now.
+    pub(crate) fn decide(&self, place: Place, row: &Row) -> Decision {
+        if row.quarantine.is_some() {
+            return Decision::Nothing;
+        }
+        if self.table.mark(place).held {
+            return Decision::Wait;
+        }
+        let [a, b] = Side::BOTH.map(|side| self.sign(place, row, side));
+        let policy =
+            Policy { conflict: self.settings.conflict, edit_vs_delete: self.settings.edit_vs_delete };
+        decide(a, b, likeness(row), policy)
+    }
+
+    pub(crate) fn pending(&mut self, place: Place, side: Side, reason: impl Into<String>) {
+        let Some(row) = self.table.row(place) else { return };
+        let href = href(&row, side);
+        self.reports.push_back(Report::Pending { side, href, reason: reason.into() });
+    }
+
+    /// Leaves a row alone until its content changes.
+    pub(crate) fn quarantine(&mut self, place: Place, side: Side, reason: String) {
+        let Some(mut row) = self.table.row(place) else { return };
+        if row.quarantine.as_ref() == Some(&reason) {
+            return;
+        }
+        row.quarantine = Some(reason.clone());
+        self.reports.push_back(Report::Quarantined { row: row.id, side, href: href(&row, side), reason });
+        self.table.put(place, row);
+    }
+}
+
+/// What a member calls the item; the other member's name where it has none.
+pub(crate) fn href(row: &Row, side: Side) -> Href {
+    let entries = [side, side.other()].map(|side| row.entries[side.index()].as_ref());
+    entries.into_iter().flatten().next().map(|entry| entry.href.clone()).unwrap_or_default()
+}
+
+fn likeness(row: &Row) -> Likeness {
+    let [Some(a), Some(b)] = &row.entries else { return Likeness::Different };
+    match (content(row, Side::A), content(row, Side::B)) {
+        (Some(left), Some(right)) if left.digest == right.digest => Likeness::Equal,
+        _ if a.rewritten || b.rewritten => Likeness::Rewritten,
+        _ => Likeness::Different,
+    }
+}

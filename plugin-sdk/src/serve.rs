@@ -1,0 +1,138 @@
+//! `serve`: from the start of the process to its end.
+
+use std::io::{self, BufRead as _, Write as _};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use outrigger_protocol::{AuthKind, Handshake, Hello, Role, Secret};
+use outrigger_transport::{BlockingLink, Carrier, Endpoint, LinkError, Wait, dial, nonce};
+
+use crate::inbox::Inbox;
+use crate::plugin::Plugin;
+use crate::server::Server;
+
+/// While calls wait, answers are gathered for this long, so that many leave with one write.
+const GATHER: Duration = Duration::from_micros(500);
+
+/// Serves `plugin` to the broker that started this process, until that says goodbye. Return its
+/// result from `main`: 0 after a goodbye, 1 when the connection broke, 2 when no broker started
+/// the process (somebody ran it by hand).
+pub fn serve(plugin: impl Plugin) -> ExitCode {
+    ExitCode::from(serve_to_code(plugin))
+}
+
+/// As [`serve`], with the exit code as a number: for a plugin inside a larger program.
+pub fn serve_to_code(plugin: impl Plugin) -> u8 {
+    let (carrier, secret) = match connect() {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            say("this is an Outrigger plugin: name it in a configuration, do not run it by hand");
+            return 2;
+        }
+        Err(error) => {
+            say(&format!("cannot connect to the broker: {error}"));
+            return 1;
+        }
+    };
+    match serve_on(plugin, carrier, secret) {
+        Ok(()) => 0,
+        Err(error) => {
+            say(&format!("the connection to the broker ended: {error}"));
+            1
+        }
+    }
+}
+
+/// Serves `plugin` over a connection that was made elsewhere (a test, a pre-started program).
+///
+/// # Errors
+/// The connection could not be established, or ended without a goodbye.
+pub fn serve_on(
+    plugin: impl Plugin,
+    carrier: Box<dyn Carrier>,
+    secret: Option<Secret>,
+) -> Result<(), LinkError> {
+    let software = concat!("outrigger-plugin-sdk ", env!("CARGO_PKG_VERSION"));
+    let hello = Hello::new(software, AuthKind::Inherited, nonce()?);
+    let mut link = BlockingLink::establish(carrier, Handshake::dial(hello, secret), Role::Plugin)?;
+    let (mut inbox, mut server) = (Inbox::default(), Server::new(plugin));
+    let mut flushed = Instant::now();
+    loop {
+        // The first calls may have come together with the end of the handshake.
+        link.events(|event, connection| inbox.event(event, connection))?;
+        if let Some(call) = inbox.start() {
+            server.handle(&call, &mut link, &mut inbox)?;
+            if flushed.elapsed() < GATHER && !inbox.is_empty() {
+                continue;
+            }
+        }
+        link.flush()?;
+        flushed = Instant::now();
+        let wait = if inbox.is_empty() { Wait::Forever } else { Wait::No };
+        match link.take_in(wait) {
+            Err(LinkError::Closed { mid_frame: false }) if inbox.heard_goodbye() => return Ok(()),
+            taken => taken?,
+        };
+    }
+}
+
+type Found = Option<(Box<dyn Carrier>, Option<Secret>)>;
+
+/// Finds the connection that the broker left for this process.
+fn connect() -> Result<Found, LinkError> {
+    if let Ok(endpoint) = std::env::var("OUTRIGGER_ENDPOINT") {
+        let secret = token()?;
+        return Ok(Some((dial(&Endpoint::from_text(&endpoint))?, Some(secret))));
+    }
+    if std::env::var("OUTRIGGER_FD").as_deref() == Ok("0") {
+        return inherited().map(|carrier| Some((carrier, None)));
+    }
+    Ok(None)
+}
+
+#[cfg(unix)]
+fn inherited() -> Result<Box<dyn Carrier>, LinkError> {
+    Ok(Box::new(outrigger_transport::inherited()?))
+}
+
+#[cfg(not(unix))]
+fn inherited() -> Result<Box<dyn Carrier>, LinkError> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "connections are inherited on Unix only").into())
+}
+
+/// The one-time token: 64 hexadecimal digits, the first line of standard input.
+fn token() -> Result<Secret, LinkError> {
+    let mut line = String::new();
+    io::Read::take(io::stdin().lock(), 128).read_line(&mut line)?;
+    let parsed = parse_token(line.trim_end());
+    parsed.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no token on standard input").into())
+}
+
+fn parse_token(text: &str) -> Option<Secret> {
+    let mut secret = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (byte, digits) in secret.iter_mut().zip(text.as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).ok()?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(Secret(secret))
+}
+
+/// A line for the person who looks at standard error.
+fn say(text: &str) {
+    let _nobody_listens = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_64_hexadecimal_digits() {
+        assert_eq!(parse_token(&"0f".repeat(32)).unwrap().0, [15; 32]);
+        assert!(parse_token(&"0f".repeat(31)).is_none());
+        assert!(parse_token(&"zz".repeat(32)).is_none());
+    }
+}

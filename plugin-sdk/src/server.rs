@@ -1,0 +1,203 @@
+//! One call: decoded, given to the connector, answered.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use outrigger_protocol::{
+    Code, Commit, Committed, CreateCollection, Discovered, Effect, Error, Initialize, Initialized, Listing,
+    Method, ObjectId, Read, codec,
+};
+use outrigger_transport::{BlockingLink, LinkError};
+use serde::{Deserialize, Serialize};
+
+use crate::context::{ChangeSink, Context, ReadSink};
+use crate::inbox::{Inbox, Queued};
+use crate::objects::{Objects, SinkState, refuse};
+use crate::plugin::Plugin;
+
+/// A connector and the objects that it has given out.
+#[derive(Debug)]
+pub(crate) struct Server<P> {
+    plugin: P,
+    objects: Objects,
+}
+
+impl<P: Plugin> Server<P> {
+    pub(crate) fn new(plugin: P) -> Self {
+        Self { plugin, objects: Objects::default() }
+    }
+
+    /// Works on one call and answers it.
+    ///
+    /// # Errors
+    /// The connection broke meanwhile.
+    pub(crate) fn handle(
+        &mut self,
+        call: &Queued,
+        link: &mut BlockingLink<()>,
+        inbox: &mut Inbox,
+    ) -> Result<(), LinkError> {
+        let mut context = Context::new(link, inbox, call.id, call.total);
+        let answer = catch_unwind(AssertUnwindSafe(|| self.dispatch(call, &mut context)));
+        let broken = context.take_broken();
+        inbox.finish();
+        match answer.unwrap_or_else(|panic| Err(panicked(call.method, &*panic))) {
+            Ok(answer) => answer.send(link, call),
+            Err(error) => {
+                link.connection().fail(call.id, &error);
+            }
+        }
+        broken.map_or(Ok(()), Err)
+    }
+
+    fn dispatch(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
+        match call.method {
+            Method::INITIALIZE => self.initialize(call, context),
+            Method::DISCOVER => self.discover(call, context),
+            Method::CREATE_COLLECTION => self.create_collection(call, context),
+            Method::CONNECT => self.connect(call, context),
+            Method::CONNECT_DONE => {
+                self.on_sink(call, |plugin, sink| plugin.connect_done(sink, body(call)?, context))
+            }
+            Method::GET_CHANGES => self.get_changes(call, context),
+            Method::READ => self.read(call, context),
+            Method::COMMIT => self.commit(call, context),
+            Method::COMMITTED_ALL => self.on_sink(call, |plugin, sink| plugin.committed_all(sink, context)),
+            Method::SYNC_DONE => self.on_sink(call, |plugin, sink| plugin.sync_done(sink, context)),
+            Method::DISCONNECT => self.disconnect(call, context),
+            Method::FINALIZE => self.finalize(call, context),
+            unknown => Err(refuse(Code::UNIMPLEMENTED, format!("{unknown} is not known here"))),
+        }
+    }
+
+    fn initialize(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
+        if call.target != ObjectId::HOST {
+            return Err(refuse(Code::INVALID, "initialize is a call to the host"));
+        }
+        if self.objects.has_instance() {
+            return Err(refuse(Code::INVALID_STATE, "this host serves an instance already"));
+        }
+        self.plugin.initialize(body::<Initialize>(call)?, context)?;
+        Ok(Answer::Initialized(Initialized { instance: self.objects.make_instance() }))
+    }
+
+    fn expect_instance(&self, call: &Queued) -> Result<(), Error> {
+        if self.objects.is_instance(call.target) {
+            return Ok(());
+        }
+        Err(refuse(Code::NOT_FOUND, format!("{}: {} is not an instance", call.method, call.target)))
+    }
+
+    fn discover(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
+        self.expect_instance(call)?;
+        let collections = self.plugin.discover(context)?;
+        let sinks = collections.into_iter().map(|collection| self.objects.sink(collection)).collect();
+        Ok(Answer::Discovered(Discovered { sinks, can_create: self.plugin.can_create() }))
+    }
+
+    fn create_collection(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
+        self.expect_instance(call)?;
+        let collection = self.plugin.create_collection(body::<CreateCollection>(call)?, context)?;
+        Ok(Answer::Sink(Box::new(self.objects.sink(collection))))
+    }
+
+    fn connect(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
+        let sink = self.objects.expect(call.target, SinkState::Idle)?;
+        let connected = self.plugin.connect(sink, body(call)?, context)?;
+        self.objects.set_state(call.target, SinkState::Connected);
+        Ok(Answer::Connected(connected))
+    }
+
+    fn disconnect(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
+        let answer = self.on_sink(call, |plugin, sink| plugin.disconnect(sink, context));
+        self.objects.set_state(call.target, SinkState::Idle);
+        answer
+    }
+
+    /// A call on a connected sink that answers nothing.
+    fn on_sink(
+        &mut self,
+        call: &Queued,
+        act: impl FnOnce(&mut P, &str) -> Result<(), Error>,
+    ) -> Result<Answer, Error> {
+        let sink = self.objects.expect(call.target, SinkState::Connected)?;
+        act(&mut self.plugin, sink).map(|()| Answer::Nothing)
+    }
+
+    fn get_changes(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
+        let sink = self.objects.expect(call.target, SinkState::Connected)?;
+        let mut changes = ChangeSink::new(context)?;
+        let end = self.plugin.get_changes(sink, body(call)?, &mut changes)?;
+        Ok(Answer::Listing(Listing { complete: end.complete, count: changes.count(), anchor: end.anchor }))
+    }
+
+    fn read(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
+        let sink = self.objects.expect(call.target, SinkState::Connected)?;
+        let items = body::<Read>(call)?.items;
+        let asked = items.len();
+        let mut results = ReadSink::new(context)?;
+        self.plugin.read(sink, items, &mut results)?;
+        if results.count() as usize == asked {
+            return Ok(Answer::Nothing);
+        }
+        Err(Error::new(
+            Code::INTERNAL,
+            format!("the connector answered {} of {asked} items", results.count()),
+        ))
+    }
+
+    fn commit(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
+        let sink = self.objects.expect(call.target, SinkState::Connected)?;
+        let batch = body::<Commit<'_>>(call)?;
+        let asked = batch.items.len();
+        let results = self.plugin.commit(sink, batch, context)?;
+        if results.len() == asked {
+            return Ok(Answer::Committed(Committed { results }));
+        }
+        let text = format!("the connector answered {} of {asked} items", results.len());
+        Err(Error::new(Code::INTERNAL, text).with_effect(Effect::Unknown))
+    }
+
+    fn finalize(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
+        self.expect_instance(call)?;
+        self.objects.end_instance();
+        self.plugin.finalize(context).map(|()| Answer::Nothing)
+    }
+}
+
+/// A successful answer, ready to be encoded.
+enum Answer {
+    Nothing,
+    Initialized(Initialized),
+    Discovered(Discovered),
+    Sink(Box<outrigger_protocol::Sink>),
+    Connected(outrigger_protocol::Connected),
+    Listing(Listing),
+    Committed(Committed),
+}
+
+impl Answer {
+    fn send(&self, link: &mut BlockingLink<()>, call: &Queued) {
+        fn reply<T: Serialize + ?Sized>(link: &mut BlockingLink<()>, call: &Queued, body: &T) {
+            link.connection().reply(call.id, body);
+        }
+        match self {
+            Self::Nothing => reply(link, call, &()),
+            Self::Initialized(body) => reply(link, call, body),
+            Self::Discovered(body) => reply(link, call, body),
+            Self::Sink(body) => reply(link, call, &**body),
+            Self::Connected(body) => reply(link, call, body),
+            Self::Listing(body) => reply(link, call, body),
+            Self::Committed(body) => reply(link, call, body),
+        }
+    }
+}
+
+fn body<'a, T: Deserialize<'a>>(call: &'a Queued) -> Result<T, Error> {
+    codec::decode(&call.body).map_err(|error| refuse(Code::INVALID, format!("{}: {error}", call.method)))
+}
+
+fn panicked(method: Method, panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    Error::new(Code::PANIC, format!("{method}: the connector panicked: {text}")).with_effect(Effect::Unknown)
+}

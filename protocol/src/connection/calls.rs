@@ -1,0 +1,164 @@
+//! Calls that this side makes.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::machine::Connection;
+use crate::call::Method;
+use crate::codec;
+use crate::error::{Blame, Code, Error};
+use crate::frame::{Budget, Flags, Header, Kind};
+use crate::ids::{CallId, ObjectId};
+use crate::pending::NewCall;
+
+/// How a call differs from its method's defaults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CallOptions {
+    /// Total time, from dispatch; rounded up to milliseconds.
+    pub total: Option<Duration>,
+    /// Time without a sign of life.
+    pub idle: Option<Duration>,
+    /// The call is made while serving one of the peer's.
+    pub nested: bool,
+}
+
+/// A call that was not made: nothing left, and the context comes back.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal<C> {
+    /// The context that was to be stored.
+    pub context: C,
+    /// Why. [`Code::OVERLOADED`]: the window of unanswered calls is full; try when one is answered.
+    pub error: Error,
+}
+
+impl<C> Connection<C> {
+    /// Makes a call: stores `context` under a new number and queues the frame. The answer comes
+    /// as one [`crate::Event::Reply`] or [`crate::Event::Failed`].
+    ///
+    /// # Errors
+    /// The call was not made: the window is full, the object still works on what must end before
+    /// (decisions W2), it may still be stuck in a call that ran out of time, no time is left (a
+    /// total of zero, decisions W3), the connection is closing, or the body is too large.
+    pub fn call<T: Serialize + ?Sized>(
+        &mut self,
+        target: ObjectId,
+        method: Method,
+        body: &T,
+        options: CallOptions,
+        context: C,
+        now: Duration,
+    ) -> Result<CallId, Refusal<C>> {
+        if let Some(error) = self.refusal(target, method, options) {
+            return Err(Refusal { context, error });
+        }
+        let id = self.number();
+        let header = Header {
+            target,
+            method: method.0,
+            budget: budget(options.total),
+            flags: if options.nested { Flags::NESTED } else { Flags::NONE },
+            ..Header::new(Kind::CALL, id)
+        };
+        let limit = self.peer.max_body as usize;
+        let bytes = match self.out.call(header, |out| codec::encode_within(body, out, limit)) {
+            Ok(bytes) => bytes as u64,
+            Err(error) => {
+                self.next = id; // nothing left under this number
+                let error = Error::new(Code::TOO_LARGE, format!("{method}: {error}")).by(Blame::Caller);
+                return Err(Refusal { context, error });
+            }
+        };
+        let rules = method.rules_or_default();
+        let (total, idle) = (options.total.unwrap_or(rules.total), options.idle.unwrap_or(rules.idle));
+        let nested = options.nested;
+        let id = CallId(id);
+        self.pending.store(NewCall { id, target, method, bytes, nested, context, total, idle }, now);
+        Ok(id)
+    }
+
+    fn refusal(&self, target: ObjectId, method: Method, options: CallOptions) -> Option<Error> {
+        let refuse = |code, text: String| Some(Error::new(code, text).by(Blame::Caller));
+        if self.said_goodbye || self.heard_goodbye {
+            return refuse(Code::DISCONNECTED, format!("{method}: the connection is closing"));
+        }
+        if options.total.is_some_and(|total| total.is_zero()) {
+            return refuse(Code::DEADLINE, format!("{method}: no time is left"));
+        }
+        if self.pending.is_stuck(target) {
+            return refuse(Code::BUSY, format!("{method}: {target} is still in a call that ran out of time"));
+        }
+        if method.rules_or_default().barrier && self.pending.any_on(target) {
+            return refuse(
+                Code::INVALID_STATE,
+                format!("{method}: other calls on {target} are not answered yet"),
+            );
+        }
+        if !self.has_room() {
+            return refuse(Code::OVERLOADED, format!("{method}: the window of unanswered calls is full"));
+        }
+        None
+    }
+
+    /// Whether the window has room for another call.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        let (calls, bytes) = self.pending.unanswered();
+        calls < self.peer.max_calls as usize && bytes < self.peer.call_bytes
+    }
+
+    /// Whether a call ran out of time and the peer has not answered it, nor its cancel, since.
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.pending.any_stuck()
+    }
+
+    /// Unanswered calls of this side.
+    #[must_use]
+    pub fn open_calls(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Gives up a call. One that has not left is taken back and ends as `Cancelled`, not started
+    /// (returned here); otherwise the peer is asked to stop, and its answer is still to come.
+    pub fn cancel(&mut self, id: CallId, now: Duration) -> Option<super::Event<'static, C>> {
+        self.pending.context_mut(id)?;
+        if !self.out.take_back(id.0) {
+            self.send(Header::new(Kind::CANCEL, id.0), &());
+            return None;
+        }
+        let ended = self.pending.take(id, now)?;
+        self.answer_goodbye();
+        let error = Error::new(Code::CANCELLED, format!("{}: cancelled before it was sent", ended.method));
+        Some(super::machine::failed(ended, error.by(Blame::Caller)))
+    }
+
+    /// The context stored under an open call.
+    pub fn context_mut(&mut self, id: CallId) -> Option<&mut C> {
+        self.pending.context_mut(id)
+    }
+}
+
+/// Time left in whole milliseconds, rounded up so that little is not taken for none; more than
+/// the field holds is as much as it holds (49 days), not the method's default.
+fn budget(total: Option<Duration>) -> Budget {
+    const MOST: u32 = Budget::DEFAULT.0 - 1;
+    total.map_or(Budget::DEFAULT, |total| {
+        let millis = total.as_nanos().div_ceil(1_000_000);
+        Budget(u32::try_from(millis).map_or(MOST, |millis| millis.min(MOST)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn w3_little_time_is_not_none_and_much_is_not_the_default() {
+        assert_eq!(budget(None), Budget::DEFAULT);
+        assert_eq!(budget(Some(Duration::from_nanos(1))), Budget(1));
+        assert_eq!(budget(Some(Duration::from_millis(5))), Budget(5));
+        assert_eq!(budget(Some(Duration::from_millis(u64::from(u32::MAX)))), Budget(u32::MAX - 1));
+        assert_eq!(budget(Some(Duration::MAX)), Budget(u32::MAX - 1));
+    }
+}

@@ -1,0 +1,252 @@
+//! The state of one side of a connection, and its way out.
+
+use std::time::Duration;
+
+use crate::control::{Abort, Goodbye};
+use crate::error::{Blame, Code, Effect, Error};
+use crate::frame::{Header, Kind};
+use crate::hello::{Limits, Session};
+use crate::ids::CallId;
+use crate::limits::MAX_DATA;
+use crate::outbound::Outbound;
+use crate::peer_error::PeerError;
+use crate::pending::{Clock, Ended, PendingCalls};
+use crate::stream::{Receiving, Sending};
+use crate::{codec, connection::event::Event, text};
+
+use super::serving::Serving;
+
+/// Bytes of automatic answers (PONG, CREDIT, …) that may wait for a peer that does not read: 1 MiB.
+/// A peer that waits for answers never makes as many.
+const MAX_AUTOMATIC: usize = 1 << 20;
+
+/// Most text of an ABORT: what a peer said may be quoted in it.
+const MAX_REASON: usize = 1 << 10;
+
+/// Which side of the connection this is. Decides the parity of numbers, whoever dialled
+/// (decisions W4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Odd numbers.
+    Broker,
+    /// Even numbers.
+    Plugin,
+}
+
+/// What was dropped, for logs and tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Answers and progress of calls that were over.
+    pub late: u64,
+    /// Bytes of data for streams that were over.
+    pub discarded: u64,
+    /// Frames of an unknown kind.
+    pub skipped: u64,
+}
+
+/// One side of a connection. `C` is what a caller stores with a call.
+#[derive(Debug)]
+pub struct Connection<C> {
+    /// The next number of this side.
+    pub(super) next: u64,
+    /// The highest number of the peer so far.
+    pub(super) peer_highest: u64,
+    pub(super) own: Limits,
+    pub(super) peer: Limits,
+    pub(super) out: Outbound,
+    pub(super) pending: PendingCalls<C>,
+    pub(super) serving: Serving,
+    pub(super) sending: Vec<Sending>,
+    pub(super) receiving: Vec<Receiving>,
+    /// Replies that wait behind the data of their own call (decisions W1).
+    pub(super) held: Vec<(CallId, Vec<u8>)>,
+    /// Bytes of data sent, and how far all streams may go.
+    pub(super) data_sent: u64,
+    pub(super) data_limit: u64,
+    /// Bytes of data received, consumed and granted, over all streams.
+    pub(super) data_received: u64,
+    pub(super) data_consumed: u64,
+    pub(super) data_granted: u64,
+    pub(super) said_goodbye: bool,
+    pub(super) heard_goodbye: bool,
+    pub(super) answered_goodbye: bool,
+    /// From the peer's GOODBYE: calls above this number were not started.
+    pub(super) not_accepted_above: Option<u64>,
+    /// What was dropped so far.
+    pub counters: Counters,
+}
+
+impl<C> Connection<C> {
+    /// A connection whose handshake is over.
+    #[must_use]
+    pub fn new(role: Role, session: &Session) -> Self {
+        let (next, peer_highest) = match role {
+            Role::Broker => (1, 0),
+            Role::Plugin => (2, 0),
+        };
+        let (own, peer) = (session.own_limits, session.peer_limits);
+        Self {
+            next,
+            peer_highest,
+            own,
+            peer,
+            out: Outbound::default(),
+            pending: PendingCalls::new(peer.dispatch_window as usize),
+            serving: Serving::default(),
+            sending: Vec::new(),
+            receiving: Vec::new(),
+            held: Vec::new(),
+            data_sent: 0,
+            data_limit: peer.connection_window,
+            data_received: 0,
+            data_consumed: 0,
+            data_granted: own.connection_window,
+            said_goodbye: false,
+            heard_goodbye: false,
+            answered_goodbye: false,
+            not_accepted_above: None,
+            counters: Counters::default(),
+        }
+    }
+
+    /// A fresh number of this side.
+    pub(super) fn number(&mut self) -> u64 {
+        let number = self.next;
+        self.next += 2;
+        number
+    }
+
+    /// Whether this side ever gave out `number`.
+    pub(super) const fn issued(&self, number: u64) -> bool {
+        number % 2 == self.next % 2 && number < self.next && number != 0
+    }
+
+    /// Whether `number` is one that the peer gave out before.
+    pub(super) const fn peer_issued(&self, number: u64) -> bool {
+        number % 2 != self.next % 2 && number <= self.peer_highest && number != 0
+    }
+
+    /// Takes a new number of the peer: of its parity, above all before it (decisions W4).
+    pub(super) const fn peer_number(&mut self, number: u64) -> Result<(), PeerError> {
+        if number % 2 == self.next % 2 || number <= self.peer_highest {
+            return Err(PeerError::BadNumber(number));
+        }
+        self.peer_highest = number;
+        Ok(())
+    }
+
+    /// The bytes to write now; empty when there is nothing to send. Call [`Connection::wrote`]
+    /// with what was written. One call hands out all frames that are ready: calls first, then at
+    /// most 64 KiB of data, so that a transfer delays a call by one such batch.
+    pub fn output(&mut self) -> &[u8] {
+        if self.out.is_drained() {
+            self.release_held();
+            let writing = self.out.turn();
+            let room = MAX_DATA.saturating_sub(writing.len());
+            super::streams::fill(&mut self.sending, &mut self.data_sent, self.data_limit, writing, room);
+        }
+        self.out.bytes()
+    }
+
+    /// `count` bytes of [`Connection::output`] are on their way.
+    pub fn wrote(&mut self, count: usize) {
+        self.out.wrote(count);
+    }
+
+    /// Whether nothing waits to be written (data without credit apart).
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.out.is_empty() && !self.can_send_data() && !self.can_release()
+    }
+
+    /// Appends a frame that is not DATA.
+    pub(super) fn send<T: serde::Serialize + ?Sized>(&mut self, header: Header, body: &T) {
+        // Our own small bodies always fit a frame.
+        let _fits = self.out.frame(header, |out| codec::encode(body, out));
+    }
+
+    /// Appends a frame with a raw body, as an automatic answer: a peer that makes us queue
+    /// without reading is cut off.
+    pub(super) fn send_raw(&mut self, header: Header, body: &[u8]) -> Result<(), PeerError> {
+        if self.out.automatic() > MAX_AUTOMATIC {
+            return Err(PeerError::NotReading);
+        }
+        let _fits = self.out.frame(header, |out| {
+            out.extend_from_slice(body);
+            Ok(())
+        });
+        self.out.count_automatic(body.len());
+        Ok(())
+    }
+
+    /// Asks whether the peer is there; the answer is [`Event::Pong`]. A peer that works on a call
+    /// may answer late.
+    pub fn ping(&mut self) {
+        let _fits = self.out.frame(Header::new(Kind::PING, 0), |_| Ok(()));
+    }
+
+    /// Says that this side makes no more calls and takes no more; what was accepted is finished
+    /// (decisions W9).
+    pub fn goodbye(&mut self) {
+        if !self.said_goodbye {
+            self.said_goodbye = true;
+            let last_accepted = self.serving.highest;
+            self.send(Header::new(Kind::GOODBYE, 0), &Goodbye { last_accepted });
+        }
+    }
+
+    /// Says which rule the peer broke; to be sent before closing.
+    pub fn abort(&mut self, error: &PeerError) {
+        let reason = error.to_string();
+        let reason = text::front(&reason, MAX_REASON).to_owned();
+        self.send(Header::new(Kind::ABORT, 0), &Abort { reason });
+    }
+
+    /// When [`Connection::expire`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.pending.next_deadline()
+    }
+
+    /// Ends one call whose time has run out, and asks the peer to stop it; call until `None`.
+    /// `now` is the time since any fixed moment, never going back.
+    pub fn expire(&mut self, now: Duration) -> Option<Event<'static, C>> {
+        let (ended, clock) = self.pending.expire(now)?;
+        let held = self.give_up(ended.id);
+        self.answer_goodbye();
+        let (code, text) = match clock {
+            Clock::Total => (Code::DEADLINE, "not answered in time"),
+            Clock::Idle => (Code::IDLE_TIMEOUT, "no sign of life in time"),
+        };
+        let effect = if held { Effect::NotStarted } else { Effect::Unknown };
+        let error = Error::new(code, format!("{}: {text}", ended.method)).with_effect(effect);
+        Some(failed(ended, error))
+    }
+
+    /// Takes a call back, or asks the peer to stop it; says whether nothing of it had left.
+    pub(super) fn give_up(&mut self, id: CallId) -> bool {
+        let held = self.out.take_back(id.0);
+        if held {
+            self.pending.unstick(id); // no late answer will come for it
+        } else {
+            self.send(Header::new(Kind::CANCEL, id.0), &());
+        }
+        self.drop_streams(id);
+        held
+    }
+
+    /// Ends one open call because the connection is over; call until `None`. A call of which
+    /// nothing had left was not started; of the others nobody knows.
+    pub fn lost(&mut self, why: &str) -> Option<Event<'static, C>> {
+        let ended = self.pending.take_above(0)?;
+        let effect = if self.out.holds(ended.id.0) { Effect::NotStarted } else { Effect::Unknown };
+        let text = format!("{}: {why}", ended.method);
+        let error = Error::new(Code::DISCONNECTED, text).by(Blame::Plugin).with_effect(effect);
+        Some(failed(ended, error))
+    }
+}
+
+/// The event of a call that failed.
+pub(super) fn failed<C>(ended: Ended<C>, error: Error) -> Event<'static, C> {
+    Event::Failed { call: ended.id, context: ended.context, error }
+}

@@ -1,0 +1,179 @@
+//! Frames that arrive: checked, and turned into events.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::event::Event;
+use super::machine::{Connection, failed};
+use crate::codec;
+use crate::control::{Abort, Goodbye, Log, Progress};
+use crate::error::{Blame, Code, Error};
+use crate::frame::{Flags, Frame, Header, Kind, check_extensions};
+use crate::ids::CallId;
+use crate::peer_error::PeerError;
+
+/// Decodes a frame's body.
+pub(super) fn body<'f, T: Deserialize<'f>>(frame: Frame<'f>) -> Result<T, PeerError> {
+    let kind = frame.header.kind;
+    codec::decode(frame.body).map_err(|error| PeerError::Body { kind, reason: error.to_string() })
+}
+
+/// Checks extension entries where none can have to be understood (decisions W7).
+fn only_even(ext: &[u8]) -> Result<(), PeerError> {
+    match check_extensions(ext, &[])? {
+        None => Ok(()),
+        Some(_) => Err(PeerError::Extensions),
+    }
+}
+
+impl<C> Connection<C> {
+    /// Takes one frame. `now` is the time since any fixed moment, never going back.
+    ///
+    /// # Errors
+    /// The peer broke a rule: send what [`Connection::abort`] queues, then close. Open calls are
+    /// ended with [`Connection::lost`].
+    pub fn receive<'f>(
+        &mut self,
+        frame: Frame<'f>,
+        now: Duration,
+    ) -> Result<Option<Event<'f, C>>, PeerError> {
+        if frame.header.kind.is_known() && frame.header.kind != Kind::CALL {
+            only_even(frame.ext)?;
+        }
+        match frame.header.kind {
+            Kind::CALL => self.receive_call(frame),
+            Kind::REPLY => self.receive_reply(frame, now),
+            Kind::ERROR => self.receive_error(frame, now),
+            Kind::CANCEL => self.receive_cancel(frame),
+            Kind::PROGRESS => self.receive_progress(frame, now),
+            Kind::STREAM_OPEN => self.receive_open(frame).map(|()| None),
+            Kind::DATA => self.receive_alive(frame, now),
+            Kind::CREDIT => self.receive_credit(frame).map(|()| None),
+            Kind::STREAM_END => self.receive_end(frame),
+            Kind::STREAM_RESET => self.receive_reset(frame),
+            Kind::LOG => body::<Log>(frame).map(|log| Some(Event::Log(log))),
+            Kind::PING => self.send_raw(Header::new(Kind::PONG, frame.header.id), &[]).map(|()| None),
+            Kind::PONG => Ok(Some(Event::Pong)),
+            Kind::GOODBYE => self.receive_goodbye(frame).map(Some),
+            Kind::GOODBYE_OK => self.receive_goodbye_ok().map(Some),
+            Kind::ABORT => {
+                Err(body::<Abort>(frame).map_or_else(|error| error, |abort| PeerError::Aborted(abort.reason)))
+            }
+            Kind::UNIMPLEMENTED => Ok(None),
+            Kind::HELLO | Kind::HELLO_OK | Kind::PROOF | Kind::REFUSED => {
+                Err(PeerError::Unexpected(frame.header.kind))
+            }
+            _ => self.receive_unknown(frame).map(|()| None),
+        }
+    }
+
+    /// Skips a kind from the future; says so if it was marked critical (decisions W7).
+    fn receive_unknown(&mut self, frame: Frame<'_>) -> Result<(), PeerError> {
+        self.counters.skipped += 1;
+        if frame.header.flags.has(Flags::CRITICAL) {
+            self.send_raw(Header::new(Kind::UNIMPLEMENTED, 0), &frame.header.encode())?;
+        }
+        Ok(())
+    }
+
+    fn receive_reply<'f>(
+        &mut self,
+        frame: Frame<'f>,
+        now: Duration,
+    ) -> Result<Option<Event<'f, C>>, PeerError> {
+        let call = CallId(frame.header.id);
+        if self.receiving.iter().any(|stream| stream.call == call) {
+            return Err(PeerError::Unexpected(Kind::REPLY)); // a cut listing must not look complete
+        }
+        let ended = self.take(call, now)?;
+        Ok(ended.map(|ended| Event::Reply { call, context: ended.context, body: frame.body }))
+    }
+
+    fn receive_error<'f>(
+        &mut self,
+        frame: Frame<'f>,
+        now: Duration,
+    ) -> Result<Option<Event<'f, C>>, PeerError> {
+        let error: Error = body(frame)?;
+        let ended = self.take(CallId(frame.header.id), now)?;
+        Ok(ended.map(|ended| failed(ended, error)))
+    }
+
+    /// Takes out the context of an answered call, with its streams. A late answer is counted and
+    /// dropped; an answer to nothing ends the connection (decisions W4).
+    fn take(&mut self, call: CallId, now: Duration) -> Result<Option<crate::pending::Ended<C>>, PeerError> {
+        if !self.issued(call.0) {
+            return Err(PeerError::NeverIssued(call));
+        }
+        let ended = self.pending.take(call, now);
+        if ended.is_none() {
+            self.counters.late += 1;
+        }
+        self.drop_streams(call);
+        self.answer_goodbye();
+        Ok(ended)
+    }
+
+    fn receive_cancel(&self, frame: Frame<'_>) -> Result<Option<Event<'static, C>>, PeerError> {
+        let call = CallId(frame.header.id);
+        if !self.peer_issued(call.0) {
+            return Err(PeerError::NeverIssued(call));
+        }
+        Ok(self.serving.is_open(call).then_some(Event::Cancel(call)))
+    }
+
+    fn receive_progress(
+        &mut self,
+        frame: Frame<'_>,
+        now: Duration,
+    ) -> Result<Option<Event<'static, C>>, PeerError> {
+        let progress: Progress = body(frame)?;
+        let call = CallId(frame.header.id);
+        if !self.issued(call.0) {
+            return Err(PeerError::NeverIssued(call));
+        }
+        let waiting = Duration::from_millis(progress.waiting_ms.into());
+        if !self.pending.touch(call, waiting, now) {
+            self.counters.late += 1;
+            return Ok(None);
+        }
+        Ok(Some(Event::Progress { call, progress }))
+    }
+
+    /// Data is a sign of life of its call.
+    fn receive_alive<'f>(
+        &mut self,
+        frame: Frame<'f>,
+        now: Duration,
+    ) -> Result<Option<Event<'f, C>>, PeerError> {
+        let event = self.receive_data(frame)?;
+        if let Some(Event::Items { call, .. }) = &event {
+            self.pending.touch(*call, Duration::ZERO, now);
+        }
+        Ok(event)
+    }
+
+    fn receive_goodbye(&mut self, frame: Frame<'_>) -> Result<Event<'static, C>, PeerError> {
+        let goodbye: Goodbye = body(frame)?;
+        if self.heard_goodbye {
+            return Err(PeerError::Unexpected(Kind::GOODBYE));
+        }
+        self.heard_goodbye = true;
+        self.not_accepted_above = Some(goodbye.last_accepted);
+        self.answer_goodbye();
+        Ok(Event::Goodbye)
+    }
+
+    /// Ends one call that the peer's GOODBYE says was not started; call until `None`.
+    pub fn not_accepted(&mut self) -> Option<Event<'static, C>> {
+        let ended = self.pending.take_above(self.not_accepted_above?)?;
+        self.drop_streams(ended.id);
+        let text = format!("{}: the other end was closing and did not start it", ended.method);
+        Some(failed(ended, Error::new(Code::DISCONNECTED, text).by(Blame::Plugin)))
+    }
+
+    fn receive_goodbye_ok(&self) -> Result<Event<'static, C>, PeerError> {
+        if self.said_goodbye { Ok(Event::Closed) } else { Err(PeerError::Unexpected(Kind::GOODBYE_OK)) }
+    }
+}

@@ -1,0 +1,175 @@
+//! Decoder: bytes as they come in, whole frames out, decoded in place.
+//!
+//! One buffer. A driver reads into [`Decoder::space`], says how much came with
+//! [`Decoder::filled`], and takes frames until there is none. The buffer grows by at most 64 KiB
+//! at a time and only when it is full, so a peer that claims 4 GiB gets no more memory than the
+//! bytes it has really sent (invariant 4).
+
+use crate::frame::{Frame, Header, Kind};
+use crate::limits::{HEADER, MAX_DATA};
+use crate::peer_error::PeerError;
+
+/// The buffer's first size and the step by which it grows.
+const STEP: usize = 64 << 10;
+
+/// What the buffer is worth keeping at between bursts: 64 calls of 1 KiB fit one read.
+const KEEP: usize = 128 << 10;
+
+/// Cuts a byte stream into frames.
+#[derive(Debug)]
+pub struct Decoder {
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    max_body: usize,
+}
+
+impl Decoder {
+    /// A decoder that accepts bodies of at most `max_body` bytes (DATA: [`MAX_DATA`]).
+    #[must_use]
+    pub fn new(max_body: usize) -> Self {
+        Self { buffer: vec![0; STEP], start: 0, end: 0, max_body }
+    }
+
+    /// Where the next bytes go: never empty.
+    pub fn space(&mut self) -> &mut [u8] {
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+            if self.buffer.len() > KEEP {
+                self.buffer.truncate(KEEP);
+                self.buffer.shrink_to_fit();
+            }
+        }
+        if self.end == self.buffer.len() {
+            self.make_room();
+        }
+        &mut self.buffer[self.end..]
+    }
+
+    /// A full buffer: moves what is left to the front, or grows when that is all of it.
+    fn make_room(&mut self) {
+        self.buffer.copy_within(self.start..self.end, 0);
+        self.end -= self.start;
+        self.start = 0;
+        if self.buffer.len() - self.end < STEP.min(self.buffer.len() / 2) {
+            self.buffer.reserve_exact(STEP);
+            self.buffer.resize(self.buffer.len() + STEP, 0);
+        }
+    }
+
+    /// `count` bytes were written to the front of [`Decoder::space`].
+    pub fn filled(&mut self, count: usize) {
+        self.end = self.buffer.len().min(self.end.saturating_add(count));
+    }
+
+    /// Whether bytes of an unfinished frame are held.
+    #[must_use]
+    pub const fn is_mid_frame(&self) -> bool {
+        self.start != self.end
+    }
+
+    /// Takes `count` raw bytes, once they are all here (the preface).
+    pub fn take(&mut self, count: usize) -> Option<&[u8]> {
+        let bytes = self.buffer.get(self.start..self.end)?.get(..count)?;
+        self.start += count;
+        Some(bytes)
+    }
+
+    /// The bytes that are here and not yet taken.
+    #[must_use]
+    pub fn peek(&self) -> &[u8] {
+        self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// The next whole frame, or `None` until more bytes come.
+    ///
+    /// # Errors
+    /// The header is malformed or claims more than the limit. The connection must end: frames
+    /// cannot be told apart any more.
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, PeerError> {
+        let Some(head) = self.peek().first_chunk::<HEADER>() else { return Ok(None) };
+        let header = Header::decode(head)?;
+        let limit = if header.kind == Kind::DATA { MAX_DATA } else { self.max_body };
+        let length = header.body_len as usize;
+        if length > limit {
+            return Err(PeerError::FrameTooLarge { kind: header.kind, actual: header.body_len, limit });
+        }
+        let body = self.start + HEADER;
+        if self.end < body + length {
+            return Ok(None);
+        }
+        self.start = body + length;
+        let (ext, body) = self.buffer[body..body + length].split_at(header.ext_len.into());
+        Ok(Some(Frame { header, ext, body }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn feed(decoder: &mut Decoder, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let space = decoder.space();
+            let count = space.len().min(bytes.len());
+            space[..count].copy_from_slice(&bytes[..count]);
+            decoder.filled(count);
+            bytes = &bytes[count..];
+        }
+    }
+
+    fn frame(kind: Kind, id: u64, body: &[u8]) -> Vec<u8> {
+        let header = Header { body_len: u32::try_from(body.len()).unwrap(), ..Header::new(kind, id) };
+        [&header.encode()[..], body].concat()
+    }
+
+    #[test]
+    fn frames_come_out_whatever_the_cut() {
+        let bytes = [frame(Kind::CALL, 1, b"one"), frame(Kind::PING, 0, b""), frame(Kind::DATA, 3, b"three")]
+            .concat();
+        for step in 1..bytes.len() {
+            let mut decoder = Decoder::new(1024);
+            let mut seen = Vec::new();
+            for chunk in bytes.chunks(step) {
+                feed(&mut decoder, chunk);
+                while let Some(frame) = decoder.next_frame().unwrap() {
+                    seen.push((frame.header.kind, frame.body.to_vec()));
+                }
+            }
+            assert_eq!(
+                seen,
+                [(Kind::CALL, b"one".to_vec()), (Kind::PING, vec![]), (Kind::DATA, b"three".to_vec())],
+                "cut into {step}"
+            );
+            assert!(!decoder.is_mid_frame());
+        }
+    }
+
+    #[test]
+    fn a_claimed_length_is_refused_before_anything_is_reserved() {
+        let mut decoder = Decoder::new(1024);
+        let header = Header { body_len: u32::MAX, ..Header::new(Kind::CALL, 1) };
+        feed(&mut decoder, &header.encode());
+        assert!(matches!(decoder.next_frame(), Err(PeerError::FrameTooLarge { actual: u32::MAX, .. })));
+        assert!(decoder.buffer.capacity() <= STEP);
+    }
+
+    #[test]
+    fn memory_follows_the_bytes_that_came() {
+        let mut decoder = Decoder::new(1 << 20);
+        let body = vec![7; 1 << 20];
+        let bytes = frame(Kind::CALL, 1, &body);
+        for (count, chunk) in bytes.chunks(1000).enumerate() {
+            feed(&mut decoder, chunk);
+            let received = (count + 1) * 1000;
+            assert!(decoder.buffer.capacity() <= received + STEP, "after {received} bytes");
+            if received < bytes.len() {
+                assert_eq!(decoder.next_frame().unwrap(), None);
+            }
+        }
+        assert_eq!(decoder.next_frame().unwrap().unwrap().body, body);
+        decoder.space();
+        assert!(decoder.buffer.capacity() <= KEEP, "a burst is given back");
+    }
+}

@@ -1,0 +1,75 @@
+//! What a peer did that the protocol forbids. Each of these ends the connection, with an ABORT
+//! that carries the text, and costs only that connection.
+
+use crate::frame::Kind;
+use crate::ids::{CallId, StreamId};
+
+/// A rule of the protocol that the other side broke.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// The connection does not begin with the preface: something else speaks there.
+    #[error("the other end does not speak this protocol: it began with \"{0}\"")]
+    Preface(String),
+    /// A header that cannot be: a reserved byte in use, extensions longer than the body.
+    #[error("malformed frame header: {0}")]
+    Header(&'static str),
+    /// A frame larger than what was announced as acceptable.
+    #[error("a {kind} frame of {actual} bytes, above the limit of {limit}")]
+    FrameTooLarge {
+        /// The frame's kind.
+        kind: Kind,
+        /// Its body length as claimed; nothing was reserved for it.
+        actual: u32,
+        /// The limit of this receiver.
+        limit: usize,
+    },
+    /// A body that is not what its frame's kind says.
+    #[error("the body of a {kind} frame cannot be decoded: {reason}")]
+    Body {
+        /// The frame's kind.
+        kind: Kind,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A kind that is not allowed at this moment.
+    #[error("a {0} frame at the wrong moment")]
+    Unexpected(Kind),
+    /// An answer to, or a cancel of, a number that was never given out.
+    #[error("{0} was never issued")]
+    NeverIssued(CallId),
+    /// A new call or stream with a number of the wrong side, or not above all before it.
+    #[error("number {0} is not a new number of that side")]
+    BadNumber(u64),
+    /// More unanswered calls, or more bytes of them, than announced as acceptable.
+    #[error("more unanswered calls than announced")]
+    TooManyCalls,
+    /// More open streams than announced as acceptable.
+    #[error("more open streams than announced")]
+    TooManyStreams,
+    /// It makes this side answer, and does not read the answers.
+    #[error("it does not read what it asked for")]
+    NotReading,
+    /// Data beyond what was granted.
+    #[error("{0} sent more than its credit")]
+    CreditExceeded(StreamId),
+    /// An item in a stream above the limit.
+    #[error("{stream} holds an item of {size} bytes, above the limit of {limit}")]
+    ItemTooLarge {
+        /// The stream.
+        stream: StreamId,
+        /// The item's claimed length; nothing was reserved for it.
+        size: u32,
+        /// The limit.
+        limit: usize,
+    },
+    /// The end of a stream contradicts what was sent on it.
+    #[error("{0} ended with a wrong count")]
+    WrongCount(StreamId),
+    /// Extension entries that do not ascend or do not fit.
+    #[error("malformed extension entries")]
+    Extensions,
+    /// The peer ended the connection, and said why.
+    #[error("the other end aborted: {0}")]
+    Aborted(String),
+}

@@ -1,0 +1,321 @@
+//! Pending calls: the number of each unanswered call, the context stored under it, and its clocks.
+//!
+//! This is the heart of the design, as in OpenSync's: the caller's context is stored under the
+//! call's number, and comes out exactly once: with the answer, with the time limit, or when the
+//! connection ends (invariant 3). Numbers rise and are never reused, so a late answer is known by
+//! its number alone and no tombstones are kept (decisions W4).
+//!
+//! Clocks: a call's time runs from its dispatch, which this side knows without a frame: a call is
+//! dispatched once all older calls on its target are answered and fewer than the receiver's
+//! dispatch window of older ones are open (decisions W3).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::call::Method;
+use crate::ids::{CallId, ObjectId};
+
+/// One unanswered call.
+#[derive(Debug)]
+struct Pending<C> {
+    id: CallId,
+    target: ObjectId,
+    method: Method,
+    bytes: u64,
+    nested: bool,
+    context: C,
+    total: Duration,
+    idle: Duration,
+    /// When it was dispatched, and when it last showed life. `None`: it waits for older ones.
+    clocks: Option<Clocks>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Clocks {
+    started: Duration,
+    alive_until: Duration,
+}
+
+impl<C> Pending<C> {
+    fn deadline(&self) -> Option<Duration> {
+        self.clocks.map(|clocks| clocks.started.saturating_add(self.total).min(clocks.alive_until))
+    }
+
+    fn start(&mut self, now: Duration) {
+        self.clocks.get_or_insert(Clocks { started: now, alive_until: now.saturating_add(self.idle) });
+    }
+}
+
+/// What a new call brings.
+#[derive(Debug)]
+pub(crate) struct NewCall<C> {
+    pub(crate) id: CallId,
+    pub(crate) target: ObjectId,
+    pub(crate) method: Method,
+    pub(crate) bytes: u64,
+    pub(crate) nested: bool,
+    pub(crate) context: C,
+    pub(crate) total: Duration,
+    pub(crate) idle: Duration,
+}
+
+/// A call that is over.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Ended<C> {
+    pub(crate) id: CallId,
+    pub(crate) method: Method,
+    pub(crate) context: C,
+}
+
+/// Which clock ran out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clock {
+    Total,
+    Idle,
+}
+
+/// All unanswered calls of one side of a connection, oldest first.
+#[derive(Debug)]
+pub(crate) struct PendingCalls<C> {
+    open: VecDeque<Pending<C>>,
+    dispatch_window: usize,
+    bytes: u64,
+    /// Calls that ran out of time: nothing more goes to their targets until the late answer.
+    stuck: Vec<Stuck>,
+}
+
+/// A call that this side gave up and the peer may still work on: it fills the peer's window.
+#[derive(Debug)]
+struct Stuck {
+    id: CallId,
+    target: ObjectId,
+    bytes: u64,
+}
+
+impl<C> PendingCalls<C> {
+    pub(crate) const fn new(dispatch_window: usize) -> Self {
+        Self { open: VecDeque::new(), dispatch_window, bytes: 0, stuck: Vec::new() }
+    }
+
+    /// Unanswered calls.
+    pub(crate) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// What the peer has not answered, calls and their bytes, those that ran out of time included:
+    /// it still keeps them, and its window is as full as it sees it.
+    pub(crate) fn unanswered(&self) -> (usize, u64) {
+        let stuck: u64 = self.stuck.iter().map(|call| call.bytes).sum();
+        (self.open.len() + self.stuck.len(), self.bytes + stuck)
+    }
+
+    /// Whether a call up to number `last` is open.
+    pub(crate) fn any_up_to(&self, last: u64) -> bool {
+        self.open.front().is_some_and(|oldest| oldest.id.0 <= last)
+    }
+
+    /// Whether any call to `target` is open.
+    pub(crate) fn any_on(&self, target: ObjectId) -> bool {
+        self.open.iter().any(|call| call.target == target)
+    }
+
+    /// Whether a call on `target` ran out of time and may still be worked on.
+    pub(crate) fn is_stuck(&self, target: ObjectId) -> bool {
+        self.stuck.iter().any(|call| call.target == target)
+    }
+
+    /// Whether any call ran out of time and was not answered since.
+    pub(crate) fn any_stuck(&self) -> bool {
+        !self.stuck.is_empty()
+    }
+
+    /// Stores the context of a new call. Its number must be above all before it.
+    pub(crate) fn store(&mut self, call: NewCall<C>, now: Duration) {
+        let NewCall { id, target, method, bytes, nested, context, total, idle } = call;
+        let waits = self.older_open() >= self.dispatch_window || self.any_on(target);
+        let mut pending = Pending { id, target, method, bytes, nested, context, total, idle, clocks: None };
+        if nested || !waits {
+            pending.start(now);
+        }
+        self.bytes += bytes;
+        self.open.push_back(pending);
+    }
+
+    /// Nested calls do not count in the dispatch window (decisions W6).
+    fn older_open(&self) -> usize {
+        self.open.iter().filter(|call| !call.nested).count()
+    }
+
+    /// Takes the context out: the call is answered. `None`: it was answered, or given up, before.
+    pub(crate) fn take(&mut self, id: CallId, now: Duration) -> Option<Ended<C>> {
+        self.unstick(id);
+        let at = self.position(id)?;
+        Some(self.remove(at, now))
+    }
+
+    /// A call that ran out of time is answered late, or never left: its target is free again.
+    pub(crate) fn unstick(&mut self, id: CallId) {
+        self.stuck.retain(|call| call.id != id);
+    }
+
+    fn position(&self, id: CallId) -> Option<usize> {
+        self.open.binary_search_by_key(&id, |call| call.id).ok()
+    }
+
+    #[expect(clippy::expect_used, reason = "`at` comes from a search of the same queue")]
+    fn remove(&mut self, at: usize, now: Duration) -> Ended<C> {
+        let call = self.open.remove(at).expect("a position in the queue");
+        self.bytes -= call.bytes;
+        self.dispatch(now);
+        Ended { id: call.id, method: call.method, context: call.context }
+    }
+
+    /// Starts the clocks of calls that an answer has just set free: within the window, that nested
+    /// calls do not fill, and first on their target.
+    fn dispatch(&mut self, now: Duration) {
+        let mut room = self.dispatch_window;
+        for at in 0..self.open.len() {
+            let Some(call) = self.open.get(at).filter(|_| room > 0) else { return };
+            room -= usize::from(!call.nested);
+            if call.clocks.is_none()
+                && !self.older_on_target(at)
+                && let Some(call) = self.open.get_mut(at)
+            {
+                call.start(now);
+            }
+        }
+    }
+
+    fn older_on_target(&self, at: usize) -> bool {
+        let target = self.open.get(at).map(|call| call.target);
+        self.open.iter().take(at).any(|older| Some(older.target) == target)
+    }
+
+    /// The stored context, to look at.
+    pub(crate) fn context_mut(&mut self, id: CallId) -> Option<&mut C> {
+        let at = self.position(id)?;
+        self.open.get_mut(at).map(|call| &mut call.context)
+    }
+
+    /// The call shows life: its idle clock starts again, after `waiting` if it said so.
+    pub(crate) fn touch(&mut self, id: CallId, waiting: Duration, now: Duration) -> bool {
+        let Some(call) = self.position(id).and_then(|at| self.open.get_mut(at)) else { return false };
+        call.start(now);
+        let idle = call.idle;
+        if let Some(clocks) = &mut call.clocks {
+            let until = now.saturating_add(waiting).saturating_add(idle);
+            clocks.alive_until = clocks.alive_until.max(until);
+        }
+        true
+    }
+
+    /// When the next clock runs out.
+    pub(crate) fn next_deadline(&self) -> Option<Duration> {
+        self.open.iter().filter_map(Pending::deadline).min()
+    }
+
+    /// Takes out one call whose time has run out. Its target gets nothing more until a late answer.
+    pub(crate) fn expire(&mut self, now: Duration) -> Option<(Ended<C>, Clock)> {
+        let at = self.open.iter().position(|call| call.deadline().is_some_and(|deadline| deadline <= now))?;
+        let call = self.open.get(at)?;
+        let total = call.clocks.is_some_and(|clocks| clocks.started.saturating_add(call.total) <= now);
+        self.stuck.push(Stuck { id: call.id, target: call.target, bytes: call.bytes });
+        let clock = if total { Clock::Total } else { Clock::Idle };
+        Some((self.remove(at, now), clock))
+    }
+
+    /// Takes out every call above `last`, newest first: the peer did not accept them.
+    pub(crate) fn take_above(&mut self, last: u64) -> Option<Ended<C>> {
+        let newest = self.open.back().filter(|call| call.id.0 > last)?;
+        let id = newest.id;
+        let call = self.open.pop_back()?;
+        self.bytes -= call.bytes;
+        Some(Ended { id, method: call.method, context: call.context })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+    const T1: ObjectId = ObjectId(1);
+    const T2: ObjectId = ObjectId(2);
+
+    fn call(id: u64, target: ObjectId, context: &str) -> NewCall<String> {
+        NewCall {
+            id: CallId(id),
+            target,
+            method: Method::READ,
+            bytes: 10,
+            nested: false,
+            context: context.into(),
+            total: 3 * S,
+            idle: 2 * S,
+        }
+    }
+
+    #[test]
+    fn a_context_comes_out_exactly_once() {
+        let mut calls = PendingCalls::new(64);
+        calls.store(call(1, T1, "a"), S);
+        assert_eq!(calls.take(CallId(1), S).unwrap().context, "a");
+        assert_eq!(calls.take(CallId(1), S), None);
+        assert_eq!(calls.unanswered(), (0, 0));
+    }
+
+    #[test]
+    fn w3_twenty_queued_calls_of_one_second_meet_a_limit_of_three() {
+        let mut calls = PendingCalls::new(5);
+        for id in 0..20 {
+            calls.store(call(2 * id + 1, T1, "x"), Duration::ZERO);
+        }
+        for id in 0..20u64 {
+            let now = S * u32::try_from(id + 1).unwrap();
+            assert!(calls.expire(now - S / 2).is_none(), "call {id} waited without a clock");
+            assert!(calls.take(CallId(2 * id + 1), now).is_some());
+        }
+    }
+
+    #[test]
+    fn w3_a_blocked_call_expires_alone_and_its_target_gets_nothing_more() {
+        let mut calls = PendingCalls::new(64);
+        calls.store(call(1, T1, "blocked"), Duration::ZERO);
+        calls.store(call(3, T1, "behind"), Duration::ZERO);
+        calls.store(call(5, T2, "elsewhere"), Duration::ZERO);
+        calls.take(CallId(5), S);
+        let (ended, clock) = calls.expire(2 * S).unwrap();
+        assert_eq!((ended.context.as_str(), clock), ("blocked", Clock::Idle));
+        assert!(calls.expire(2 * S).is_none(), "the one behind starts its clock only now");
+        assert!(calls.is_stuck(T1) && !calls.is_stuck(T2));
+        assert!(calls.take(CallId(1), 3 * S).is_none(), "late");
+        assert!(!calls.is_stuck(T1), "the late answer frees the target");
+    }
+
+    #[test]
+    fn w3_the_window_holds_back_the_clock_of_a_call_on_another_target() {
+        let mut calls = PendingCalls::new(1);
+        calls.store(call(1, T1, "a"), Duration::ZERO);
+        calls.store(call(3, T2, "b"), Duration::ZERO);
+        calls.take(CallId(1), S);
+        assert_eq!(calls.next_deadline(), Some(3 * S), "b counts from the answer to a");
+    }
+
+    #[test]
+    fn progress_extends_the_idle_clock_and_not_the_total() {
+        let mut calls = PendingCalls::new(64);
+        calls.store(call(1, T1, "a"), Duration::ZERO);
+        assert!(calls.touch(CallId(1), Duration::ZERO, 2 * S - S / 10));
+        assert_eq!(calls.next_deadline(), Some(3 * S));
+        let (_, clock) = calls.expire(3 * S).unwrap();
+        assert_eq!(clock, Clock::Total);
+    }
+
+    #[test]
+    fn waiting_for_a_rate_limit_is_life() {
+        let mut calls = PendingCalls::new(64);
+        calls.store(NewCall { total: 100 * S, ..call(1, T1, "a") }, Duration::ZERO);
+        calls.touch(CallId(1), 30 * S, S);
+        assert_eq!(calls.next_deadline(), Some(33 * S));
+    }
+}

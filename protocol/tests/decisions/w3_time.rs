@@ -1,0 +1,177 @@
+//! W3: a relay subtracts 5 ms from 5 ms, and 0 means "default": an expired call gains minutes. One
+//! blocked call lets twenty queued ones time out as "unknown".
+
+use std::time::Duration;
+
+use outrigger_protocol::{
+    Budget, CallId, CallOptions, Code, Effect, Error, Header, Kind, Limits, Method, PeerError, Role,
+};
+
+use crate::support::pair::{End, Pair};
+use crate::support::seen::Seen;
+use crate::support::frames;
+
+const S: Duration = Duration::from_secs(1);
+
+fn total(total: Duration) -> CallOptions {
+    CallOptions { total: Some(total), idle: Some(total), nested: false }
+}
+
+#[test]
+fn a_budget_of_0_is_expired_answered_and_never_dispatched() {
+    let mut plugin = End::alone(Role::Plugin);
+    let expired = Header { budget: Budget::EXPIRED, ..frames::call_header(1, 1, Method::COMMIT) };
+    assert_eq!(plugin.hear(&frames::with_ext(expired, &[], &[])), [], "no event");
+    let answer = frames::parse(&plugin.say());
+    assert_eq!((answer[0].0.kind, answer[0].0.id, answer.len()), (Kind::ERROR, 1, 1));
+    let error: Error = outrigger_protocol::codec::decode(&answer[0].1).unwrap();
+    assert_eq!((error.code, error.effect), (Code::DEADLINE, Effect::NotStarted));
+    assert!(!plugin.connection.is_serving(CallId(1)));
+}
+
+#[test]
+fn five_milliseconds_minus_five_are_none() {
+    let mut pair = Pair::new();
+    let five = Duration::from_millis(5);
+    pair.broker.try_call(1, Method::COMMIT, total(five), 1, pair.now).unwrap();
+    let (_, plugin) = pair.settle();
+    let [Seen::Call { total: Some(left), .. }] = plugin[..] else { panic!("{plugin:?}") };
+    assert_eq!(left, five);
+    let mut relay = End::alone(Role::Broker);
+    let refusal = relay.try_call(1, Method::COMMIT, total(left - five), 2, pair.now).unwrap_err();
+    assert_eq!((refusal.error.code, refusal.error.effect), (Code::DEADLINE, Effect::NotStarted));
+    assert!(relay.say().is_empty(), "nothing left");
+    relay.try_call(1, Method::COMMIT, total(Duration::from_nanos(1)), 3, pair.now).unwrap();
+    assert_eq!(frames::parse(&relay.say())[0].0.budget, Budget(1), "little is not none");
+}
+
+#[test]
+fn twenty_calls_behind_a_slow_one_keep_their_time() {
+    let window = Limits { dispatch_window: 5, ..Limits::default() };
+    let mut pair = Pair::with(Limits::default(), window);
+    let calls: Vec<CallId> = (0..20)
+        .map(|n| pair.broker.try_call(1, Method::COMMIT, total(3 * S), n, pair.now).unwrap())
+        .collect();
+    pair.settle();
+    for (n, call) in calls.iter().enumerate() {
+        pair.now += 2 * S;
+        assert_eq!(pair.broker.expire(pair.now), [], "call {n}: the clock started with the answer before");
+        pair.plugin.connection.reply(*call, &());
+        assert!(matches!(pair.settle().0[..], [Seen::Reply { .. }]));
+    }
+}
+
+#[test]
+fn a_call_on_another_target_waits_only_for_the_window() {
+    let window = Limits { dispatch_window: 1, ..Limits::default() };
+    let mut pair = Pair::with(Limits::default(), window);
+    let first = pair.broker.try_call(1, Method::COMMIT, total(10 * S), 1, pair.now).unwrap();
+    pair.broker.try_call(2, Method::COMMIT, total(3 * S), 2, pair.now).unwrap();
+    pair.settle();
+    assert_eq!(pair.broker.expire(9 * S), [], "the second is not dispatched yet");
+    pair.now = 9 * S;
+    pair.plugin.connection.reply(first, &());
+    pair.settle();
+    assert_eq!(pair.broker.connection.next_deadline(), Some(12 * S));
+}
+
+/// Nested calls do not fill the window: a call behind them has a deadline as well.
+#[test]
+fn calls_within_calls_do_not_hold_back_the_clock_of_others() {
+    let window = Limits { dispatch_window: 2, ..Limits::default() };
+    let mut pair = Pair::with(Limits::default(), window);
+    let nested = CallOptions { nested: true, ..total(100 * S) };
+    pair.broker.try_call(1, Method::COMMIT, nested, 1, pair.now).unwrap();
+    pair.broker.try_call(2, Method::COMMIT, nested, 2, pair.now).unwrap();
+    let first = pair.broker.try_call(3, Method::COMMIT, total(10 * S), 3, pair.now).unwrap();
+    pair.broker.try_call(3, Method::COMMIT, total(3 * S), 4, pair.now).unwrap();
+    pair.settle();
+    pair.plugin.connection.reply(first, &());
+    pair.settle();
+    assert_eq!(pair.broker.connection.next_deadline(), Some(3 * S));
+}
+
+#[test]
+fn a_stuck_target_gets_nothing_until_its_late_answer() {
+    let mut pair = Pair::new();
+    let call = pair.broker.try_call(1, Method::COMMIT, total(S), 1, pair.now).unwrap();
+    pair.settle();
+    pair.now = S;
+    let ended = pair.broker.expire(S);
+    let (_, error) = ended[0].failure().unwrap();
+    assert_eq!((error.code, error.effect), (Code::DEADLINE, Effect::Unknown));
+    assert_eq!(pair.settle().1, [Seen::Cancel(call)]);
+    let refusal = pair.broker.try_call(1, Method::READ, CallOptions::default(), 2, S).unwrap_err();
+    assert_eq!(refusal.error.code, Code::BUSY);
+    pair.broker.call(2, Method::READ, 3);
+    assert!(pair.broker.connection.is_stuck());
+    pair.plugin.connection.fail(call, &Error::new(Code::CANCELLED, "stopped"));
+    pair.settle();
+    assert_eq!(pair.broker.connection.counters.late, 1);
+    assert!(!pair.broker.connection.is_stuck());
+    pair.broker.call(1, Method::READ, 4);
+}
+
+/// Nothing of it left, so no late answer will ever free the target.
+#[test]
+fn a_call_that_ran_out_of_time_in_the_queue_leaves_no_target_stuck() {
+    let mut broker = End::alone(Role::Broker);
+    broker.try_call(1, Method::COMMIT, total(S), 1, Duration::ZERO).unwrap();
+    let ended = broker.expire(S);
+    let (_, error) = ended[0].failure().unwrap();
+    assert_eq!((error.code, error.effect), (Code::DEADLINE, Effect::NotStarted));
+    assert!(broker.say().is_empty());
+    broker.try_call(1, Method::COMMIT, total(S), 2, S).unwrap();
+}
+
+/// The peer still works on them: more calls than it announced would be a broken rule.
+#[test]
+fn calls_that_ran_out_of_time_still_fill_the_peers_window() {
+    let limits = Limits { max_calls: 4, ..Limits::default() };
+    let mut pair = Pair::with(Limits::default(), limits);
+    let calls: Vec<CallId> =
+        (0..4).map(|n| pair.broker.try_call(n, Method::COMMIT, total(S), n, pair.now).unwrap()).collect();
+    pair.settle();
+    pair.now = S;
+    assert_eq!(pair.broker.expire(S).len(), 4);
+    let refusal = pair.broker.try_call(9, Method::COMMIT, total(S), 9, S).unwrap_err();
+    assert_eq!(refusal.error.code, Code::OVERLOADED);
+    assert!(!pair.broker.connection.has_room());
+    pair.plugin.connection.reply(calls[2], &());
+    pair.settle();
+    pair.broker.try_call(9, Method::COMMIT, total(S), 9, S).unwrap();
+    pair.settle();
+}
+
+#[test]
+fn progress_data_and_waiting_extend_the_idle_clock_and_nothing_extends_the_total() {
+    let mut broker = End::alone(Role::Broker);
+    let options = CallOptions { total: Some(100 * S), idle: Some(10 * S), nested: false };
+    broker.try_call(1, Method::READ, options, 1, Duration::ZERO).unwrap();
+    broker.say();
+    broker.take_in(&frames::progress(1, 0), 9 * S).1.unwrap();
+    assert_eq!(broker.connection.next_deadline(), Some(19 * S));
+    broker.take_in(&frames::open(2, 1, outrigger_protocol::StreamKind::Items), 10 * S).1.unwrap();
+    broker.take_in(&frames::data(2, &frames::item(b"x")), 15 * S).1.unwrap();
+    assert_eq!(broker.connection.next_deadline(), Some(25 * S));
+    broker.take_in(&frames::progress(1, 20_000), 16 * S).1.unwrap();
+    assert_eq!(broker.connection.next_deadline(), Some(46 * S));
+    broker.take_in(&frames::progress(1, u32::MAX), 17 * S).1.unwrap();
+    assert_eq!(broker.connection.next_deadline(), Some(100 * S), "the total holds");
+    assert_eq!(broker.expire(100 * S).len(), 1);
+}
+
+#[test]
+fn no_time_is_long_enough_to_overflow() {
+    let mut broker = End::alone(Role::Broker);
+    let now = Duration::from_secs(1 << 40);
+    for n in 0..3 {
+        broker.try_call(1, Method::READ, total(Duration::MAX), n, now).unwrap();
+    }
+    broker.say();
+    broker.take_in(&frames::progress(1, u32::MAX), now).1.unwrap();
+    assert_eq!(broker.connection.next_deadline(), Some(Duration::MAX));
+    assert_eq!(broker.expire(now + 1000 * S), []);
+    assert_eq!(broker.take_in(&frames::progress(9, 0), now).1, Err(PeerError::NeverIssued(CallId(9))));
+    assert_eq!(broker.hang_up().len(), 3);
+}

@@ -1,0 +1,300 @@
+//! What the golden vectors hold: every kind of frame and every type of body, with fixed values.
+
+use outrigger_protocol::{
+    Abort, AuthKind, Budget, Code, ConnectDone, Connected, Credit, Decoder, Flags, Frame, GetChanges, Goodbye,
+    Handshake, Header, Hello, Initialized, Kind, Level, Log, Method, ObjectId, PREFACE, Progress, Refused,
+    Secret, SessionId, StreamEnd, StreamKind, StreamOpen, StreamReset, codec,
+};
+use serde::{Deserialize, Serialize};
+
+use super::annotate::{self, Line};
+use super::values;
+use super::{frames, harness};
+
+/// One vector.
+pub(crate) struct Sample {
+    /// The file's name, without its end.
+    pub(crate) name: String,
+    /// Its first line.
+    pub(crate) title: String,
+    pub(crate) lines: Vec<Line>,
+    /// Whether it is a whole frame.
+    pub(crate) is_frame: bool,
+    /// Decodes the bytes; whether they are the fixed value.
+    pub(crate) back: Box<dyn Fn(&[u8]) -> Result<bool, String>>,
+}
+
+impl Sample {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        annotate::bytes(&self.lines)
+    }
+}
+
+/// A body: encoded by codec 1 and, line by line, from the description.
+macro_rules! body {
+    ($name:literal, $type:ty, $value:expr) => {{
+        let value = $value;
+        let lines = annotate::lines(&value);
+        assert_eq!(frames::encoded(&value), annotate::bytes(&lines), "{}: bincode differs", $name);
+        Sample {
+            name: concat!("body-", $name).into(),
+            title: concat!("Body: ", $name, ", codec 1").into(),
+            lines,
+            is_frame: false,
+            back: Box::new(move |bytes| {
+                codec::decode::<$type>(bytes).map(|back| back == value).map_err(|error| error.to_string())
+            }),
+        }
+    }};
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<Sample> {
+    let mut all = requests_and_answers();
+    all.extend(objects());
+    all.extend(small_frames());
+    all.extend(call_frames());
+    all.extend(stream_frames());
+    all.extend(handshake_frames());
+    all
+}
+
+fn requests_and_answers() -> Vec<Sample> {
+    let mut all = vec![
+        body!("initialize", outrigger_protocol::Initialize, values::initialize()),
+        body!("initialized", Initialized, Initialized { instance: ObjectId(1) }),
+        body!("discovered", outrigger_protocol::Discovered, values::discovered()),
+        body!("create_collection", outrigger_protocol::CreateCollection, values::create_collection()),
+        body!("connect", outrigger_protocol::Connect, values::connect()),
+        body!("connected", Connected, Connected { slow_sync: true }),
+        body!("connect_done", ConnectDone, ConnectDone { slow_sync: false }),
+        body!("get_changes", GetChanges, GetChanges { slow_sync: true, anchor: None }),
+        body!("listing", outrigger_protocol::Listing, values::listing()),
+        body!("read", outrigger_protocol::Read, values::read()),
+        body!("commit", outrigger_protocol::Commit<'_>, values::commit()),
+        body!("committed", outrigger_protocol::Committed, values::committed()),
+        body!("nothing", (), ()),
+    ];
+    let outcomes = ["item", "not_modified", "not_found", "failed"];
+    for (outcome, value) in outcomes.iter().zip(values::read_results()) {
+        all.push(renamed(body!("read_result", outrigger_protocol::ReadResult<'_>, value), outcome));
+    }
+    for (kind, value) in ["create", "update", "delete"].iter().zip(values::commit_items()) {
+        all.push(renamed(body!("commit_item", outrigger_protocol::CommitItem<'_>, value), kind));
+    }
+    for (outcome, value) in ["done", "done_unread", "failed"].iter().zip(values::commit_results()) {
+        all.push(renamed(body!("commit_result", outrigger_protocol::CommitResult, value), outcome));
+    }
+    all
+}
+
+fn renamed(sample: Sample, part: &str) -> Sample {
+    let (name, title) = (format!("{}-{part}", sample.name), format!("{} ({part})", sample.title));
+    Sample { name, title, ..sample }
+}
+
+fn objects() -> Vec<Sample> {
+    vec![
+        body!("change", outrigger_protocol::Change, values::change()),
+        body!("error", outrigger_protocol::Error, values::error()),
+        body!("member", outrigger_protocol::Member, values::member()),
+        body!("group", outrigger_protocol::Group, values::group()),
+        body!("sink", outrigger_protocol::Sink, values::sink()),
+        body!("sink_unavailable", outrigger_protocol::Sink, values::broken_sink()),
+    ]
+}
+
+/// The fields of a header.
+fn header_lines(header: &Header) -> Vec<Line> {
+    let bytes = header.encode();
+    let fields = [
+        (0..4, format!("body_len {}", header.body_len)),
+        (4..5, format!("kind {}", header.kind)),
+        (5..6, format!("flags {}", header.flags.0)),
+        (6..7, "handles 0".into()),
+        (7..8, "zero".into()),
+        (8..16, format!("id {}", header.id)),
+        (16..20, format!("target {}", header.target.0)),
+        (20..22, format!("method {}", header.method)),
+        (22..24, format!("ext_len {}", header.ext_len)),
+        (24..28, format!("budget_ms {}", header.budget.0)),
+    ];
+    fields.map(|(at, name)| (bytes[at].to_vec(), name)).into()
+}
+
+/// A frame from its parts; `check` looks at what came back.
+fn frame(
+    name: &str,
+    header: Header,
+    ext: Vec<Line>,
+    body: Vec<Line>,
+    check: impl Fn(Frame<'_>) -> Result<bool, String> + 'static,
+) -> Sample {
+    let (ext_len, body_len) = (annotate::bytes(&ext).len(), annotate::bytes(&body).len());
+    let header = Header {
+        ext_len: u16::try_from(ext_len).unwrap(),
+        body_len: u32::try_from(ext_len + body_len).unwrap(),
+        ..header
+    };
+    let lines = [header_lines(&header), ext, body].concat();
+    let back = move |bytes: &[u8]| {
+        let mut decoder = Decoder::new(1 << 20);
+        frames::feed(&mut decoder, bytes);
+        match decoder.next_frame() {
+            Ok(Some(frame)) => Ok(frame.header == header && check(frame)?),
+            Ok(None) => Ok(false),
+            Err(error) => Err(error.to_string()),
+        }
+    };
+    let title = format!("Frame: {}", header.kind);
+    Sample { name: format!("frame-{name}"), title, lines, is_frame: true, back: Box::new(back) }
+}
+
+/// A frame whose body is a value of codec 1.
+fn with_body<T>(name: &str, header: Header, value: T) -> Sample
+where
+    T: Serialize + for<'de> Deserialize<'de> + PartialEq + 'static,
+{
+    let body = annotate::lines(&value);
+    assert_eq!(frames::encoded(&value), annotate::bytes(&body), "{name}: bincode differs");
+    frame(name, header, Vec::new(), body, move |frame| {
+        codec::decode::<T>(frame.body).map(|back| back == value).map_err(|error| error.to_string())
+    })
+}
+
+/// A frame whose body is raw bytes.
+fn with_raw(name: &str, header: Header, body: Vec<Line>) -> Sample {
+    let bytes = annotate::bytes(&body);
+    frame(name, header, Vec::new(), body, move |frame| Ok(frame.body == bytes))
+}
+
+fn small_frames() -> Vec<Sample> {
+    let new = Header::new;
+    let log = Log { level: Level::Warn, message: "slow server".into() };
+    let unknown = Header { flags: Flags::CRITICAL, ..new(Kind(200), 9) };
+    vec![
+        with_body("log", new(Kind::LOG, 0), log),
+        with_raw("ping", new(Kind::PING, 0), vec![]),
+        with_raw("pong", new(Kind::PONG, 0), vec![]),
+        with_body("goodbye", new(Kind::GOODBYE, 0), Goodbye { last_accepted: 3 }),
+        with_raw("goodbye_ok", new(Kind::GOODBYE_OK, 0), vec![]),
+        with_body("abort", new(Kind::ABORT, 0), Abort { reason: "call 7 was never issued".into() }),
+        with_raw("unimplemented", new(Kind::UNIMPLEMENTED, 0), header_lines(&unknown)),
+        with_raw("critical_unknown", unknown, vec![]),
+    ]
+}
+
+fn call_frames() -> Vec<Sample> {
+    let call = Header {
+        flags: Flags::NESTED,
+        target: ObjectId(2),
+        method: Method::GET_CHANGES.0,
+        budget: Budget(30_000),
+        ..Header::new(Kind::CALL, 3)
+    };
+    let (entries, body) =
+        (frames::entries(&[(2, b"ab"), (4, b"")]), GetChanges { slow_sync: true, anchor: None });
+    let ext = vec![
+        (entries[..4].to_vec(), "extension: tag 2, length 2".into()),
+        (entries[4..6].to_vec(), "its bytes".into()),
+        (entries[6..].to_vec(), "extension: tag 4, length 0".into()),
+    ];
+    let lines = annotate::lines(&body);
+    let check = move |frame: Frame<'_>| {
+        let back: GetChanges = codec::decode(frame.body).map_err(|error| error.to_string())?;
+        Ok(frame.ext == entries && back == body)
+    };
+    let progress = Progress { done: 20, total: Some(100), waiting_ms: 1500 };
+    vec![
+        frame("call", call, ext, lines, check),
+        with_body("reply", Header::new(Kind::REPLY, 1), values::listing()),
+        with_body("error", Header::new(Kind::ERROR, 1), values::error()),
+        with_raw("cancel", Header::new(Kind::CANCEL, 1), vec![]),
+        with_body("progress", Header::new(Kind::PROGRESS, 1), progress),
+    ]
+}
+
+fn stream_frames() -> Vec<Sample> {
+    let new = Header::new;
+    let mut data = Vec::new();
+    for (index, _) in [0, 1].iter().enumerate() {
+        let lines = annotate::lines(&values::change());
+        let length = u32::try_from(annotate::bytes(&lines).len()).unwrap();
+        data.push((length.to_le_bytes().to_vec(), format!("item {index}: length {length}")));
+        data.extend(lines.into_iter().map(|(bytes, name)| (bytes, format!("item {index}: {name}"))));
+    }
+    let credit = Credit { stream: 524_288, connection: 8_388_608, durable: 0 };
+    let bytes = credit.encode();
+    let credit = vec![
+        (bytes[..8].to_vec(), "stream 524288".into()),
+        (bytes[8..16].to_vec(), "connection 8388608".into()),
+        (bytes[16..].to_vec(), "durable 0".into()),
+    ];
+    vec![
+        with_body("stream_open", new(Kind::STREAM_OPEN, 4), StreamOpen { call: 1, kind: StreamKind::Items }),
+        with_raw("data", new(Kind::DATA, 2), data),
+        with_raw("credit", new(Kind::CREDIT, 2), credit),
+        with_body("stream_end", new(Kind::STREAM_END, 2), StreamEnd { items: 2, bytes: 186 }),
+        with_body("stream_reset", new(Kind::STREAM_RESET, 2), StreamReset { code: Code::CANCELLED }),
+    ]
+}
+
+/// The secret under the proofs.
+pub(crate) const SECRET: [u8; 32] = [0x5e; 32];
+
+/// What each side of a handshake with proofs says, in four parts.
+pub(crate) fn conversation() -> [Vec<u8>; 4] {
+    let secret = Some(Secret(SECRET));
+    let session = SessionId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001));
+    let mut plugin = Handshake::dial(Hello::new("plugin 1.0", AuthKind::Hmac, [1; 32]), secret.clone());
+    let mut broker = Handshake::listen(Hello::new("broker 1.0", AuthKind::Hmac, [2; 32]), secret, session);
+    let (mut to_plugin, mut to_broker) = (Decoder::new(1 << 16), Decoder::new(1 << 16));
+    let hello = plugin.output();
+    frames::feed(&mut to_broker, &hello);
+    assert_eq!(broker.receive(&mut to_broker), Ok(None));
+    let hello_ok = broker.output();
+    frames::feed(&mut to_plugin, &hello_ok);
+    assert_eq!(plugin.receive(&mut to_plugin), Ok(None));
+    let plugin_proof = plugin.output();
+    frames::feed(&mut to_broker, &plugin_proof);
+    assert!(broker.receive(&mut to_broker).unwrap().is_some());
+    let broker_proof = broker.output();
+    frames::feed(&mut to_plugin, &broker_proof);
+    assert!(plugin.receive(&mut to_plugin).unwrap().is_some());
+    [hello, hello_ok, plugin_proof, broker_proof]
+}
+
+fn handshake_frames() -> Vec<Sample> {
+    let refused = Refused { reason: "no common protocol".into(), hint: "upgrade this end".into() };
+    let refused = frames::raw(Kind::REFUSED, 0, &serde_json::to_vec(&refused).unwrap());
+    let [hello, hello_ok, plugin_proof, broker_proof] = conversation();
+    vec![
+        spoken("hello", Kind::HELLO, &hello),
+        spoken("hello_ok", Kind::HELLO_OK, &hello_ok),
+        spoken("proof_dialler", Kind::PROOF, &plugin_proof),
+        spoken("proof_listener", Kind::PROOF, &broker_proof),
+        spoken("refused", Kind::REFUSED, &refused),
+    ]
+}
+
+/// A vector of what a handshake says: the preface if it begins with it, a header, a body in JSON
+/// or raw.
+fn spoken(name: &str, kind: Kind, bytes: &[u8]) -> Sample {
+    let rest = bytes.strip_prefix(&PREFACE);
+    let mut lines: Vec<Line> = rest.iter().map(|_| (PREFACE.to_vec(), "preface".into())).collect();
+    let rest = rest.unwrap_or(bytes);
+    let header = Header::decode(rest.first_chunk().unwrap()).unwrap();
+    assert_eq!(header.kind, kind);
+    lines.extend(header_lines(&header));
+    for chunk in rest[outrigger_protocol::limits::HEADER..].chunks(32) {
+        let text = if kind == Kind::PROOF { "HMAC-SHA256".into() } else { chunk.escape_ascii().to_string().replace("\\\"", "\"") };
+        lines.push((chunk.to_vec(), text));
+    }
+    let whole = bytes.to_vec();
+    let back = move |bytes: &[u8]| {
+        harness::handshake(bytes);
+        Ok(bytes == whole)
+    };
+    let title = format!("Handshake: {kind}");
+    Sample { name: format!("handshake-{name}"), title, lines, is_frame: true, back: Box::new(back) }
+}

@@ -1,0 +1,21 @@
+//! Linux: the broker's end (`child`), the helper that it starts (`helper`), and the two processes
+//! that the helper becomes (`keeper`, `plugin`).
+//!
+//! ```text
+//!   broker: child ──messages over a channel── helper ─fork─ keeper
+//!                                                       └── plugin ── layers
+//! ```
+
+mod channel;
+mod child;
+mod helper;
+mod keeper;
+mod layers;
+mod messages;
+mod plugin;
+mod proc;
+mod spawn;
+mod sys;
+
+pub use child::{Child, Prepared, prepare};
+pub use helper::host_main_if_requested;

@@ -1,0 +1,274 @@
+//! The broker's end of a plugin: start it, watch it, end it.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use super::channel::{self, Received, Wait};
+use super::messages::{Notice, Order};
+use super::proc;
+use super::spawn::{self, Process};
+use crate::{Deadlines, Descriptor, Ended, Exit, Launch, LaunchError, Report};
+
+/// Starts the helper and waits for its report. The plugin's code does not run yet.
+///
+/// # Errors
+///
+/// The step that failed. Whatever had been started by then has been ended.
+pub fn prepare(launch: Launch) -> Result<Prepared, LaunchError> {
+    const STEP: &str = "preparing the sandbox";
+    spawn::check(&launch)?;
+    let (begun, deadlines) = (Instant::now(), launch.deadlines);
+    let mut process = Process::spawn(&launch.helper, &launch.program.label())?;
+    match process.send_start(launch) {
+        // What a helper said before it went, or how it ended, says more than a broken socket.
+        Err(error) if !means_gone(&error) => return Err(LaunchError::Channel { step: STEP, source: error }),
+        _ => {}
+    }
+    match answer(&mut process, STEP, deadlines.report)? {
+        Notice::Report(report) => Ok(Prepared { process, report, begun, deadlines }),
+        other => Err(refusal(other, STEP)),
+    }
+}
+
+/// Whether a send failed because the other end is closed: which of the errors it is depends on
+/// whether it had something left to read, and on which moment of its end we met.
+fn means_gone(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, NotConnected};
+    matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset | NotConnected)
+}
+
+/// The next notice of the helper, within the time it is given.
+fn answer(process: &mut Process, step: &'static str, after: Duration) -> Result<Notice, LaunchError> {
+    let failed = |source| LaunchError::Channel { step, source };
+    if !channel::wait_readable(&process.control, Instant::now() + after).map_err(failed)? {
+        process.kill(); // it may be any program, and not listen to us
+        return Err(LaunchError::Deadline { step, after });
+    }
+    match channel::receive(&process.control, Wait::No).map_err(failed)? {
+        Received::Message(notice, _) => Ok(notice),
+        Received::Closed | Received::Nothing => Err(silence(process, step)),
+    }
+}
+
+/// The helper closed its end. A program that is no helper may do so and live on.
+fn silence(process: &mut Process, step: &'static str) -> LaunchError {
+    process.kill();
+    let status = match process.reap() {
+        Ok(Some(status)) => format!("ended ({status})"),
+        _ => "ended".into(),
+    };
+    LaunchError::HelperEnded { step, status, path: process.path.clone() }
+}
+
+fn refusal(notice: Notice, step: &'static str) -> LaunchError {
+    match notice {
+        Notice::Failed(failure) => failure.into(),
+        Notice::ExecFailed(error) => error.into(),
+        other => LaunchError::OutOfTurn { step, answer: format!("{other:?}") },
+    }
+}
+
+/// A plugin whose sandbox is in place and which waits for "go". Dropping it ends it.
+#[derive(Debug)]
+pub struct Prepared {
+    process: Process,
+    report: Report,
+    begun: Instant,
+    deadlines: Deadlines,
+}
+
+impl Prepared {
+    /// What is enforced on it.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Says "go", and waits until the program runs.
+    ///
+    /// # Errors
+    ///
+    /// [`LaunchError::Exec`] if the program could not be executed; otherwise the step that failed.
+    pub fn start(self) -> Result<Child, LaunchError> {
+        const STEP: &str = "starting the plugin";
+        let Self { mut process, report, begun, deadlines } = self;
+        process.order(Order::Go);
+        match answer(&mut process, STEP, deadlines.start)? {
+            Notice::Started { pid } => match Pid::from_raw(pid) {
+                Some(pid) => {
+                    Ok(Child { process, report, pid, ended: None, gone: false, started_in: begun.elapsed() })
+                }
+                None => Err(LaunchError::OutOfTurn { step: STEP, answer: format!("process {pid}") }),
+            },
+            other => Err(refusal(other, STEP)),
+        }
+    }
+}
+
+/// A plugin that was started. Dropping it ends the plugin and everything it started, without
+/// waiting for that.
+///
+/// An event loop watches it as a descriptor ([`AsFd`]): it is readable when there is something
+/// for [`poll_exit`](Self::poll_exit) or [`poll_gone`](Self::poll_gone) to say.
+///
+/// Its end has two moments. [`Ended`] comes when its first process ends: from then on, read what
+/// is left of its log with a deadline, and never wait for the end of the log. *Gone* comes when
+/// every process it started has ended and the locks are released.
+#[derive(Debug)]
+pub struct Child {
+    process: Process,
+    report: Report,
+    pid: Pid,
+    ended: Option<Ended>,
+    gone: bool,
+    started_in: Duration,
+}
+
+impl Child {
+    /// The process of the plugin. Also the number of its session and process group.
+    pub fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// The process of its keeper.
+    pub fn keeper_pid(&self) -> u32 {
+        self.process.id
+    }
+
+    /// What is enforced on it.
+    pub fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// How long it took from [`prepare`] until the program ran.
+    pub fn started_in(&self) -> Duration {
+        self.started_in
+    }
+
+    /// The reading end of its standard output; once.
+    pub fn take_stdout(&mut self) -> Option<Descriptor> {
+        self.process.stdout.take()
+    }
+
+    /// The reading end of its standard error; once.
+    pub fn take_stderr(&mut self) -> Option<Descriptor> {
+        self.process.stderr.take()
+    }
+
+    /// How it ended, if it has. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// If the control socket cannot be read.
+    pub fn poll_exit(&mut self) -> io::Result<Option<Ended>> {
+        self.listen()?;
+        Ok(self.ended)
+    }
+
+    /// Waits for it to end; `None` if the time is over first.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_exit`](Self::poll_exit).
+    pub fn wait(&mut self, timeout: Duration) -> io::Result<Option<Ended>> {
+        let deadline = Instant::now() + timeout;
+        while self.poll_exit()?.is_none() && channel::wait_readable(&self.process.control, deadline)? {}
+        Ok(self.ended)
+    }
+
+    /// Whether all that it started has ended too, and the locks are released. Does not wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_exit`](Self::poll_exit).
+    pub fn poll_gone(&mut self) -> io::Result<bool> {
+        self.listen()?;
+        Ok(self.gone)
+    }
+
+    /// Waits until all that it started has ended too; false if the time is over first.
+    ///
+    /// # Errors
+    ///
+    /// As [`poll_exit`](Self::poll_exit).
+    pub fn wait_gone(&mut self, timeout: Duration) -> io::Result<bool> {
+        let deadline = Instant::now() + timeout;
+        while !self.poll_gone()? && channel::wait_readable(&self.process.control, deadline)? {}
+        Ok(self.gone)
+    }
+
+    /// Asks it to end: SIGTERM to its process group. The first rung; the caller has the clock.
+    pub fn terminate(&self) {
+        self.process.order(Order::Terminate);
+    }
+
+    /// Has the keeper end it and everything it started, now. The second rung.
+    pub fn kill(&self) {
+        self.process.order(Order::Kill);
+    }
+
+    /// Ends it without the keeper's help: the last rung, for a keeper that does not answer.
+    /// The kernel ends the plugin with its keeper, and its process group is killed here; what
+    /// left that group may survive.
+    pub fn destroy(&mut self) {
+        if !self.gone {
+            self.process.kill();
+            self.kill_group();
+        }
+    }
+
+    /// The most resident memory that its process has had so far; `None` once it has ended (then
+    /// see [`Usage`](crate::Usage)).
+    pub fn peak_rss(&self) -> Option<u64> {
+        proc::peak_rss(self.pid)
+    }
+
+    /// The most resident memory that its keeper has had so far.
+    pub fn keeper_peak_rss(&self) -> Option<u64> {
+        if self.gone { None } else { proc::peak_rss(Pid::from_raw(i32::try_from(self.process.id).ok()?)?) }
+    }
+
+    /// Takes in all that the keeper has said.
+    fn listen(&mut self) -> io::Result<()> {
+        while !self.gone {
+            match channel::receive(&self.process.control, Wait::No)? {
+                Received::Message(Notice::Ended(ended), _) => self.ended = Some(ended),
+                Received::Message(..) => {}
+                Received::Nothing => return Ok(()),
+                Received::Closed => self.keeper_gone()?,
+            }
+        }
+        Ok(())
+    }
+
+    fn keeper_gone(&mut self) -> io::Result<()> {
+        if self.ended.is_none() {
+            self.kill_group();
+            self.ended = Some(Ended { exit: Exit::KeeperLost, usage: None });
+        }
+        self.process.reap()?;
+        self.gone = true;
+        Ok(())
+    }
+
+    /// For a keeper that went before its plugin. The number is safe to use in all but theory:
+    /// while a process of the group lives the kernel does not give it away, and if none does, all
+    /// other numbers come first.
+    fn kill_group(&self) {
+        kill_process_group(self.pid, Signal::KILL).ok(); // fails only if none is left
+    }
+}
+
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.process.control.as_fd()
+    }
+}
+
+impl AsRawFd for Child {
+    fn as_raw_fd(&self) -> RawFd {
+        self.process.control.as_raw_fd()
+    }
+}

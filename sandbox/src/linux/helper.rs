@@ -1,0 +1,153 @@
+//! The helper: what our own executable becomes when it is started as `outrigger host …`.
+//!
+//! In order: take over the control socket, close what was inherited, hear what to start, get the
+//! signals and the session right, fork. From there on it is [`keeper`](super::keeper) and
+//! [`plugin`](super::plugin).
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::exit;
+
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::{chdir, getpid, set_child_subreaper, setsid};
+use rustix::stdio::{dup2_stdin, stdin};
+
+use super::channel::{self, Received, Wait};
+use super::keeper::Keeper;
+use super::messages::{Notice, Start};
+use super::plugin::{Body, Plugin};
+use super::sys::{self, Disposition};
+use crate::{Failure, FirstParty, HOST_ARGUMENT};
+
+/// The exit code of a helper that failed before there was a plugin.
+pub(super) const FAILED: i32 = 125;
+
+/// Becomes the sandbox helper if this process was started as one; otherwise returns at once.
+///
+/// Call it as the very first thing in `main`, before any thread is started and any file opened:
+/// the helper closes every descriptor that it did not ask for, and refuses to work beside other
+/// threads. `first_party` finds the plugins within this executable by name.
+///
+/// A process is a helper if its first argument is [`HOST_ARGUMENT`] *and* its standard input is
+/// the socket that a broker gave it, so a program may still have a command of that name.
+pub fn host_main_if_requested(first_party: impl Fn(&str) -> Option<FirstParty>) {
+    let named = std::env::args_os().nth(1).is_some_and(|argument| argument == HOST_ARGUMENT);
+    if named && channel::is_channel(stdin()) {
+        run(&first_party);
+    }
+}
+
+fn run(first_party: &dyn Fn(&str) -> Option<FirstParty>) -> ! {
+    let alone = sys::close_inherited().map_err(|error| Failure::system("closing what it inherited", &error));
+    // Without the control socket there is nobody to tell.
+    let Ok(control) = take_control() else { exit(FAILED) };
+    let inherited = alone.and_then(|()| hear(&control));
+    match inherited.and_then(|inherited| split(inherited, first_party)) {
+        Ok(Role::Keeper(keeper)) => keeper.run(control),
+        Ok(Role::Plugin(plugin)) => {
+            drop(control); // never the plugin's
+            plugin.run()
+        }
+        Err(failure) => give_up(&control, failure),
+    }
+}
+
+fn give_up(control: &OwnedFd, failure: Failure) -> ! {
+    // If even this cannot be said, the broker sees the helper end with this code.
+    channel::send(control, &Notice::Failed(failure)).ok();
+    exit(FAILED)
+}
+
+/// Moves the control socket off descriptor 0, where the plugin's own will be.
+fn take_control() -> io::Result<OwnedFd> {
+    let control = fcntl_dupfd_cloexec(stdin(), 3)?;
+    dup2_stdin(File::open("/dev/null")?)?;
+    Ok(control)
+}
+
+/// What the broker sent.
+struct Inherited {
+    start: Start,
+    broker: OwnedFd,
+    stdin: OwnedFd,
+    locks: Vec<OwnedFd>,
+}
+
+fn hear(control: &OwnedFd) -> Result<Inherited, Failure> {
+    const STEP: &str = "reading what to start";
+    match channel::receive(control, Wait::Forever).map_err(|error| Failure::system(STEP, &error))? {
+        Received::Message(start, descriptors) => sort(start, descriptors).ok_or_else(|| {
+            Failure::new(STEP, "the descriptors of the broker and of the connection did not come along")
+        }),
+        // The broker has gone; it will not read this either.
+        Received::Nothing | Received::Closed => {
+            Err(Failure::new(STEP, "the broker closed the control socket"))
+        }
+    }
+}
+
+fn sort(start: Start, descriptors: Vec<OwnedFd>) -> Option<Inherited> {
+    let mut descriptors = descriptors.into_iter();
+    let (broker, stdin) = (descriptors.next()?, descriptors.next()?);
+    Some(Inherited { start, broker, stdin, locks: descriptors.collect() })
+}
+
+/// What this process is after the fork.
+enum Role {
+    Keeper(Keeper),
+    Plugin(Box<Plugin>),
+}
+
+fn split(inherited: Inherited, first_party: &dyn Fn(&str) -> Option<FirstParty>) -> Result<Role, Failure> {
+    let body = Body::find(&inherited.start.image, first_party)?;
+    settle(&inherited.start.label).map_err(|error| Failure::system("settling down", &error))?;
+    fork(inherited, body).map_err(|error| Failure::system("forking", &error))
+}
+
+fn fork(inherited: Inherited, body: Body) -> io::Result<Role> {
+    let Inherited { start, broker, stdin, locks } = inherited;
+    let (keepers, plugins) = channel::pair()?;
+    // Before the fork, or the end of a very short plugin would be missed.
+    let events = sys::signal_descriptor(&[libc::SIGCHLD])?;
+    let keeper = getpid();
+    // Each process keeps its own half; the other half is closed by being dropped here.
+    Ok(match sys::fork()? {
+        Some(plugin) => Role::Keeper(Keeper::new(plugin, broker, events, keepers, locks)),
+        None => Role::Plugin(Box::new(Plugin { start, body, stdin, keeper, channel: plugins })),
+    })
+}
+
+/// What keeper and plugin both need: known signals, a session without a terminal, a folder that
+/// keeps no file system busy, and orphans that come to us instead of to init.
+///
+/// The umask stays the user's: a plugin that writes the user's files writes them as the user
+/// would.
+fn settle(label: &str) -> io::Result<()> {
+    calm_signals()?;
+    setsid()?;
+    chdir("/")?;
+    set_child_subreaper(Some(getpid()))?;
+    name_process("keep", label);
+    Ok(())
+}
+
+/// Ignored and blocked signals are inherited from whoever started the broker (`nohup`, a shell, a
+/// runtime), and a keeper that inherits an ignored SIGCHLD never sees its plugin end. What the
+/// Rust runtime set up for this very process stays: SIGPIPE as an error, and the guard pages.
+fn calm_signals() -> io::Result<()> {
+    const OF_THE_RUNTIME: [i32; 3] = [libc::SIGPIPE, libc::SIGSEGV, libc::SIGBUS];
+    for signal in (1..=64).filter(|signal| !OF_THE_RUNTIME.contains(signal)) {
+        sys::set_disposition(signal, Disposition::Default);
+    }
+    sys::block_only(&[libc::SIGCHLD])
+}
+
+/// The name in `ps` and `top`; the kernel cuts it to 15 bytes. Only a convenience, so a failure
+/// does not matter.
+pub(super) fn name_process(role: &str, label: &str) {
+    if let Ok(name) = CString::new(format!("{role}:{label}")) {
+        rustix::thread::set_name(&name).ok();
+    }
+}

@@ -1,0 +1,79 @@
+//! What broker and helper say to each other over the control socket.
+//!
+//! Both ends are the same executable, so these words may change with any release. JSON keeps
+//! them readable in `strace`, and no byte of the plugin's ever stands among them.
+
+use std::ffi::OsString;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Ended, ExecError, Failure, Policy, Program, Report};
+
+/// The first message, broker to helper. With it travel, in this order: a pidfd of the broker,
+/// the plugin's descriptor 0, and the locks.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Start {
+    /// A short word for process lists.
+    pub(super) label: String,
+    /// What runs.
+    pub(super) image: Image,
+    /// Its whole environment.
+    pub(super) environment: Vec<(OsString, OsString)>,
+    /// What it may do.
+    pub(super) policy: Policy,
+}
+
+/// [`Program`] as it travels: paths keep their bytes even where they are not UTF-8.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Image {
+    /// A plugin of our own, by name.
+    FirstParty(String),
+    /// An executable.
+    Executable {
+        /// Where it is.
+        path: OsString,
+        /// Its arguments, without the zeroth.
+        args: Vec<OsString>,
+    },
+}
+
+impl From<Program> for Image {
+    fn from(program: Program) -> Self {
+        match program {
+            Program::FirstParty { name } => Self::FirstParty(name),
+            Program::Executable { path, args } => Self::Executable { path: path.into(), args },
+        }
+    }
+}
+
+/// Every later message, broker to keeper.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Order {
+    /// The report is good enough: start.
+    Go,
+    /// Ask the plugin to end (SIGTERM to its process group).
+    Terminate,
+    /// End everything now.
+    Kill,
+}
+
+/// Every message back. `Report`, then `Started`, then `Ended`; or one of the failures.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Notice {
+    /// The sandbox is in place; the plugin waits for "go".
+    Report(Report),
+    /// A step before "go" failed.
+    Failed(Failure),
+    /// The program runs.
+    Started {
+        /// Its process.
+        pid: i32,
+    },
+    /// "Go" was given, and the program could not be executed.
+    ExecFailed(ExecError),
+    /// The plugin ended; the keeper now ends what it left behind.
+    Ended(Ended),
+}

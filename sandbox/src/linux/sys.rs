@@ -1,0 +1,221 @@
+//! The unsafe calls of the workspace: all of them, and nothing else.
+//!
+//! Each is wrapped so that safe code cannot misuse it: what must hold is either checked here or
+//! argued at the block. Whatever `rustix` or `std` offer as a safe call is not here.
+
+use std::ffi::{CStr, CString, OsString, c_char, c_int};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::process::Pid;
+
+use super::proc;
+use crate::{Exit, Usage};
+
+/// Fails unless this process has exactly one thread.
+pub(super) fn only_thread() -> io::Result<()> {
+    match proc::threads()? {
+        1 => Ok(()),
+        threads => Err(io::Error::other(format!(
+            "the process has {threads} threads; `host_main_if_requested` must be called before any is started"
+        ))),
+    }
+}
+
+/// Splits this process in two; the child gets `None`.
+pub(super) fn fork() -> io::Result<Option<Pid>> {
+    only_thread()?;
+    // SAFETY: `fork` is dangerous where another thread may hold a lock (the allocator's, say)
+    // that nobody in the child would ever release. The check above found this thread alone, and
+    // only a running thread could start another. So the child is a whole process that may go on
+    // with ordinary Rust.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        pid => Ok(Pid::from_raw(pid)),
+    }
+}
+
+/// Closes every descriptor above 2, whoever leaked it to us. Does so once; later calls are errors.
+pub(super) fn close_inherited() -> io::Result<()> {
+    static DONE: AtomicBool = AtomicBool::new(false);
+    only_thread()?;
+    if DONE.swap(true, Ordering::Relaxed) {
+        return Err(io::Error::other("the inherited descriptors have been closed before"));
+    }
+    // SAFETY: closing a descriptor that somebody owns would let its number name another file
+    // behind the owner's back. Nobody owns one: this runs once, as the first act of the helper,
+    // which is the first act of `main` (the contract of `host_main_if_requested`), on the only
+    // thread. What is open above 2 was inherited through exec and has no owner in this process.
+    match unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// What a signal does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Disposition {
+    /// What the kernel does by default.
+    Default,
+    /// Nothing.
+    Ignore,
+}
+
+/// Sets what a signal does. Numbers that cannot be set (SIGKILL, those of the C library) stay as
+/// they are.
+pub(super) fn set_disposition(signal: c_int, disposition: Disposition) {
+    let action = match disposition {
+        Disposition::Default => libc::SIG_DFL,
+        Disposition::Ignore => libc::SIG_IGN,
+    };
+    // SAFETY: neither action is a function, so no code of ours ever runs in a signal handler.
+    // A handler that this replaces is inherited by nobody; the callers spare those that the Rust
+    // runtime installed.
+    unsafe { libc::signal(signal, action) };
+}
+
+/// Blocks exactly these signals, and lets all others through.
+pub(super) fn block_only(signals: &[c_int]) -> io::Result<()> {
+    let set = signal_set(signals);
+    // SAFETY: `set` is initialised and outlives the call; the old mask is not asked for.
+    match unsafe { libc::sigprocmask(libc::SIG_SETMASK, &raw const set, ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// A descriptor that is readable while one of these (blocked) signals is pending.
+pub(super) fn signal_descriptor(signals: &[c_int]) -> io::Result<OwnedFd> {
+    let set = signal_set(signals);
+    // SAFETY: `set` is initialised and outlives the call; -1 asks for a new descriptor.
+    match unsafe { libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: the kernel has just made this descriptor for us; nobody else knows its number.
+        descriptor => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
+    }
+}
+
+fn signal_set(signals: &[c_int]) -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: `sigemptyset` initialises the whole set and cannot fail on a valid pointer;
+    // `sigaddset` changes a set that is initialised by then, and refuses numbers that are none.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        for signal in signals {
+            libc::sigaddset(set.as_mut_ptr(), *signal);
+        }
+        set.assume_init()
+    }
+}
+
+/// What a look at the children brought.
+#[derive(Debug)]
+pub(super) enum Reaped {
+    /// One had ended.
+    Child(Pid, Exit, Usage),
+    /// There are some, and all of them live.
+    AllAlive,
+    /// There is none.
+    NoneLeft,
+}
+
+/// Reaps one child that has ended, if there is one.
+pub(super) fn reap() -> Reaped {
+    let mut status = 0;
+    // SAFETY: both pointers are valid for writing during the call. A `rusage` consists of
+    // integers, for which zero is a value, so it is initialised even where the kernel wrote nothing.
+    let (pid, used) = unsafe {
+        let mut used = MaybeUninit::<libc::rusage>::zeroed();
+        let pid = libc::wait4(-1, &raw mut status, libc::WNOHANG | libc::__WALL, used.as_mut_ptr());
+        (pid, used.assume_init())
+    };
+    match (pid, Pid::from_raw(pid.max(0))) {
+        (-1, _) => Reaped::NoneLeft,
+        (_, Some(pid)) => Reaped::Child(pid, exit(status), usage(&used)),
+        (_, None) => Reaped::AllAlive,
+    }
+}
+
+fn exit(status: c_int) -> Exit {
+    if libc::WIFSIGNALED(status) {
+        Exit::Signal(libc::WTERMSIG(status))
+    } else {
+        Exit::Code(libc::WEXITSTATUS(status))
+    }
+}
+
+fn usage(used: &libc::rusage) -> Usage {
+    Usage {
+        peak_rss_bytes: u64::try_from(used.ru_maxrss).unwrap_or(0) * 1024,
+        keeper_peak_rss_bytes: 0,
+        user_time: duration(used.ru_utime),
+        system_time: duration(used.ru_stime),
+    }
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    let micros = u64::try_from(time.tv_usec).unwrap_or(0);
+    Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0)) + Duration::from_micros(micros)
+}
+
+/// Becomes another program; returns only if that failed.
+///
+/// Not `Command::exec`: that goes through the C library's `execvp`, which hands a file that the
+/// kernel refuses to a shell, so that a program for another machine would end with "syntax error"
+/// instead of an error of ours.
+pub(super) fn execute(path: &CStr, args: &[CString], environment: &[CString]) -> io::Error {
+    let (args, environment) = (pointers(args), pointers(environment));
+    // SAFETY: `path` ends in NUL; both lists end in a null pointer, and each of their entries
+    // points to a string that ends in NUL and is borrowed until after the call.
+    unsafe { libc::execve(path.as_ptr(), args.as_ptr(), environment.as_ptr()) };
+    io::Error::last_os_error()
+}
+
+fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+    strings.iter().map(|string| string.as_ptr()).chain([ptr::null()]).collect()
+}
+
+/// Adds variables to the environment of this process.
+pub(super) fn set_environment(variables: &[(OsString, OsString)]) -> io::Result<()> {
+    only_thread()?;
+    for (name, value) in variables {
+        // SAFETY: changing the environment races with other threads that read it. The check above
+        // found this thread alone, and nothing in this loop starts another.
+        unsafe { std::env::set_var(name, value) };
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // What forks, closes or executes is tested with real processes in `tests/system`: the test
+    // runner has threads, and these calls refuse that.
+
+    #[test]
+    fn what_needs_one_thread_refuses_more() {
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                assert!(fork().unwrap_err().to_string().contains("threads"));
+                assert!(close_inherited().is_err());
+                assert!(set_environment(&[("A".into(), "B".into())]).is_err());
+            });
+        });
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_an_error() {
+        assert_eq!(execute(c"/nonexistent/program", &[], &[]).raw_os_error(), Some(libc::ENOENT));
+    }
+
+    #[test]
+    fn statuses_are_told_apart() {
+        assert_eq!(exit(3 << 8), Exit::Code(3));
+        assert_eq!(exit(9), Exit::Signal(9));
+    }
+}

@@ -1,0 +1,115 @@
+//! What a plugin asks for and may do: plain data, one vocabulary for manifest and configuration.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Guarantee, LaunchError, Report};
+
+/// What a plugin may do.
+///
+/// It travels to the helper whole. The layers that act on `profile`, the grants and the limits
+/// are not built yet; the [`Report`] says so for each of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Policy {
+    /// How much the plugin may do beyond its grants.
+    pub profile: Profile,
+    /// Files and folders that it may read.
+    pub read: Vec<PathBuf>,
+    /// Files and folders that it may change.
+    pub write: Vec<PathBuf>,
+    /// Hosts that it may reach, each `host:port`.
+    pub network: Vec<String>,
+    /// Memory of all its processes together, in bytes.
+    pub memory: Option<u64>,
+    /// How many processes it may have at once.
+    pub processes: Option<u32>,
+    /// What must be enforced for it to be started at all.
+    pub require: Vec<Guarantee>,
+    /// What to do when a required guarantee cannot be given.
+    pub on_unsupported: OnUnsupported,
+}
+
+/// How much a plugin may do beyond its grants.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// Its grants only, no network.
+    #[default]
+    Strict,
+    /// Its grants, and the hosts that are listed.
+    Network,
+    /// No sandbox: it can do what its user can do.
+    None,
+}
+
+/// What to do when a required guarantee cannot be given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnsupported {
+    /// Do not start the plugin.
+    #[default]
+    Refuse,
+    /// Start it all the same; the report shows what is missing.
+    Weaken,
+}
+
+impl Policy {
+    /// Whether a plugin with this report may be started.
+    ///
+    /// # Errors
+    ///
+    /// [`LaunchError::NotEnforced`] with every requirement that is not met.
+    pub fn check(&self, report: &Report) -> Result<(), LaunchError> {
+        let missing = report.unmet(&self.require);
+        match self.on_unsupported {
+            OnUnsupported::Refuse if !missing.is_empty() => Err(LaunchError::NotEnforced { missing }),
+            OnUnsupported::Refuse | OnUnsupported::Weaken => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Standing;
+
+    fn requiring(guarantee: Guarantee) -> Policy {
+        Policy { require: vec![guarantee], ..Policy::default() }
+    }
+
+    #[test]
+    fn what_is_required_and_not_enforced_refuses() {
+        let error = requiring(Guarantee::FsRead).check(&Report::nothing("not built yet", "")).unwrap_err();
+        assert!(error.to_string().contains("fs_read"), "{error}");
+        assert!(error.to_string().contains("not built yet"), "{error}");
+    }
+
+    #[test]
+    fn advisory_is_not_enforced() {
+        let mut report = Report::nothing("", "");
+        report.set(Guarantee::Memory, Standing::advisory("no cgroup"));
+        assert!(requiring(Guarantee::Memory).check(&report).is_err());
+        report.set(Guarantee::Memory, Standing::Enforced);
+        assert!(requiring(Guarantee::Memory).check(&report).is_ok());
+    }
+
+    #[test]
+    fn weaken_starts_what_refuse_would_not() {
+        let policy = Policy { on_unsupported: OnUnsupported::Weaken, ..requiring(Guarantee::FsRead) };
+        assert!(policy.check(&Report::nothing("", "")).is_ok());
+    }
+
+    #[test]
+    fn the_words_are_those_of_the_configuration() {
+        let policy: Policy = serde_json::from_str(
+            r#"{"profile":"network","read":["/srv"],"network":["dav.example.org:443"],"memory":1024,
+                "require":["fs_read","cleanup_on_broker_death"],"on_unsupported":"weaken"}"#,
+        )
+        .unwrap();
+        assert_eq!(policy.profile, Profile::Network);
+        assert_eq!(policy.require, [Guarantee::FsRead, Guarantee::CleanupOnBrokerDeath]);
+        assert!(serde_json::from_str::<Policy>(r#"{"reed":["/srv"]}"#).is_err());
+    }
+}

@@ -1,0 +1,157 @@
+//! How a plugin ends, and how the broker gets to know.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use outrigger_sandbox::Exit;
+use rustix::process::Signal;
+
+use crate::runner::Case;
+use crate::support::{PATIENCE, Watch, first_party, is_reaped, readable, role, shell, start};
+
+pub(crate) const CASES: &[Case] = &[
+    ("p1_exit_code_is_reported", code),
+    ("p1_signal_is_reported", signal),
+    ("p1_panic_of_a_first_party_plugin_is_its_exit_code", panic),
+    ("p1_end_of_the_connection_lets_it_leave", end_of_connection),
+    ("p1_grandchild_that_holds_the_log_does_not_hang_the_wait", held_log),
+    ("p1_terminate_is_a_request_and_kill_is_not", ladder),
+    ("p1_kill_reaches_a_stopped_plugin", stopped),
+    ("p1_kill_reaches_a_daemon", daemon),
+    ("p1_killed_keeper_takes_the_plugin_along", keeper_killed),
+    ("p1_keeper_outlives_signals_that_mean_the_plugin", keeper_signalled),
+    ("p1_orphans_are_reaped_while_the_plugin_lives", orphans),
+    ("p1_the_descriptor_of_a_child_wakes_its_watcher", wakes),
+    ("p1_starts_and_ends_leave_no_descriptor_and_no_zombie", no_leaks),
+];
+
+fn code() {
+    for program in [first_party("code-3"), role("code-3")] {
+        assert_eq!(start(program).end().exit, Exit::Code(3));
+    }
+}
+
+fn signal() {
+    for program in [first_party("abort"), role("abort")] {
+        assert_eq!(start(program).end().exit, Exit::Signal(6));
+    }
+    let mut started = start(first_party("wait"));
+    Watch::of(started.child.pid()).signal(Signal::KILL);
+    assert_eq!(started.end().exit, Exit::Signal(9));
+}
+
+fn panic() {
+    let mut started = start(first_party("panic"));
+    assert_eq!(started.end().exit, Exit::Code(101));
+    let log = crate::support::Log::new(started.child.take_stderr().unwrap());
+    assert!(log.rest().contains("on purpose"));
+}
+
+fn end_of_connection() {
+    let mut started = start(role("wait"));
+    drop(started.connection.shutdown(std::net::Shutdown::Both));
+    assert_eq!(started.end().exit, Exit::Code(0));
+}
+
+fn held_log() {
+    let mut started = start(first_party("daemon-and-leave"));
+    let daemon = started.log.pid("daemon ");
+    assert_eq!(started.end().exit, Exit::Code(0));
+    // The status came first. The daemon, which holds the log, is ended after it.
+    assert!(started.child.wait_gone(PATIENCE).unwrap());
+    assert!(rustix::process::test_kill_process(daemon).is_err(), "the daemon is still there");
+    assert_eq!(started.log.rest(), "");
+}
+
+fn ladder() {
+    let mut started = start(shell("trap 'echo asked' TERM; echo up; while :; do read x; done"));
+    assert_eq!(started.log.line(), "up");
+    started.child.terminate();
+    assert_eq!(started.log.line(), "asked");
+    assert_eq!(started.child.poll_exit().unwrap(), None);
+    started.child.kill();
+    assert_eq!(started.end().exit, Exit::Signal(9));
+
+    let mut obedient = start(first_party("wait"));
+    obedient.child.terminate();
+    assert_eq!(obedient.end().exit, Exit::Signal(15));
+}
+
+fn stopped() {
+    let mut started = start(first_party("wait"));
+    Watch::of(started.child.pid()).stop();
+    started.child.terminate(); // pends while it is stopped
+    started.child.kill();
+    assert_eq!(started.end().exit, Exit::Signal(9));
+}
+
+fn daemon() {
+    let mut started = start(first_party("daemon"));
+    let daemon = Watch::new(started.log.pid("daemon "));
+    assert!(daemon.lives());
+    started.child.kill();
+    assert_eq!(started.end().exit, Exit::Signal(9));
+    assert!(started.child.wait_gone(PATIENCE).unwrap());
+    assert!(!daemon.lives());
+}
+
+fn keeper_killed() {
+    // A grandchild in the plugin's group: the kernel ends only the plugin with its keeper.
+    let mut started = start(shell("sleep 1000 & echo grandchild $!; wait"));
+    let grandchild = Watch::new(started.log.pid("grandchild "));
+    let plugin = Watch::of(started.child.pid());
+    Watch::of(started.child.keeper_pid()).signal(Signal::KILL);
+    assert!(plugin.ends());
+    let ended = started.end();
+    assert_eq!((ended.exit, ended.usage), (Exit::KeeperLost, None));
+    assert!(started.child.poll_gone().unwrap());
+    assert!(grandchild.ends(), "the broker did not end the group");
+
+    let mut started = start(first_party("wait"));
+    started.child.destroy();
+    assert_eq!(started.end().exit, Exit::KeeperLost);
+}
+
+fn keeper_signalled() {
+    let mut started = start(first_party("wait"));
+    let keeper = Watch::of(started.child.keeper_pid());
+    [Signal::TERM, Signal::INT, Signal::HUP].into_iter().for_each(|signal| keeper.signal(signal));
+    started.child.terminate();
+    assert_eq!(started.end().exit, Exit::Signal(15), "the keeper did not live to tell");
+}
+
+fn orphans() {
+    let mut started = start(first_party("brief-orphan"));
+    let orphan = started.log.pid("brief ");
+    assert_eq!(started.log.line(), "waiting");
+    assert!(is_reaped(orphan), "it is a zombie of the keeper");
+    assert_eq!(started.child.poll_exit().unwrap(), None);
+}
+
+fn wakes() {
+    let mut started = start(first_party("wait"));
+    assert!(!readable(started.child.as_fd(), Duration::ZERO));
+    started.connection.shutdown(std::net::Shutdown::Both).unwrap();
+    assert!(readable(started.child.as_fd(), PATIENCE));
+    assert!(started.end().exit.success());
+}
+
+fn no_leaks() {
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let cycle = || {
+        let mut started = start(first_party("code-3"));
+        started.end();
+        assert!(started.child.wait_gone(PATIENCE).unwrap());
+        started.child.keeper_pid()
+    };
+    cycle();
+    let before = open();
+    let keepers: Vec<u32> = (0..50).map(|_| cycle()).collect();
+    assert_eq!(open(), before);
+    for keeper in keepers {
+        assert!(!std::path::Path::new(&format!("/proc/{keeper}")).exists(), "zombie {keeper}");
+    }
+    File::create("/dev/null").unwrap().write_all(b"still able to open").unwrap();
+}

@@ -1,0 +1,34 @@
+//! The room with real processes. This one executable is the test runner, the broker that gets
+//! killed, the helper, the keeper, the plugins, and whatever they start.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests, but not `#[test]` functions
+
+#[cfg(target_os = "linux")]
+mod cleanup;
+#[cfg(target_os = "linux")]
+mod ends;
+#[cfg(target_os = "linux")]
+mod refusals;
+#[cfg(target_os = "linux")]
+mod roles;
+#[cfg(target_os = "linux")]
+mod runner;
+#[cfg(target_os = "linux")]
+mod starts;
+#[cfg(target_os = "linux")]
+mod support;
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    roles::start_a_thread_if_that_is_the_test();
+    outrigger_sandbox::host_main_if_requested(roles::first_party);
+    if let Some(code) = roles::run_if_requested() {
+        return code;
+    }
+    runner::run(&[starts::CASES, ends::CASES, cleanup::CASES, refusals::CASES])
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    let launch = |_: &str| None;
+    outrigger_sandbox::host_main_if_requested(launch);
+}

@@ -1,0 +1,88 @@
+//! The verbs of the command line: from arguments to a report on the terminal.
+//!
+//! Results go to stdout, messages and progress to stderr. What a verb does is the library's
+//! business (`outrigger::run`); here is only what needs a terminal.
+
+mod check;
+mod demo;
+mod init;
+mod status;
+mod sync;
+mod terminal;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use outrigger::config::{Config, Places};
+use outrigger::exit::Exit;
+use outrigger::report::Failure;
+
+use crate::cli::{Cli, Verb};
+
+/// Runs the command that this process was started with.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    terminal::set_up(&cli);
+    let ended = match &cli.verb {
+        Verb::Sync(args) => sync::sync(&cli, args),
+        Verb::Plan(args) => sync::plan(&cli, args),
+        Verb::Status(args) => status::status(&cli, args),
+        Verb::Check(args) => check::check(&cli, args),
+        Verb::Init(args) => init::init(&cli, args),
+        Verb::Demo(args) => demo::demo(args),
+    };
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            // Where standard error is closed, the exit code has to say it.
+            let _told = failure.write(&mut anstream::stderr());
+            failure.exit.into()
+        }
+    }
+}
+
+/// How a verb ends.
+type Ended = Result<Exit, Failure>;
+
+/// The configuration file that this command is about.
+fn config_file(cli: &Cli) -> Result<PathBuf, Failure> {
+    let places = Places::from_environment();
+    cli.config.clone().or_else(|| places.config_file()).ok_or_else(|| {
+        Failure::usage("the home directory is not known").hint("name the configuration with `-c FILE`")
+    })
+}
+
+fn load(cli: &Cli) -> Result<Config, Failure> {
+    Ok(Config::load(&config_file(cli)?, &Places::from_environment())?)
+}
+
+/// Runs a future on a runtime of one thread, until it ends or the user interrupts.
+fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::internal("no runtime").because(&error))?;
+    runtime.block_on(async {
+        tokio::select! {
+            ended = future => ended,
+            _ = tokio::signal::ctrl_c() => Err(interrupted()),
+        }
+    })
+}
+
+fn interrupted() -> Failure {
+    Failure::new(Exit::Interrupted, "interrupted")
+        .hint("what is written down is consistent; the next run goes on from there")
+}
+
+/// Writes a result to standard output.
+fn print(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    let written = write(&mut out).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::internal("the result cannot be written").because(&error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,154 @@
+//! The configuration: a TOML text, read strictly.
+//!
+//! Whatever is not understood is refused with its line and column, because a mistyped key that is
+//! skipped would be a policy that does not hold. Words of the format that this version cannot act
+//! on yet are refused as such.
+//!
+//! Paths: `~` is the user's home; a relative path is seen from the folder of the configuration
+//! file, not from the working directory, so that a run by a timer and one by hand mean the same.
+//! That holds for `state`, the sandbox's grants, the paths of first-party plugins, and for any
+//! plugin's option that begins with `~/`, `./` or `../`. Other options reach the plugin as written.
+
+mod draft;
+mod error;
+mod fields;
+mod group;
+mod member;
+mod name;
+mod nearest;
+mod places;
+mod policy;
+mod sandbox;
+mod size;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+pub use draft::{Draft, DraftMember};
+pub use error::{ConfigError, Position};
+use fields::{Fields, Result, Source, Value};
+pub use group::{CollectionPair, Collections, GroupConfig};
+pub use member::MemberConfig;
+use name::check_names;
+pub use name::is_valid_name;
+pub use places::Places;
+pub use policy::JournalLimits;
+use policy::Policies;
+
+/// A configuration that holds together: every name in it leads somewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The file that it came from.
+    pub file: PathBuf,
+    /// Where groups keep what they know.
+    pub state: PathBuf,
+    /// What can be had back.
+    pub journal: JournalLimits,
+    /// In the order of the file.
+    pub members: Vec<MemberConfig>,
+    /// In the order of the file.
+    pub groups: Vec<GroupConfig>,
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or its text cannot be used.
+    pub fn load(file: &Path, places: &Places) -> std::result::Result<Self, ConfigError> {
+        let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let text = fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
+        Self::parse(&text, &file, places)
+    }
+
+    /// Reads a text as if it stood in `file`, which need not be there.
+    ///
+    /// # Errors
+    /// The text cannot be used.
+    pub fn parse(text: &str, file: &Path, places: &Places) -> std::result::Result<Self, ConfigError> {
+        let base = file.parent().unwrap_or(Path::new(""));
+        let source = Source { file, text, base, places };
+        let document = DeTable::parse(text).map_err(|error| {
+            let offset = error.span().map_or(0, |span| span.start);
+            source.error(offset, error.message().lines().next().unwrap_or("not TOML"))
+        })?;
+        read(Fields::new(&source, document.get_ref()), &source)
+    }
+
+    /// The member called `name`.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&MemberConfig> {
+        self.members.iter().find(|member| member.name == name)
+    }
+
+    /// The group called `name`.
+    #[must_use]
+    pub fn group(&self, name: &str) -> Option<&GroupConfig> {
+        self.groups.iter().find(|group| group.name == name)
+    }
+
+    /// The name among the groups that `name` was meant to be.
+    #[must_use]
+    pub fn nearest_group(&self, name: &str) -> Option<&str> {
+        nearest::nearest(name, self.groups.iter().map(|group| group.name.as_str()))
+    }
+
+    /// A complaint about something in this file that only shows when it is used: a plugin that is
+    /// not there, a folder that is gone.
+    #[must_use]
+    pub fn error(&self, at: Position, what: impl Into<String>, hint: Option<String>) -> ConfigError {
+        ConfigError { file: self.file.clone(), at: Some(at), what: what.into(), hint }
+    }
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> ConfigError {
+    let what = format!("cannot be read: {error}");
+    let hint = (error.kind() == std::io::ErrorKind::NotFound)
+        .then(|| "`outrigger init` writes one; `-c FILE` names another".to_owned());
+    ConfigError { file: file.to_owned(), at: None, what, hint }
+}
+
+fn read<'s>(mut fields: Fields<'s>, source: &Source<'_>) -> Result<Config> {
+    fields.not_built_yet(&["metrics"])?;
+    let state = fields.read("state", |value| value.path())?;
+    let defaults = fields.take("defaults");
+    let members = fields.take("member");
+    let groups = fields.take("group");
+    fields.finish("at the top")?;
+
+    let members = named_tables("member", members)?;
+    let names: Vec<&str> = members.iter().map(|member| member.name).collect();
+    let members = members.iter().map(|value| MemberConfig::read(*value)).collect::<Result<_>>()?;
+    let (policies, journal) = read_defaults(defaults, &names)?;
+    let groups = named_tables("group", groups)?;
+    let groups =
+        groups.iter().map(|value| GroupConfig::read(*value, &policies, &names)).collect::<Result<_>>()?;
+    let state = state.or_else(|| source.places.state()).ok_or_else(|| {
+        source
+            .error(0, "`state` is missing, and the home directory is not known")
+            .hint("say where state is kept")
+    })?;
+    Ok(Config { file: source.file.to_owned(), state, journal, members, groups })
+}
+
+/// The tables of `[member.…]` or `[group.…]`, in the order of the file.
+fn named_tables<'s>(what: &str, value: Option<Value<'s>>) -> Result<Vec<Value<'s>>> {
+    let Some(value) = value else { return Ok(Vec::new()) };
+    let tables = value.fields()?.rest();
+    check_names(what, &tables)?;
+    Ok(tables)
+}
+
+fn read_defaults(value: Option<Value<'_>>, members: &[&str]) -> Result<(Policies, JournalLimits)> {
+    let Some(value) = value else { return Ok(Default::default()) };
+    let mut fields = value.fields()?;
+    let policies = Policies::default().overridden(&mut fields, members)?;
+    let journal = fields.read("journal", JournalLimits::read)?.unwrap_or_default();
+    fields.finish("in [defaults]")?;
+    Ok((policies, journal))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+//! `[member.NAME]`: one place that takes part, and the plugin that knows it.
+
+use outrigger_sandbox::Policy;
+
+use super::error::{ConfigError, Position};
+use super::fields::{Fields, Result, Value, not_built_yet, unknown_key};
+use super::name::is_valid_name;
+use super::sandbox;
+
+/// One member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberConfig {
+    /// Its name.
+    pub name: String,
+    /// The plugin that serves it.
+    pub plugin: String,
+    /// Whether a run fails when the member is not there. Otherwise it is caught up later.
+    pub required: bool,
+    /// Nothing is ever written to it.
+    pub read_only: bool,
+    /// The plugin's own settings, in the order of the file; values as text, paths complete.
+    pub options: Vec<(String, String)>,
+    /// What its plugin may do.
+    pub sandbox: Policy,
+    /// Where it stands in the file.
+    pub at: Position,
+}
+
+impl MemberConfig {
+    /// The plugin's setting called `name`.
+    #[must_use]
+    pub fn option(&self, name: &str) -> Option<&str> {
+        self.options.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn read(value: Value<'_>) -> Result<Self> {
+        let place = format!("in member `{}`", value.name);
+        let mut fields = value.fields()?;
+        fields.not_built_yet(&["via", "locate"])?;
+        let plugin = fields.take("plugin");
+        let required = fields.read("required", |value| value.truth())?.unwrap_or(true);
+        let read_only = fields.read("read_only", |value| value.truth())?.unwrap_or(false);
+        let sandbox = fields.read("sandbox", sandbox::policy)?.unwrap_or_default();
+        let grouped = fields.take("options");
+        let Some(plugin) = plugin else { return Err(no_plugin(value, &fields, &place)) };
+        let plugin = plugin_name(plugin)?;
+        let options = Options { plugin: &plugin, place: &place }.read(&mut fields, grouped)?;
+        check_required(&value, &plugin, &options)?;
+        let name = value.name.to_owned();
+        Ok(Self { name, plugin, required, read_only, options, sandbox, at: value.position() })
+    }
+}
+
+/// What a first-party plugin takes, so that a slip is found before anything starts.
+struct Known {
+    plugin: &'static str,
+    options: &'static [(&'static str, Kind)],
+    required: &'static [&'static str],
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Path,
+    Text,
+    Truth,
+}
+
+const KNOWN: &[Known] = &[Known {
+    plugin: "vdir",
+    options: &[("path", Kind::Path), ("extension", Kind::Text), ("marker", Kind::Truth)],
+    required: &["path"],
+}];
+
+fn known(plugin: &str) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.plugin == plugin)
+}
+
+fn plugin_name(value: Value<'_>) -> Result<String> {
+    let name = value.text()?;
+    if is_valid_name(name) {
+        return Ok(name.to_owned());
+    }
+    Err(value.error(format!("\"{}\" cannot be the name of a plugin", name.escape_debug())))
+}
+
+fn no_plugin(member: Value<'_>, fields: &Fields<'_>, place: &str) -> ConfigError {
+    let error = member.key_error(format!("the key `plugin` is missing {place}"));
+    let left: Vec<&str> = fields.left().map(|value| value.name).collect();
+    match super::nearest::nearest("plugin", left) {
+        Some(slip) => error.hint(format!("is `{slip}` meant to be `plugin`?")),
+        None => error.hint("say which plugin serves it: plugin = \"vdir\""),
+    }
+}
+
+fn check_required(member: &Value<'_>, plugin: &str, options: &[(String, String)]) -> Result<()> {
+    let required = known(plugin).map_or(&[][..], |known| known.required);
+    match required.iter().find(|key| !options.iter().any(|(option, _)| option == *key)) {
+        Some(key) => {
+            Err(member.key_error(format!("the plugin {plugin} needs `{key}` in member `{}`", member.name)))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Reads the plugin's own settings: the keys that are not ours, and those below `options`.
+struct Options<'p> {
+    plugin: &'p str,
+    place: &'p str,
+}
+
+impl Options<'_> {
+    fn read(&self, fields: &mut Fields<'_>, grouped: Option<Value<'_>>) -> Result<Vec<(String, String)>> {
+        let mut options = Vec::new();
+        for value in fields.rest() {
+            self.add(&value, fields.known(), &mut options)?;
+        }
+        let grouped = grouped.map(|value| value.fields()).transpose()?;
+        for value in grouped.into_iter().flat_map(|mut fields| fields.rest()) {
+            self.add(&value, &[], &mut options)?;
+        }
+        Ok(options)
+    }
+
+    fn add(&self, value: &Value<'_>, ours: &[&str], options: &mut Vec<(String, String)>) -> Result<()> {
+        if options.iter().any(|(key, _)| key == value.name) {
+            return Err(value.key_error(format!("`{}` is said twice {}", value.name, self.place)));
+        }
+        options.push((value.name.to_owned(), self.text(value, ours)?));
+        Ok(())
+    }
+
+    fn text(&self, value: &Value<'_>, ours: &[&str]) -> Result<String> {
+        let Some(known) = known(self.plugin) else { return foreign(value) };
+        match known.options.iter().find(|(name, _)| *name == value.name) {
+            Some((_, Kind::Path)) => path(value),
+            Some((_, Kind::Text)) => value.text().map(str::to_owned),
+            Some((_, Kind::Truth)) => value.truth().map(|truth| truth.to_string()),
+            None => {
+                let all: Vec<&str> =
+                    known.options.iter().map(|(name, _)| *name).chain(ours.iter().copied()).collect();
+                Err(unknown_key(value, self.place, &all))
+            }
+        }
+    }
+}
+
+fn path(value: &Value<'_>) -> Result<String> {
+    let path = value.path()?;
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| value.error(format!("`{}` leads to a path that is not Unicode", value.name)))
+}
+
+/// A setting of a plugin that we know nothing of. Its text is taken for a path where it can be
+/// nothing else: a plugin has no home and no working directory to understand it by.
+fn foreign(value: &Value<'_>) -> Result<String> {
+    if value.is_table() {
+        return Err(not_built_yet(value, "a secret (or any table) as a plugin's option"));
+    }
+    let text = value
+        .scalar()
+        .ok_or_else(|| value.error(format!("`{}` must be a text, a number, or true or false", value.name)))?;
+    let is_path = text == "~" || ["~/", "./", "../"].iter().any(|start| text.starts_with(start));
+    if value.is_text() && is_path { path(value) } else { Ok(text) }
+}

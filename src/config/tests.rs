@@ -1,0 +1,335 @@
+//! Whole texts: what they mean, and what is said of those that mean nothing.
+
+use std::path::Path;
+
+use outrigger_engine::{ConflictPolicy, EditVsDelete, MaxDelete, Side};
+use outrigger_sandbox::{Guarantee, OnUnsupported, Policy, Profile};
+
+use super::*;
+
+fn places() -> Places {
+    Places { home: Some("/home/ana".into()), ..Places::default() }
+}
+
+fn parse(text: &str) -> Result<Config> {
+    Config::parse(text, Path::new("/etc/o/c.toml"), &places())
+}
+
+/// The complaint about `text`, as a user sees it, hint included.
+fn complaint(text: &str) -> String {
+    let error = parse(text).unwrap_err();
+    let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("{error}{hint}").replace("/etc/o/c.toml:", "")
+}
+
+const TWO: &str =
+    "[member.a]\nplugin = \"vdir\"\npath = \"/a\"\n[member.b]\nplugin = \"vdir\"\npath = \"/b\"\n";
+
+/// Two members, and a group with these lines, the first of which is line 9.
+fn group(lines: &str) -> String {
+    format!("{TWO}[group.g]\nmembers = [\"a\", \"b\"]\n{lines}\n")
+}
+
+#[test]
+fn a_short_text_gets_the_defaults() {
+    let config = parse(&group("")).unwrap();
+    assert_eq!(config.state, Path::new("/home/ana/.local/state/outrigger"));
+    assert_eq!(config.journal, JournalLimits { days: 30, size: 1 << 30 });
+    let group = config.group("g").unwrap();
+    assert_eq!(group.members, ["a", "b"]);
+    assert_eq!(group.collections, Collections::All);
+    assert!(!group.create_collections);
+    assert_eq!((group.conflict, group.edit_vs_delete), (ConflictPolicy::Queue, EditVsDelete::Edit));
+    assert_eq!((group.max_delete.count, group.max_delete.percent), (5, 25));
+    let member = config.member("a").unwrap();
+    assert!(member.required && !member.read_only);
+    assert_eq!(member.sandbox, Policy::default());
+}
+
+#[test]
+fn a_long_text_says_everything() {
+    let config = parse(
+        r#"
+state = "var"
+[defaults]
+conflict = { prefer = "laptop" }
+edit_vs_delete = "ask"
+max_delete = { count = 10 }
+journal = { days = 7, size = "10MiB" }
+
+[member.laptop]
+plugin = "vdir"
+path = "~/contacts"
+extension = "vcf"
+
+[member.usb]
+plugin = "vdir"
+options = { path = "../usb", marker = true }
+required = false
+read_only = true
+[member.usb.sandbox]
+profile = "strict"
+read = ["~/in"]
+write = ["out"]
+network = ["dav.example.org:443"]
+memory = "256MiB"
+processes = 1
+require = ["fs_read", "memory"]
+on_unsupported = "weaken"
+
+[member.third]
+plugin = "vdir"
+path = "/third"
+
+[group.backup]
+members = ["laptop", "usb"]
+collections = ["family", { laptop = "book", usb = "x" }]
+create_collections = true
+max_delete = { percent = 50 }
+
+[group.other]
+members = ["usb", "third"]
+edit_vs_delete = "delete"
+"#,
+    )
+    .unwrap();
+
+    assert_eq!(config.state, Path::new("/etc/o/var"));
+    assert_eq!(config.journal, JournalLimits { days: 7, size: 10 << 20 });
+    assert_eq!(config.member("laptop").unwrap().option("path"), Some("/home/ana/contacts"));
+    let usb = config.member("usb").unwrap();
+    assert_eq!(usb.option("path"), Some("/etc/o/../usb"));
+    assert_eq!(usb.option("marker"), Some("true"));
+    assert!(!usb.required && usb.read_only);
+    assert_eq!(usb.sandbox.write, [Path::new("/etc/o/out")]);
+    assert_eq!(usb.sandbox.network, ["dav.example.org:443"]);
+    assert_eq!((usb.sandbox.memory, usb.sandbox.processes), (Some(256 << 20), Some(1)));
+    assert_eq!((usb.sandbox.profile, usb.sandbox.on_unsupported), (Profile::Strict, OnUnsupported::Weaken));
+    assert_eq!(usb.sandbox.require, [Guarantee::FsRead, Guarantee::Memory]);
+
+    let backup = config.group("backup").unwrap();
+    let Collections::Pairs(pairs) = &backup.collections else { panic!("{:?}", backup.collections) };
+    assert_eq!(pairs[0].at_members, ["family", "family"]);
+    assert_eq!((pairs[1].name.as_str(), &pairs[1].at_members), ("book", &["book".into(), "x".into()]));
+    // The group says one half of the guard, the defaults the other.
+    assert_eq!(backup.max_delete, MaxDelete { count: 10, percent: 50, ..MaxDelete::default() });
+    assert_eq!(backup.conflict, ConflictPolicy::Prefer(Side::A));
+
+    // A preference for a member of other groups cannot hold here.
+    let other = config.group("other").unwrap();
+    assert_eq!(other.conflict, ConflictPolicy::Queue);
+    assert_eq!(other.edit_vs_delete, EditVsDelete::Delete);
+}
+
+#[test]
+fn members_and_groups_keep_the_order_of_the_file() {
+    let config =
+        parse(&format!("{TWO}[group.z]\nmembers = [\"b\", \"a\"]\n[group.c]\nmembers = [\"a\", \"b\"]"))
+            .unwrap();
+    assert_eq!(config.groups.iter().map(|group| group.name.as_str()).collect::<Vec<_>>(), ["z", "c"]);
+    assert_eq!(config.group("z").unwrap().members, ["b", "a"]);
+    assert_eq!(config.nearest_group("zz"), Some("z"));
+}
+
+#[test]
+fn a_foreign_plugin_gets_its_options_as_text_with_paths_made_whole() {
+    let config = parse("[member.m]\nplugin = \"crm\"\ndb = \"~/crm.sqlite\"\nport = 8080\nratio = 0.5\nhex = 0xff\non = true\nkey = \"~\"\nword = \"a/b\"").unwrap();
+    let member = config.member("m").unwrap();
+    let options: Vec<(&str, &str)> =
+        member.options.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let expected = [
+        ("db", "/home/ana/crm.sqlite"),
+        ("port", "8080"),
+        ("ratio", "0.5"),
+        ("hex", "0xff"),
+        ("on", "true"),
+        ("key", "/home/ana"),
+        ("word", "a/b"),
+    ];
+    assert_eq!(options, expected);
+}
+
+/// Every complaint at once: the text, and what is said.
+#[test]
+fn a_mistake_is_told_with_its_place_and_a_way_out() {
+    let member = |lines: &str| format!("[member.a]\nplugin = \"vdir\"\npath = \"/a\"\n{lines}");
+    let crm = |lines: &str| format!("[member.a]\nplugin = \"crm\"\n{lines}");
+    let cases = [
+        // Syntax.
+        ("state = ".to_owned(), "1:9: string values must be quoted, expected literal string"),
+        ("a = 1\na = 2".into(), "2:1: duplicate key"),
+        // Unknown keys, everywhere.
+        ("stat = \"x\"".into(), "1:1: unknown key `stat` at the top (did you mean `state`?)"),
+        ("[grup.x]".into(), "1:2: unknown key `grup` at the top (did you mean `group`?)"),
+        (
+            "[defaults]\nconflct = 1".into(),
+            "2:1: unknown key `conflct` in [defaults] (did you mean `conflict`?)",
+        ),
+        ("[defaults.journal]\nday = 1".into(), "2:1: unknown key `day` in `journal` (did you mean `days`?)"),
+        (
+            "[defaults.max_delete]\nx = 1".into(),
+            "2:1: unknown key `x` in `max_delete` (known here: count, percent)",
+        ),
+        (member("requird = false"), "4:1: unknown key `requird` in member `a` (did you mean `required`?)"),
+        (
+            member("exension = \"vcf\""),
+            "4:1: unknown key `exension` in member `a` (did you mean `extension`?)",
+        ),
+        (
+            member("[member.a.sandbox]\nreed = []"),
+            "5:1: unknown key `reed` in the sandbox (did you mean `read`?)",
+        ),
+        (
+            group("collection = \"all\""),
+            "9:1: unknown key `collection` in group `g` (did you mean `collections`?)",
+        ),
+        // Values of the wrong kind.
+        ("state = 1".into(), "1:9: `state` must be a text in quotes, not a number"),
+        ("state = \"\"".into(), "1:9: `state` is empty"),
+        (member("required = \"no\""), "4:12: `required` must be true or false, not a text"),
+        (member("marker = \"x\""), "4:10: `marker` must be true or false, not a text"),
+        ("member = 3".into(), "1:10: `member` must be a table, not a number"),
+        ("[defaults]\nmax_delete = { percent = 101 }".into(), "2:26: `percent` must lie between 0 and 100"),
+        ("[defaults]\nmax_delete = { count = -1 }".into(), "2:24: `count` must lie between 0 and 4294967295"),
+        (
+            "[defaults]\njournal = { size = \"1 gig\" }".into(),
+            "2:20: `size` is not a size (write a number with a unit, such as \"256MiB\")",
+        ),
+        (
+            "[defaults]\nedit_vs_delete = \"edits\"".into(),
+            "2:18: `edit_vs_delete` cannot be \"edits\" (did you mean `edit`?)",
+        ),
+        (
+            "[defaults]\nconflict = \"ours\"".into(),
+            "2:12: `conflict` cannot be \"ours\" (write \"queue\" or { prefer = \"member\" })",
+        ),
+        ("[defaults]\nconflict = {}".into(), "2:12: `conflict` says nothing"),
+        (
+            "[defaults]\nconflict = { prefers = 1 }".into(),
+            "2:14: unknown key `prefers` in `conflict` (did you mean `prefer`?)",
+        ),
+        // Members.
+        (
+            "[member.a]\nplugn = \"vdir\"".into(),
+            "1:9: the key `plugin` is missing in member `a` (is `plugn` meant to be `plugin`?)",
+        ),
+        ("[member.a]\nplugin = \"vdir\"".into(), "1:9: the plugin vdir needs `path` in member `a`"),
+        ("[member.a]\nplugin = \"a b\"".into(), "2:10: \"a b\" cannot be the name of a plugin"),
+        (
+            "[member.\"a/b\"]\nplugin = \"x\"".into(),
+            "1:9: \"a/b\" cannot be the name of a member (use letters, digits, - and _, at most 64)",
+        ),
+        (
+            "[member.a]\nplugin = \"x\"\n[member.A]\nplugin = \"x\"".into(),
+            "3:9: the members `a` and `A` differ only in upper and lower case",
+        ),
+        (member("options = { path = \"/b\" }"), "4:13: `path` is said twice in member `a`"),
+        (crm("x = [1]"), "3:5: `x` must be a text, a number, or true or false"),
+        (
+            member("[member.a.sandbox]\nnetwork = [\"host\"]"),
+            "5:12: \"host\" is not a host and a port (write it as \"dav.example.org:443\")",
+        ),
+        (
+            member("[member.a.sandbox]\nprofile = \"open\""),
+            "5:11: `profile` cannot be \"open\" (known here: strict, network, none)",
+        ),
+        // Groups.
+        ("[group.g]".into(), "1:8: the key `members` is missing in group `g` (name two members)"),
+        (
+            format!("{TWO}[group.g]\nmembers = [\"a\"]"),
+            "8:11: a group has exactly two members, and this one has 1 (larger groups are not built yet; two groups that share a member come close)",
+        ),
+        (format!("{TWO}[group.g]\nmembers = [\"a\", \"a\"]"), "8:17: `a` is named twice"),
+        (
+            format!("{TWO}[group.g]\nmembers = [\"a\", \"bb\"]"),
+            "8:17: no member is called `bb` (did you mean `b`?)",
+        ),
+        (group("conflict = { prefer = \"c\" }"), "9:23: no member is called `c` (did you mean `a`?)"),
+        (
+            group("collections = \"book\""),
+            "9:15: `collections` cannot be \"book\" (write \"all\", or a list: [\"book\"])",
+        ),
+        (group("collections = []"), "9:15: `collections` is empty (write \"all\", or leave it out)"),
+        (group("collections = [\"x\", \"x\"]"), "9:21: a collection of `x` is named twice"),
+        (
+            group("collections = [\"x\", { a = \"y\", b = \"x\" }]"),
+            "9:21: a collection of `y` is named twice",
+        ),
+        (group("collections = [{ a = \"x\" }]"), "9:16: this collection has no name at `b`"),
+        (
+            group("collections = [{ a = \"x\", b = \"y\", c = \"z\" }]"),
+            "9:36: `c` is not a member of this group (did you mean `a`?)",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(complaint(&text), expected, "for:\n{text}");
+    }
+}
+
+#[test]
+fn what_is_decided_but_not_built_is_refused_by_name() {
+    let cases = [
+        ("metrics = \"x\"".to_owned(), "`metrics`"),
+        ("[defaults]\nconflict = \"keep-both\"".into(), "the conflict policy \"keep-both\""),
+        ("[defaults]\nconflict = \"newest\"".into(), "the conflict policy \"newest\""),
+        ("[defaults]\nconflict = \"merge\"".into(), "the conflict policy \"merge\""),
+        ("[defaults]\nconflict = { command = [\"meld\"] }".into(), "the conflict policy \"command\""),
+        ("[member.a]\nplugin = \"x\"\nvia = { ssh = \"nas\" }".into(), "`via`"),
+        ("[member.a]\nplugin = \"x\"\nlocate = { socket = \"s\" }".into(), "`locate`"),
+        (
+            "[member.a]\nplugin = \"x\"\npassword = { prompt = true }".into(),
+            "a secret (or any table) as a plugin's option",
+        ),
+        (group("mode = \"mirror:a\""), "`mode`"),
+        (group("every = \"15m\""), "`every`"),
+        (group("collections = \"from:a\""), "`collections = \"from:…\"`"),
+    ];
+    for (text, what) in cases {
+        let complaint = complaint(&text);
+        assert!(complaint.contains(&format!("{what} is not built yet")), "{complaint}");
+    }
+}
+
+#[test]
+fn a_draft_is_a_configuration() {
+    let member = |name: &str, place: &str| DraftMember {
+        name: name.into(),
+        plugin: "vdir".into(),
+        place: place.into(),
+    };
+    let draft = Draft {
+        group: "backup".into(),
+        members: vec![member("laptop", "~/contacts"), member("usb", "/m/a \"b\"\\\n")],
+    };
+    let config = parse(&draft.to_string()).unwrap();
+    assert_eq!(config.member("laptop").unwrap().option("path"), Some("/home/ana/contacts"));
+    assert_eq!(config.member("usb").unwrap().option("path"), Some("/m/a \"b\"\\\n"));
+    let group = config.group("backup").unwrap();
+    assert!(group.create_collections && group.collections == Collections::All);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_with_the_way_to_make_one() {
+    let error = Config::load(Path::new("/nonexistent/c.toml"), &places()).unwrap_err();
+    assert_eq!((error.at, error.hint.is_some()), (None, true));
+    assert!(error.to_string().starts_with("/nonexistent/c.toml: cannot be read: "), "{error}");
+}
+
+#[test]
+fn no_cut_of_a_good_text_is_misread_or_crashes() {
+    let whole = group("collections = [{ a = \"x\", b = \"y\" }]\nconflict = { prefer = \"a\" }");
+    for cut in 0..whole.len() {
+        // A cut may be a good shorter text; it must only never panic.
+        if let Err(error) = parse(&whole[..cut]) {
+            assert!(error.at.is_some(), "{error}");
+        }
+    }
+}
+
+#[test]
+fn relative_paths_do_not_depend_on_where_one_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("c.toml");
+    std::fs::write(&file, "state = \"s\"").unwrap();
+    assert_eq!(Config::load(&file, &places()).unwrap().state, folder.path().join("s"));
+}

@@ -1,0 +1,201 @@
+//! What a run came to, gathered while it runs: per group, per collection, per plugin process.
+
+use std::time::Duration;
+
+use outrigger_engine::{Report, Side, Summary};
+
+use super::failure::Failure;
+use crate::exit::Exit;
+
+/// The account of one run of the command.
+#[derive(Debug, Clone, Default)]
+pub struct RunReport {
+    /// In the order in which they ran.
+    pub groups: Vec<GroupReport>,
+    /// Every plugin process that was started.
+    pub plugins: Vec<PluginReport>,
+    /// Wall time.
+    pub duration: Duration,
+    /// The most memory that the command itself held, if the system tells.
+    pub peak_rss_bytes: Option<u64>,
+    /// Nothing was written: it is a plan.
+    pub dry_run: bool,
+}
+
+impl RunReport {
+    /// What the command ends with.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.groups.iter().map(GroupReport::exit).fold(Exit::Done, Exit::or_worse)
+    }
+}
+
+/// One group of the run.
+#[derive(Debug, Clone)]
+pub struct GroupReport {
+    /// Its name.
+    pub name: String,
+    /// Its members, in order.
+    pub members: [String; 2],
+    /// What was synchronised.
+    pub collections: Vec<CollectionReport>,
+    /// Members that are not there and need not be; what is owed to them is kept.
+    pub waiting: Vec<Waiting>,
+    /// Why the group could not run, or not to its end.
+    pub failures: Vec<Failure>,
+}
+
+/// A member that is caught up in a later run.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    /// Its name.
+    pub member: String,
+    /// Why it is not there. May quote its plugin.
+    pub why: String,
+}
+
+impl GroupReport {
+    /// Of a group that has not done anything yet.
+    pub fn new(name: impl Into<String>, members: [String; 2]) -> Self {
+        let name = name.into();
+        Self { name, members, collections: Vec::new(), waiting: Vec::new(), failures: Vec::new() }
+    }
+
+    /// What the command would end with if this were its only group.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        let collections = self.collections.iter().map(CollectionReport::exit);
+        let failures = self.failures.iter().map(|failure| failure.exit);
+        collections.chain(failures).fold(Exit::Done, Exit::or_worse)
+    }
+}
+
+/// One collection of a group: what the engine reported of it.
+#[derive(Debug, Clone, Default)]
+pub struct CollectionReport {
+    /// Its name at the first member.
+    pub name: String,
+    /// How long the listings took.
+    pub listing: Duration,
+    /// The counts at the end.
+    pub summary: Summary,
+    /// Writes that were decided, per member: creates, updates, deletes.
+    pub(super) planned: [Planned; 2],
+    /// Whether each member listed everything; `None` until its listing ended.
+    pub(super) complete: [Option<bool>; 2],
+    /// Reports that are told one by one.
+    pub(super) told: Vec<Report>,
+    /// Reports of that kind beyond [`CollectionReport::TOLD`].
+    pub(super) untold: u64,
+    /// What outside reasons (a refused password, a broken plugin) end the command with.
+    worse: Exit,
+}
+
+/// How many writes were decided for a member.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Planned {
+    pub(super) writes: u64,
+    pub(super) deletes: u64,
+}
+
+impl CollectionReport {
+    /// So many reports are told one by one; a first run may have ten thousand.
+    const TOLD: usize = 20;
+
+    /// Of a collection that has not done anything yet.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Takes note of what the engine says. `dry_run`: planned writes are told one by one.
+    pub fn take(&mut self, report: Report, dry_run: bool) {
+        match report {
+            Report::Listed { side, complete, .. } => self.complete[side.index()] = Some(complete),
+            Report::Ended(summary) => self.summary = summary,
+            Report::Planned { side, kind, .. } => {
+                self.planned[side.index()].count(kind);
+                if dry_run {
+                    self.tell(report);
+                }
+            }
+            other => self.tell(other),
+        }
+    }
+
+    /// Notes that the command cannot end with less than this.
+    pub fn worsen(&mut self, exit: Exit) {
+        self.worse = self.worse.or_worse(exit);
+    }
+
+    fn tell(&mut self, report: Report) {
+        // What stopped a member is never left out.
+        let always = matches!(
+            report,
+            Report::GuardStop { .. } | Report::StoreChanged { .. } | Report::MemberFailed { .. }
+        );
+        if always || self.told.len() < Self::TOLD {
+            self.told.push(report);
+        } else {
+            self.untold += 1;
+        }
+    }
+
+    /// What the command would end with if this were all.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        let Summary { conflicts, quarantined, pending, guard, failed, journal_failed, .. } = self.summary;
+        let in_doubt = self.summary.sides.iter().any(|side| side.in_doubt > 0);
+        let partial = quarantined + pending > 0 || failed.contains(&true) || in_doubt;
+        let store_changed = self.told.iter().any(|report| matches!(report, Report::StoreChanged { .. }));
+        [
+            (conflicts > 0, Exit::Conflicts),
+            (partial, Exit::Partial),
+            (guard.contains(&true) || store_changed, Exit::Guard),
+            (journal_failed, Exit::Internal),
+        ]
+        .into_iter()
+        .filter_map(|(holds, exit)| holds.then_some(exit))
+        .fold(self.worse, Exit::or_worse)
+    }
+
+    /// Creates and updates at a member, decided or done; in a first run creates are only counted.
+    pub(super) fn writes(&self, side: Side) -> u64 {
+        let counts = self.summary.sides[side.index()];
+        self.planned[side.index()].writes.max(counts.created + counts.updated)
+    }
+
+    /// Deletions at both members, decided or done.
+    pub(super) fn deletes(&self) -> u64 {
+        let of =
+            |side: Side| self.planned[side.index()].deletes.max(self.summary.sides[side.index()].deleted);
+        Side::BOTH.into_iter().map(of).sum()
+    }
+}
+
+impl Planned {
+    fn count(&mut self, kind: outrigger_protocol::CommitKind) {
+        match kind {
+            outrigger_protocol::CommitKind::Delete => self.deletes += 1,
+            _ => self.writes += 1,
+        }
+    }
+}
+
+/// One plugin process.
+#[derive(Debug, Clone)]
+pub struct PluginReport {
+    /// Which plugin.
+    pub plugin: String,
+    /// The member that it served.
+    pub member: String,
+    /// Its process ID.
+    pub pid: u32,
+    /// From the decision to start it until it was ready.
+    pub start: Duration,
+    /// The most memory that it held, if the system tells.
+    pub peak_rss_bytes: Option<u64>,
+    /// The most memory that its keeper process held, if the system tells.
+    pub keeper_peak_rss_bytes: Option<u64>,
+    /// What was enforced on it.
+    pub sandbox: outrigger_sandbox::Report,
+}

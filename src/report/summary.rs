@@ -1,0 +1,199 @@
+//! The summary for programs: one JSON object, on the last line of stdout.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use outrigger_engine::Side;
+use serde::{Deserialize, Serialize};
+
+use super::run::{CollectionReport, GroupReport, PluginReport, RunReport};
+
+/// What `--json` prints. Keys are only ever added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Per member, over all groups and collections.
+    pub members: BTreeMap<String, MemberSummary>,
+    /// Conflicts that wait for a decision, old ones included.
+    pub conflicts: u64,
+    /// Items that are left alone until their content changes.
+    pub quarantined: u64,
+    /// Items that did not come across in this run.
+    pub pending: u64,
+    /// Wall time of the run.
+    pub duration_ms: u64,
+    /// The most memory that the command itself held; null where the system does not tell.
+    pub peak_rss_bytes: Option<u64>,
+    /// Every plugin process that was started.
+    pub plugins: Vec<PluginSummary>,
+}
+
+/// What happened at one member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct MemberSummary {
+    /// Items created there.
+    pub created: u64,
+    /// Items updated there.
+    pub updated: u64,
+    /// Items deleted there.
+    pub deleted: u64,
+    /// Items whose content was fetched from there.
+    pub read: u64,
+    /// Entries that it listed.
+    pub listed: u64,
+}
+
+/// One plugin process.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginSummary {
+    /// Which plugin.
+    pub plugin: String,
+    /// The member that it served.
+    pub member: String,
+    /// Its process ID.
+    pub pid: u32,
+    /// From the decision to start it until it was ready.
+    pub start_ms: u64,
+    /// The most memory that it held; null where the system does not tell.
+    pub peak_rss_bytes: Option<u64>,
+    /// The most memory that its keeper process held; null where the system does not tell.
+    pub keeper_peak_rss_bytes: Option<u64>,
+    /// What was enforced on it, by guarantee.
+    pub sandbox: outrigger_sandbox::Report,
+}
+
+impl RunReport {
+    /// The summary for programs.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let total = |count: fn(&CollectionReport) -> u64| self.collections().map(count).sum();
+        Summary {
+            members: self.members(),
+            conflicts: total(|collection| collection.summary.conflicts),
+            quarantined: total(|collection| collection.summary.quarantined),
+            pending: total(|collection| collection.summary.pending),
+            duration_ms: milliseconds(self.duration),
+            peak_rss_bytes: self.peak_rss_bytes,
+            plugins: self.plugins.iter().map(PluginSummary::of).collect(),
+        }
+    }
+
+    fn collections(&self) -> impl Iterator<Item = &CollectionReport> {
+        self.groups.iter().flat_map(|group| &group.collections)
+    }
+
+    fn members(&self) -> BTreeMap<String, MemberSummary> {
+        let mut members = BTreeMap::<String, MemberSummary>::new();
+        for group in &self.groups {
+            for side in Side::BOTH {
+                members.entry(group.members[side.index()].clone()).or_default().add(group, side);
+            }
+        }
+        members
+    }
+}
+
+impl MemberSummary {
+    fn add(&mut self, group: &GroupReport, side: Side) {
+        for counts in group.collections.iter().map(|collection| collection.summary.sides[side.index()]) {
+            self.created += counts.created;
+            self.updated += counts.updated;
+            self.deleted += counts.deleted;
+            self.read += counts.read;
+            self.listed += counts.listed;
+        }
+    }
+}
+
+impl PluginSummary {
+    fn of(report: &PluginReport) -> Self {
+        Self {
+            plugin: report.plugin.clone(),
+            member: report.member.clone(),
+            pid: report.pid,
+            start_ms: milliseconds(report.start),
+            peak_rss_bytes: report.peak_rss_bytes,
+            keeper_peak_rss_bytes: report.keeper_peak_rss_bytes,
+            sandbox: report.sandbox.clone(),
+        }
+    }
+}
+
+impl Summary {
+    /// Writes it as one line.
+    ///
+    /// # Errors
+    /// `to` takes no more.
+    pub fn write(&self, to: &mut dyn Write) -> io::Result<()> {
+        serde_json::to_writer(&mut *to, self)?;
+        to.write_all(b"\n")
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_engine::{Counts, Report};
+
+    use super::*;
+
+    fn run() -> RunReport {
+        let mut collection = CollectionReport::new("family");
+        let mut summary =
+            outrigger_engine::Summary { conflicts: 1, pending: 2, quarantined: 3, ..Default::default() };
+        summary.sides[0] =
+            Counts { listed: 10, read: 4, created: 3, updated: 2, deleted: 1, ..Default::default() };
+        collection.take(Report::Ended(summary), false);
+        let mut group = GroupReport::new("contacts", ["laptop".into(), "usb".into()]);
+        group.collections = vec![collection.clone(), collection];
+        let plugin = PluginReport {
+            plugin: "vdir".into(),
+            member: "usb".into(),
+            pid: 7,
+            start: Duration::from_millis(12),
+            peak_rss_bytes: Some(4096),
+            keeper_peak_rss_bytes: None,
+            sandbox: outrigger_sandbox::Report::nothing("not built yet", ""),
+        };
+        RunReport {
+            groups: vec![group],
+            plugins: vec![plugin],
+            duration: Duration::from_micros(1_500),
+            ..RunReport::default()
+        }
+    }
+
+    #[test]
+    fn programs_get_one_line_with_the_promised_keys() {
+        let mut line = Vec::new();
+        run().summary().write(&mut line).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        assert_eq!(line.matches('\n').count(), 1);
+
+        let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let laptop = serde_json::json!({"created": 6, "updated": 4, "deleted": 2, "read": 8, "listed": 20});
+        assert_eq!(value["members"]["laptop"], laptop);
+        assert_eq!(value["members"]["usb"]["created"], 0);
+        assert_eq!((&value["conflicts"], &value["pending"]), (&2.into(), &4.into()));
+        assert_eq!((&value["quarantined"], &value["duration_ms"]), (&6.into(), &1.into()));
+        assert!(value["peak_rss_bytes"].is_null());
+        let plugin = &value["plugins"][0];
+        assert_eq!((&plugin["plugin"], &plugin["member"]), (&"vdir".into(), &"usb".into()));
+        assert_eq!(
+            (&plugin["pid"], &plugin["start_ms"], &plugin["peak_rss_bytes"]),
+            (&7.into(), &12.into(), &4096.into())
+        );
+        assert_eq!(plugin["sandbox"]["fs_read"]["standing"], "unavailable");
+    }
+
+    #[test]
+    fn a_program_in_rust_can_read_it_back() {
+        let summary = run().summary();
+        let mut line = Vec::new();
+        summary.write(&mut line).unwrap();
+        assert_eq!(serde_json::from_slice::<Summary>(&line).unwrap(), summary);
+    }
+}

@@ -1,0 +1,302 @@
+//! A run: where deciding (engine), doing (broker) and remembering (store) meet.
+//!
+//! Groups are run one after the other. For each: the state is opened and locked, one plugin a
+//! member is started, collections are paired, and for each pair the engine is driven to its end
+//! (`drive`). Nothing is decided here.
+
+mod check;
+mod drive;
+mod members;
+mod pairs;
+
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use outrigger_broker::ConnectBy;
+use outrigger_engine::{Settings, Side};
+use outrigger_store::{ErrorKind, RunId, Store};
+use uuid::Uuid;
+
+use crate::config::{Config, GroupConfig};
+use crate::exit::Exit;
+use crate::report::{CollectionReport, Failure, GroupReport, RunReport, Waiting};
+use drive::Drive;
+use members::{MemberSession, StartFailure};
+use pairs::Pair;
+
+pub use check::{CheckReport, check};
+pub use members::first_party;
+
+/// How long a run waits for the last process of a killed one to let go of the group.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a run is asked to do.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Groups and the collections of them that are wanted; all when empty.
+    pub targets: Vec<(String, Option<String>)>,
+    /// Decide, and write nothing at all.
+    pub dry_run: bool,
+    /// See [`outrigger_engine::Settings::allow_deletes`].
+    pub allow_deletes: Option<u64>,
+    /// How plugins get their connection.
+    pub connect: ConnectBy,
+}
+
+/// What is told while a run goes on.
+pub trait Watcher: Send + Sync {
+    /// A phase of a collection, in a few words.
+    fn phase(&self, group: &str, collection: &str, words: &str);
+}
+
+/// A watcher that looks away.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn phase(&self, _group: &str, _collection: &str, _words: &str) {}
+}
+
+/// Runs the groups that `options` names. What goes wrong in one group is in its report, and does
+/// not stop the others.
+///
+/// # Errors
+/// A target that the configuration does not have.
+pub async fn run(config: &Config, options: &Options, watcher: &dyn Watcher) -> Result<RunReport, Failure> {
+    let begun = Instant::now();
+    let mut report = RunReport { dry_run: options.dry_run, ..RunReport::default() };
+    for (group, collections) in wanted(config, options)? {
+        let mut run = GroupRun { config, group, options, collections, watcher, report: empty(group) };
+        let mut plugins = Vec::new();
+        if let Err(failure) = run.run(&mut plugins).await {
+            run.report.failures.push(failure);
+        }
+        report.groups.push(run.report);
+        report.plugins.extend(plugins);
+    }
+    report.duration = begun.elapsed();
+    report.peak_rss_bytes = peak_rss();
+    Ok(report)
+}
+
+fn empty(group: &GroupConfig) -> GroupReport {
+    GroupReport::new(&group.name, group.members.clone())
+}
+
+/// The groups to run, each with the collections that are wanted of it (none named: all).
+fn wanted<'c>(config: &'c Config, options: &Options) -> Result<Vec<(&'c GroupConfig, Vec<String>)>, Failure> {
+    if options.targets.is_empty() {
+        return Ok(config.groups.iter().map(|group| (group, Vec::new())).collect());
+    }
+    let mut wanted: Vec<(&GroupConfig, Vec<String>)> = Vec::new();
+    for (name, collection) in &options.targets {
+        let group = config.group(name).ok_or_else(|| unknown_group(config, name))?;
+        let at = wanted.iter().position(|(known, _)| known.name == group.name);
+        match (at, collection) {
+            (None, collection) => wanted.push((group, collection.iter().cloned().collect())),
+            (Some(at), Some(collection)) if !wanted[at].1.is_empty() => wanted[at].1.push(collection.clone()),
+            (Some(at), _) => wanted[at].1.clear(),
+        }
+    }
+    Ok(wanted)
+}
+
+/// The failure of a name that no group has.
+pub(crate) fn unknown_group(config: &Config, name: &str) -> Failure {
+    let failure = Failure::usage(format!("no group is called `{name}` in {}", config.file.display()));
+    match config.nearest_group(name) {
+        Some(nearest) => failure.hint(format!("did you mean `{nearest}`?")),
+        None => failure.hint("`outrigger status` lists the groups"),
+    }
+}
+
+struct GroupRun<'r> {
+    config: &'r Config,
+    group: &'r GroupConfig,
+    options: &'r Options,
+    collections: Vec<String>,
+    watcher: &'r dyn Watcher,
+    report: GroupReport,
+}
+
+impl GroupRun<'_> {
+    async fn run(&mut self, plugins: &mut Vec<crate::report::PluginReport>) -> Result<(), Failure> {
+        let store = self.open_store()?;
+        self.watcher.phase(&self.group.name, "", "starting plugins");
+        let sessions = self.start_members(&store).await?;
+        let outcome = match &sessions {
+            [Some(a), Some(b)] => self.run_collections(&store, [a, b]).await,
+            _ => Ok(()),
+        };
+        let stops = sessions.into_iter().flatten().map(MemberSession::stop);
+        let [a, b] = stops
+            .map(Some)
+            .chain([None, None])
+            .take(2)
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap_or([const { None }; 2]);
+        let (a, b) = tokio::join!(maybe(a), maybe(b));
+        plugins.extend([a, b].into_iter().flatten());
+        let closed = store.close();
+        outcome?;
+        closed.map_err(|error| store_failure(&self.group.name, &error))
+    }
+
+    fn open_store(&self) -> Result<Store, Failure> {
+        let (state, name) = (&self.config.state, &self.group.name);
+        let opened = if self.options.dry_run {
+            Store::open_copy(state, name)
+        } else {
+            Store::open(state, name, PATIENCE)
+        };
+        opened.map_err(|error| store_failure(name, &error))
+    }
+
+    /// Starts both members at the same time. `None`: one that is not there and need not be.
+    async fn start_members(&mut self, store: &Store) -> Result<[Option<MemberSession>; 2], Failure> {
+        let [a, b] = &self.group.members;
+        let (a, b) = tokio::join!(self.start_member(store, a), self.start_member(store, b));
+        let (a, b) = match (a, b) {
+            (Ok(a), Ok(b)) => return Ok([Some(a), Some(b)]),
+            other => other,
+        };
+        let sessions = [self.absent(a), self.absent(b)];
+        for session in sessions.into_iter().flatten() {
+            session.stop().await;
+        }
+        Ok([None, None])
+    }
+
+    /// Notes why a member could not be started; hands back one that could.
+    fn absent(&mut self, started: Result<MemberSession, StartFailure>) -> Option<MemberSession> {
+        match started {
+            Ok(session) => Some(session),
+            Err(StartFailure { member, failure, required }) => {
+                if required {
+                    self.report.failures.push(failure);
+                } else {
+                    let why =
+                        failure.causes.first().map_or_else(|| failure.message.clone(), ToString::to_string);
+                    self.report.waiting.push(Waiting { member, why });
+                }
+                None
+            }
+        }
+    }
+
+    async fn start_member(&self, store: &Store, name: &str) -> Result<MemberSession, StartFailure> {
+        let failed = |failure| StartFailure { member: name.to_owned(), failure, required: true };
+        let member =
+            self.config.member(name).ok_or_else(|| failed(Failure::internal(format!("no member {name}"))))?;
+        let lock = store.try_clone_lock().map_err(|error| failed(store_failure(&self.group.name, &error)))?;
+        MemberSession::start(self.config, member, self.group, self.options, lock).await
+    }
+
+    async fn run_collections(&mut self, store: &Store, sessions: [&MemberSession; 2]) -> Result<(), Failure> {
+        let found = pairs::pair(self.group, sessions, self.options.dry_run).await;
+        self.report.failures.extend(found.failures);
+        let run = self.begin(store)?;
+        for pair in found.pairs {
+            if self.collections.is_empty() || self.collections.contains(&pair.name) {
+                let report = self.run_collection(store, sessions, pair).await;
+                self.report.collections.push(report);
+            }
+        }
+        self.note_unknown_collections();
+        self.end(store, run)
+    }
+
+    async fn run_collection(
+        &self,
+        store: &Store,
+        sessions: [&MemberSession; 2],
+        pair: Pair,
+    ) -> CollectionReport {
+        let [a, b] = &self.group.members;
+        let drive = Drive {
+            store,
+            collection: outrigger_store::Collection::new(&pair.name, a, b),
+            settings: self.settings(&pair),
+            watch: Box::new(|words| self.watcher.phase(&self.group.name, &pair.name, words)),
+        };
+        let sinks = Side::BOTH
+            .map(|side| pair.sinks[side.index()].clone().map(|sink| sessions[side.index()].sink(sink)));
+        drive.run(&pair.name, sinks, self.group.members.clone()).await
+    }
+
+    fn settings(&self, pair: &Pair) -> Settings {
+        let read_only = Side::BOTH.map(|side| {
+            let name = &self.group.members[side.index()];
+            let configured = self.config.member(name).is_some_and(|member| member.read_only);
+            configured || pair.sinks[side.index()].as_ref().is_some_and(|sink| sink.read_only)
+        });
+        Settings {
+            conflict: self.group.conflict,
+            edit_vs_delete: self.group.edit_vs_delete,
+            max_delete: self.group.max_delete,
+            allow_deletes: self.options.allow_deletes,
+            read_only,
+            dry_run: self.options.dry_run,
+            ..Settings::default()
+        }
+    }
+
+    fn note_unknown_collections(&mut self) {
+        for name in &self.collections {
+            if !self.report.collections.iter().any(|collection| &collection.name == name) {
+                let text = format!("no collection is called `{name}` in the group {}", self.group.name);
+                self.report
+                    .failures
+                    .push(Failure::usage(text).hint("`outrigger check` lists the collections"));
+            }
+        }
+    }
+
+    fn begin(&self, store: &Store) -> Result<Option<RunId>, Failure> {
+        if self.options.dry_run {
+            return Ok(None);
+        }
+        let begun = store.begin_run(now(), Uuid::now_v7()).wait();
+        begun.map(Some).map_err(|error| store_failure(&self.group.name, &error))
+    }
+
+    fn end(&self, store: &Store, run: Option<RunId>) -> Result<(), Failure> {
+        let Some(run) = run else { return Ok(()) };
+        let outcome = format!("exit {}", self.report.exit().code());
+        let journal = &self.config.journal;
+        let ended = store.end_run(run, now(), outcome).wait();
+        let pruned = ended.and_then(|()| store.prune(now(), journal.keep(), journal.size).wait());
+        pruned.map(|_| ()).map_err(|error| store_failure(&self.group.name, &error))
+    }
+}
+
+async fn maybe<T>(future: Option<impl Future<Output = T>>) -> Option<T> {
+    match future {
+        Some(future) => Some(future.await),
+        None => None,
+    }
+}
+
+/// Seconds since 1970.
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What the store says, as a failure of the group.
+pub(crate) fn store_failure(group: &str, error: &outrigger_store::Error) -> Failure {
+    let exit = if matches!(error.kind(), ErrorKind::Locked { .. }) { Exit::Locked } else { Exit::Internal };
+    let failure = Failure::new(exit, format!("the state of the group {group} cannot be used")).because(error);
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The most memory that this process held, where the system tells.
+fn peak_rss() -> Option<u64> {
+    let status = std::fs::read_to_string(Path::new("/proc/self/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}

@@ -1,0 +1,113 @@
+//! Check: what a run would find, without touching an item.
+
+use std::io::{self, Write};
+
+use outrigger_sandbox::Report;
+
+use super::members::MemberSession;
+use super::{Options, wanted};
+use crate::config::Config;
+use crate::exit::Exit;
+use crate::report::{Failure, Printable};
+
+/// What was found of every member of the checked groups.
+#[derive(Debug, Default)]
+pub struct CheckReport {
+    members: Vec<MemberCheck>,
+}
+
+#[derive(Debug)]
+struct MemberCheck {
+    group: String,
+    member: String,
+    found: Result<Found, Failure>,
+    required: bool,
+}
+
+#[derive(Debug)]
+struct Found {
+    plugin: String,
+    pid: u32,
+    start_ms: u128,
+    collections: Vec<String>,
+    sandbox: Report,
+}
+
+/// Starts the plugin of every member of the groups that `options` names, asks for its
+/// collections, and ends it.
+///
+/// # Errors
+/// A target that the configuration does not have.
+pub async fn check(config: &Config, options: &Options) -> Result<CheckReport, Failure> {
+    let mut report = CheckReport::default();
+    for (group, _) in wanted(config, options)? {
+        for name in &group.members {
+            let Some(member) = config.member(name) else { continue };
+            let started = MemberSession::start(config, member, group, options, None).await;
+            let found = match started {
+                Ok(session) => Ok(found(session).await),
+                Err(failed) => Err(failed.failure),
+            };
+            report.members.push(MemberCheck {
+                group: group.name.clone(),
+                member: name.clone(),
+                found,
+                required: member.required,
+            });
+        }
+    }
+    Ok(report)
+}
+
+async fn found(session: MemberSession) -> Found {
+    let collections = session.discovered.sinks.iter().map(|sink| sink.name.clone()).collect();
+    let process = session.stop().await;
+    Found {
+        plugin: process.plugin,
+        pid: process.pid,
+        start_ms: process.start.as_millis(),
+        collections,
+        sandbox: process.sandbox,
+    }
+}
+
+impl CheckReport {
+    /// What the command ends with.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        let failed = self.members.iter().filter(|member| member.required);
+        failed
+            .filter_map(|member| member.found.as_ref().err())
+            .map(|failure| failure.exit)
+            .fold(Exit::Done, Exit::or_worse)
+    }
+
+    /// Writes it for people.
+    ///
+    /// # Errors
+    /// `out` takes no more.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        for checked in &self.members {
+            write!(out, "{}/{}   ", checked.group, checked.member)?;
+            match &checked.found {
+                Ok(found) => found.write(out)?,
+                Err(failure) => failure.write(out)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Found {
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(
+            out,
+            "ok: plugin {} in process {}, ready after {} ms",
+            self.plugin, self.pid, self.start_ms
+        )?;
+        let names: Vec<String> = self.collections.iter().map(|name| Printable(name).to_string()).collect();
+        writeln!(out, "  collections   {}", if names.is_empty() { "none".into() } else { names.join(", ") })?;
+        writeln!(out, "  sandbox")?;
+        self.sandbox.iter().try_for_each(|(guarantee, standing)| writeln!(out, "    {guarantee:28} {standing}"))
+    }
+}

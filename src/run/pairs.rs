@@ -1,0 +1,104 @@
+//! Pairs: which collection of one member goes with which of the other.
+
+use std::collections::BTreeSet;
+
+use outrigger_protocol::{Error, Sink};
+
+use super::members::MemberSession;
+use crate::config::{CollectionPair, Collections, GroupConfig};
+use crate::exit::Exit;
+use crate::report::Failure;
+
+/// Two collections that are to be kept the same. In a dry run, one that would be made is `None`.
+pub(super) struct Pair {
+    /// Its name at the first member: what the state is kept under.
+    pub(super) name: String,
+    pub(super) sinks: [Option<Sink>; 2],
+}
+
+/// What can be synchronised, and why the rest cannot.
+#[derive(Default)]
+pub(super) struct Pairs {
+    pub(super) pairs: Vec<Pair>,
+    pub(super) failures: Vec<Failure>,
+}
+
+/// Pairs the collections of two members, and makes those that are missing where the group says so.
+pub(super) async fn pair(group: &GroupConfig, sessions: [&MemberSession; 2], dry_run: bool) -> Pairs {
+    let mut found = Pairs::default();
+    for wanted in wanted(group, sessions) {
+        match pair_one(group, sessions, &wanted, dry_run).await {
+            Ok(pair) => found.pairs.push(pair),
+            Err(failure) => found.failures.push(failure),
+        }
+    }
+    found
+}
+
+/// The pairs that the group names, or one for every name that either member has.
+fn wanted(group: &GroupConfig, sessions: [&MemberSession; 2]) -> Vec<CollectionPair> {
+    match &group.collections {
+        Collections::Pairs(pairs) => pairs.clone(),
+        Collections::All => {
+            let names: BTreeSet<&String> = sessions
+                .iter()
+                .flat_map(|session| &session.discovered.sinks)
+                .map(|sink| &sink.name)
+                .collect();
+            let pair = |name: &String| CollectionPair {
+                name: name.clone(),
+                at_members: [name.clone(), name.clone()],
+            };
+            names.into_iter().map(pair).collect()
+        }
+    }
+}
+
+async fn pair_one(
+    group: &GroupConfig,
+    sessions: [&MemberSession; 2],
+    wanted: &CollectionPair,
+    dry_run: bool,
+) -> Result<Pair, Failure> {
+    let mut sinks = [None, None];
+    for side in [0, 1] {
+        let name = &wanted.at_members[side];
+        let known = sessions[side].discovered.sinks.iter().find(|sink| &sink.name == name);
+        sinks[side] = match known {
+            Some(sink) => Some(available(group, side, sink)?),
+            None if !group.create_collections => return Err(missing(group, side, name)),
+            None if dry_run => None,
+            None => {
+                let made = sessions[side].create_collection(name).await;
+                Some(made.map_err(|error| not_made(group, side, name, &error))?)
+            }
+        };
+    }
+    Ok(Pair { name: wanted.name.clone(), sinks })
+}
+
+fn available(group: &GroupConfig, side: usize, sink: &Sink) -> Result<Sink, Failure> {
+    match &sink.unavailable {
+        None => Ok(sink.clone()),
+        Some(error) => {
+            let member = &group.members[side];
+            let text = format!("the collection {} cannot be used at {member}", sink.name);
+            Err(Failure::new(Exit::Partial, text).said_by(member, error.to_string()))
+        }
+    }
+}
+
+fn missing(group: &GroupConfig, side: usize, name: &str) -> Failure {
+    let text = format!("{} has no collection called {name}", group.members[side]);
+    let hint = format!(
+        "set `create_collections = true` in [group.{}], or name the collections that pair",
+        group.name
+    );
+    Failure::new(Exit::Partial, text).hint(hint)
+}
+
+fn not_made(group: &GroupConfig, side: usize, name: &str, error: &Error) -> Failure {
+    let member = &group.members[side];
+    let text = format!("the collection {name} could not be made at {member}");
+    Failure::new(Exit::Partial, text).said_by(member, error.to_string())
+}

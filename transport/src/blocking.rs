@@ -1,0 +1,156 @@
+//! The driver for one thread without a runtime: a connection machine over a [`Carrier`].
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use outrigger_protocol::{Connection, Decoder, Event, Handshake, Role, Session, limits};
+
+use crate::carrier::{Carrier, Wait};
+use crate::error::LinkError;
+
+/// One connection, driven by whoever calls. `C` is what is stored with a call.
+pub struct BlockingLink<C> {
+    carrier: Box<dyn Carrier>,
+    decoder: Decoder,
+    connection: Connection<C>,
+    session: Session,
+    started: Instant,
+}
+
+impl<C> std::fmt::Debug for BlockingLink<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BlockingLink").field("session", &self.session.id).finish_non_exhaustive()
+    }
+}
+
+impl<C> BlockingLink<C> {
+    /// Makes a connection: runs the handshake within its time limit.
+    ///
+    /// # Errors
+    /// The ends do not fit, or the other end is silent for 10 s.
+    pub fn establish(
+        mut carrier: Box<dyn Carrier>,
+        mut handshake: Handshake,
+        role: Role,
+    ) -> Result<Self, LinkError> {
+        let started = Instant::now();
+        let mut decoder = Decoder::new(limits::MAX_BODY);
+        let session = loop {
+            let agreed = handshake.receive(&mut decoder);
+            let sent = write_all(&mut *carrier, &handshake.output());
+            if let Some(session) = agreed? {
+                sent?;
+                break session;
+            }
+            sent?;
+            let left = limits::HANDSHAKE_TIME.saturating_sub(started.elapsed());
+            read_more(&mut *carrier, &mut decoder, Wait::For(left))?;
+        };
+        let connection = Connection::new(role, &session);
+        Ok(Self { carrier, decoder, connection, session, started })
+    }
+
+    /// What the handshake agreed on.
+    pub const fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The machine: make calls, answer them; then [`BlockingLink::flush`].
+    pub const fn connection(&mut self) -> &mut Connection<C> {
+        &mut self.connection
+    }
+
+    /// The time that the machine goes by.
+    pub fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Writes all that is ready. While the other side does not read, what it sends is taken in, so
+    /// that two ends never wait for each other.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub fn flush(&mut self) -> Result<(), LinkError> {
+        loop {
+            let bytes = self.connection.output();
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            match self.carrier.try_write(bytes) {
+                Ok(count) => self.connection.wrote(count),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.carrier.wait_writable()?;
+                    self.take_in(Wait::No)?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Reads once, as `wait` says. Returns whether anything came.
+    ///
+    /// # Errors
+    /// The connection is over.
+    pub fn take_in(&mut self, wait: Wait) -> Result<bool, LinkError> {
+        match read_more(&mut *self.carrier, &mut self.decoder, wait) {
+            Ok(()) => Ok(true),
+            Err(LinkError::Io(error))
+                if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+            {
+                Ok(false)
+            }
+            Err(LinkError::HandshakeTime) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Hands every frame that has come to `each`, as events.
+    ///
+    /// # Errors
+    /// The other side broke a rule; it was told which, as far as it still reads.
+    pub fn events(
+        &mut self,
+        mut each: impl FnMut(Event<'_, C>, &mut Connection<C>),
+    ) -> Result<(), LinkError> {
+        loop {
+            let now = self.started.elapsed();
+            let result = match self.decoder.next_frame() {
+                Ok(None) => return Ok(()),
+                Ok(Some(frame)) => self.connection.receive(frame, now),
+                Err(error) => Err(error),
+            };
+            match result {
+                Ok(Some(event)) => each(event, &mut self.connection),
+                Ok(None) => {}
+                Err(error) => {
+                    self.connection.abort(&error);
+                    let _told = self.carrier.try_write(self.connection.output());
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+}
+
+fn write_all(carrier: &mut dyn Carrier, mut bytes: &[u8]) -> Result<(), LinkError> {
+    while !bytes.is_empty() {
+        match carrier.try_write(bytes) {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => carrier.wait_writable()?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn read_more(carrier: &mut dyn Carrier, decoder: &mut Decoder, wait: Wait) -> Result<(), LinkError> {
+    match carrier.read(decoder.space(), wait) {
+        Ok(0) => Err(LinkError::Closed { mid_frame: decoder.is_mid_frame() }),
+        Ok(count) => {
+            decoder.filled(count);
+            Ok(())
+        }
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(LinkError::HandshakeTime),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,36 @@
+//! Carrier: a duplex byte stream, as a blocking driver needs it.
+
+use std::io;
+use std::time::Duration;
+
+/// How long to wait for bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all: `WouldBlock` when none have come.
+    No,
+    /// At most this long: `TimedOut` when none have come.
+    For(Duration),
+    /// Until some come or the other side closes.
+    Forever,
+}
+
+/// A duplex byte stream between this process and one peer.
+pub trait Carrier: Send {
+    /// Reads what has come, at least one byte; 0 = the other side closed.
+    ///
+    /// # Errors
+    /// `WouldBlock` and `TimedOut` as [`Wait`] says; others end the connection.
+    fn read(&mut self, buffer: &mut [u8], wait: Wait) -> io::Result<usize>;
+
+    /// Writes without waiting, at least one byte.
+    ///
+    /// # Errors
+    /// `WouldBlock` when the other side does not read; others end the connection.
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Waits until bytes can be written, or some have come to be read.
+    ///
+    /// # Errors
+    /// The connection is over.
+    fn wait_writable(&mut self) -> io::Result<()>;
+}

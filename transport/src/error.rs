@@ -1,0 +1,38 @@
+//! Why a link ended.
+
+use std::io;
+
+use outrigger_protocol::{HandshakeError, PeerError};
+
+/// Why a connection could not be made, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The operating system says so.
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    /// The other side broke a rule of the protocol.
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    /// The two ends could not agree.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// The other side said nothing for too long while the connection was made.
+    #[error("the other end did not complete the handshake in time")]
+    HandshakeTime,
+    /// The other side closed the connection.
+    #[error("the other end closed the connection{}", if *.mid_frame { " in the middle of a frame" } else { "" })]
+    Closed {
+        /// Bytes of an unfinished frame had come.
+        mid_frame: bool,
+    },
+}
+
+/// 32 fresh random bytes for a HELLO.
+///
+/// # Errors
+/// The operating system has no randomness to give.
+pub fn nonce() -> Result<[u8; 32], LinkError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(bytes)
+}

@@ -1,0 +1,112 @@
+//! Unix: connected sockets, named or inherited.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::carrier::{Carrier, Wait};
+
+/// A connected stream socket. Reads and writes are one system call each; what must not wait says
+/// so per call, so the descriptor itself stays in blocking mode.
+#[derive(Debug)]
+pub struct SocketCarrier(OwnedFd);
+
+impl SocketCarrier {
+    /// Takes a connected stream socket.
+    #[must_use]
+    pub const fn new(socket: OwnedFd) -> Self {
+        Self(socket)
+    }
+
+    fn wait(&self, flags: PollFlags, limit: Option<Duration>) -> io::Result<bool> {
+        let limit = limit.map(timespec);
+        let mut set = [PollFd::new(&self.0, flags)];
+        Ok(retry(|| poll(&mut set, limit.as_ref()))? > 0)
+    }
+}
+
+impl Carrier for SocketCarrier {
+    fn read(&mut self, buffer: &mut [u8], wait: Wait) -> io::Result<usize> {
+        let flags = if wait == Wait::No { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
+        if let Wait::For(limit) = wait
+            && !self.wait(PollFlags::IN, Some(limit))?
+        {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        retry(|| recv(&self.0, &mut *buffer, flags)).map(|(count, _)| count)
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        retry(|| send(&self.0, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
+    }
+
+    fn wait_writable(&mut self) -> io::Result<()> {
+        self.wait(PollFlags::IN | PollFlags::OUT, None).map(|_| ())
+    }
+}
+
+/// Repeats a system call that a signal interrupted.
+fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
+}
+
+fn timespec(limit: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: limit.subsec_nanos().into(),
+    }
+}
+
+/// The connection that this process was started with, on descriptor 0. Descriptor 0 then points to
+/// the null device, so that a plugin that reads its standard input gets nothing.
+///
+/// # Errors
+/// Descriptor 0 is not a connected socket.
+pub fn inherited() -> io::Result<SocketCarrier> {
+    let stdin = io::stdin();
+    rustix::net::getpeername(stdin.as_fd())?;
+    let socket = stdin.as_fd().try_clone_to_owned()?;
+    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdin(&null)?;
+    Ok(SocketCarrier::new(socket))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixStream;
+
+    #[test]
+    fn a_read_waits_as_long_as_it_was_told() {
+        let (a, b) = UnixStream::pair().unwrap();
+        let (mut a, mut b) = (SocketCarrier::new(a.into()), SocketCarrier::new(b.into()));
+        let mut buffer = [0; 8];
+        assert_eq!(a.read(&mut buffer, Wait::No).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        let short = Wait::For(Duration::from_millis(1));
+        assert_eq!(a.read(&mut buffer, short).unwrap_err().kind(), io::ErrorKind::TimedOut);
+        assert_eq!(b.try_write(b"abc").unwrap(), 3);
+        assert_eq!(a.read(&mut buffer, Wait::Forever).unwrap(), 3);
+        drop(b);
+        assert_eq!(a.read(&mut buffer, Wait::Forever).unwrap(), 0);
+    }
+
+    #[test]
+    fn writing_to_a_peer_that_does_not_read_does_not_wait() {
+        let (a, _b) = UnixStream::pair().unwrap();
+        let mut a = SocketCarrier::new(a.into());
+        let error = loop {
+            if let Err(error) = a.try_write(&[0; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+}
