@@ -54,6 +54,14 @@ fn config_file(cli: &Cli) -> Result<PathBuf, Failure> {
     })
 }
 
+/// How this command was called, as the user can call it again.
+fn called(cli: &Cli) -> String {
+    match &cli.config {
+        Some(file) => format!("outrigger -c {}", file.display()),
+        None => "outrigger".to_owned(),
+    }
+}
+
 fn load(cli: &Cli) -> Result<Config, Failure> {
     Ok(Config::load(&config_file(cli)?, &Places::from_environment())?)
 }

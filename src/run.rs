@@ -12,7 +12,6 @@ mod pairs;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use outrigger_broker::ConnectBy;
 use outrigger_engine::{Settings, Side};
 use outrigger_store::{ErrorKind, RunId, Store};
 use uuid::Uuid;
@@ -37,10 +36,10 @@ pub struct Options {
     pub targets: Vec<(String, Option<String>)>,
     /// Decide, and write nothing at all.
     pub dry_run: bool,
+    /// How the command was called, for the commands that hints name; empty: `outrigger`.
+    pub command: String,
     /// See [`outrigger_engine::Settings::allow_deletes`].
     pub allow_deletes: Option<u64>,
-    /// How plugins get their connection.
-    pub connect: ConnectBy,
 }
 
 /// What is told while a run goes on.
@@ -66,7 +65,7 @@ pub async fn run(config: &Config, options: &Options, watcher: &dyn Watcher) -> R
     let begun = Instant::now();
     let mut report = RunReport { dry_run: options.dry_run, ..RunReport::default() };
     for (group, collections) in wanted(config, options)? {
-        let mut run = GroupRun { config, group, options, collections, watcher, report: empty(group) };
+        let mut run = GroupRun { config, group, options, collections, watcher, report: empty(group, options) };
         let mut plugins = Vec::new();
         if let Err(failure) = run.run(&mut plugins).await {
             run.report.failures.push(failure);
@@ -79,8 +78,9 @@ pub async fn run(config: &Config, options: &Options, watcher: &dyn Watcher) -> R
     Ok(report)
 }
 
-fn empty(group: &GroupConfig) -> GroupReport {
-    GroupReport::new(&group.name, group.members.clone())
+fn empty(group: &GroupConfig, options: &Options) -> GroupReport {
+    let report = GroupReport::new(&group.name, group.members.clone());
+    if options.command.is_empty() { report } else { GroupReport { command: options.command.clone(), ..report } }
 }
 
 /// The groups to run, each with the collections that are wanted of it (none named: all).
@@ -190,7 +190,7 @@ impl GroupRun<'_> {
         let member =
             self.config.member(name).ok_or_else(|| failed(Failure::internal(format!("no member {name}"))))?;
         let lock = store.try_clone_lock().map_err(|error| failed(store_failure(&self.group.name, &error)))?;
-        MemberSession::start(self.config, member, self.group, self.options, lock).await
+        MemberSession::start(self.config, member, self.group, lock).await
     }
 
     async fn run_collections(&mut self, store: &Store, sessions: [&MemberSession; 2]) -> Result<(), Failure> {

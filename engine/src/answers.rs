@@ -210,14 +210,17 @@ impl Run {
             (None, None) => None,
         };
         let names = place.and_then(|place| self.table.packed(place)).map_or(0, |row| {
-            row.key().len() + Side::BOTH.iter().filter_map(|side| row.href(*side)).map(<[u8]>::len).sum::<usize>() * 2
+            row.key().len()
+                + Side::BOTH.iter().filter_map(|side| row.href(*side)).map(<[u8]>::len).sum::<usize>() * 2
         });
         let Some(lot) = self.lots.get_mut(&lot) else { return };
         if let Some(write) = lot.writes.get_mut(at) {
             write.place = place;
         }
         match bytes {
-            Some((format, data)) if data.len() <= limits::MAX_ITEM_DATA => lot.hold(at, is_old, names, &format, &data),
+            Some((format, data)) if data.len() <= limits::MAX_ITEM_DATA => {
+                lot.hold(at, is_old, names, &format, &data)
+            }
             _ => lot.fail(at, is_old),
         }
     }

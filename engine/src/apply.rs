@@ -75,10 +75,13 @@ pub(crate) fn is_base(intent: &Intent, state: &State, content: &Content) -> bool
     intent
         .expected
         .as_ref()
-        .is_some_and(|(revision, base)| *revision == state.revision && base.digest == content.digest)
+        .is_some_and(|(revision, base)| *revision == state.revision && base.raw == content.raw)
 }
 
-/// Whether a content is what the write was to bring.
+/// Whether a content is what the write was to bring. Where it was to bring another UID alone, which
+/// is no part of the digest, the bytes tell.
 pub(crate) fn is_intended(intent: &Intent, content: &Content) -> bool {
-    intent.kind != CommitKind::Delete && intent.content.is_some_and(|sent| sent.digest == content.digest)
+    let Some(sent) = intent.content.filter(|_| intent.kind != CommitKind::Delete) else { return false };
+    let brings_content = intent.expected.as_ref().is_none_or(|(_, base)| base.digest != sent.digest);
+    sent.raw == content.raw || (brings_content && sent.digest == content.digest)
 }

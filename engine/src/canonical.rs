@@ -8,7 +8,8 @@
 use outrigger_protocol::RawDigest;
 use sha2::{Digest as _, Sha256};
 
-use crate::lines::{Line, Lines, split_unquoted};
+use crate::lines::{Line, Lines};
+use crate::parameters::Parameters;
 use crate::row::{Content, Digest, Key};
 
 /// Components within components that are looked into; deeper documents are compared as bytes.
@@ -76,6 +77,7 @@ struct Document {
     children: Vec<[u8; 32]>,
     open: Vec<Component>,
     uids: Vec<Vec<u8>>,
+    parameters: Parameters,
     /// Depth of the VTIMEZONE that is being skipped.
     skipping: Option<usize>,
 }
@@ -101,7 +103,8 @@ impl Document {
         if parts.name.eq_ignore_ascii_case(b"END") {
             return self.end(parts.value);
         }
-        if self.skipping.is_some() || VOLATILE.iter().any(|name| name.eq_ignore_ascii_case(parts.base_name())) {
+        if self.skipping.is_some() || VOLATILE.iter().any(|name| name.eq_ignore_ascii_case(parts.base_name()))
+        {
             return Some(());
         }
         if self.holds_uid() && parts.name.eq_ignore_ascii_case(b"UID") {
@@ -228,18 +231,8 @@ impl Document {
 
     /// Writes the parameters in order; returns whether the value is base64.
     fn keep_parameters(&mut self, parameters: &[u8]) -> bool {
-        let mut normal: Vec<Vec<u8>> = Vec::new();
-        let mut is_base64 = false;
-        for parameter in split_unquoted(parameters, b';') {
-            is_base64 |= names_base64(parameter);
-            normalise_parameter(parameter, &mut normal);
-        }
-        normal.sort_unstable();
-        normal.dedup();
-        for parameter in &normal {
-            self.arena.push(b';');
-            self.arena.extend_from_slice(parameter);
-        }
+        let is_base64 = self.parameters.read(parameters);
+        self.parameters.write(&mut self.arena);
         is_base64
     }
 }
@@ -249,39 +242,6 @@ fn key_of(uid: &[u8]) -> Key {
         return Key(uid.into());
     }
     Key(format!("sha256:{}", RawDigest::of(uid)).into_bytes().into())
-}
-
-/// `ENCODING=b`, `ENCODING=BASE64`, or vCard 2.1's bare `BASE64`.
-fn names_base64(parameter: &[u8]) -> bool {
-    let mut parts = parameter.splitn(2, |byte| *byte == b'=');
-    match (parts.next(), parts.next()) {
-        (Some(bare), None) => bare.eq_ignore_ascii_case(b"BASE64"),
-        (Some(name), Some(value)) => {
-            name.eq_ignore_ascii_case(b"ENCODING")
-                && (value.eq_ignore_ascii_case(b"b") || value.eq_ignore_ascii_case(b"BASE64"))
-        }
-        (None, _) => false,
-    }
-}
-
-/// Upper-cases the name; a TYPE list becomes one parameter for each type, in lower case.
-fn normalise_parameter(parameter: &[u8], normal: &mut Vec<Vec<u8>>) {
-    let Some(equals) = parameter.iter().position(|byte| *byte == b'=') else {
-        normal.push(parameter.to_ascii_uppercase());
-        return;
-    };
-    let (name, value) = parameter.split_at(equals + 1);
-    if !name.eq_ignore_ascii_case(b"TYPE=") {
-        let mut text = name.to_ascii_uppercase();
-        text.extend_from_slice(value);
-        normal.push(text);
-        return;
-    }
-    for part in value.split(|byte| matches!(byte, b',' | b'"')).filter(|part| !part.is_empty()) {
-        let mut text = b"TYPE=".to_vec();
-        text.extend(part.iter().map(u8::to_ascii_lowercase));
-        normal.push(text);
-    }
 }
 
 #[cfg(test)]
@@ -298,7 +258,8 @@ mod tests {
         card(a).content.digest == card(b).content.digest
     }
 
-    const CARD: &str = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u1\r\nFN:Anna\r\nTEL;TYPE=HOME,VOICE:1\r\nEND:VCARD\r\n";
+    const CARD: &str =
+        "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u1\r\nFN:Anna\r\nTEL;TYPE=HOME,VOICE:1\r\nEND:VCARD\r\n";
 
     const EVENT: &str = "BEGIN:VCALENDAR\nPRODID:x\nBEGIN:VTIMEZONE\nTZID:Europe/Berlin\nBEGIN:STANDARD\n\
         DTSTART:1\nEND:STANDARD\nEND:VTIMEZONE\nBEGIN:VEVENT\nUID:e1\nSUMMARY:a\nBEGIN:VALARM\nUID:al\nEND:VALARM\n\
@@ -356,7 +317,8 @@ mod tests {
 
     #[test]
     fn a_property_that_moves_to_another_component_is_a_difference() {
-        let moved = EVENT.replace("SUMMARY:a\n", "").replace("RECURRENCE-ID:2\n", "RECURRENCE-ID:2\nSUMMARY:a\n");
+        let moved =
+            EVENT.replace("SUMMARY:a\n", "").replace("RECURRENCE-ID:2\n", "RECURRENCE-ID:2\nSUMMARY:a\n");
         let of = |text: &str| Canonical::of("icalendar", text.as_bytes()).content.digest;
         assert_ne!(of(EVENT), of(&moved));
         assert_eq!(of(EVENT), of(&EVENT.replace("DTSTART:1", "DTSTART:2")), "time zones are dropped");

@@ -41,7 +41,8 @@ impl Run {
         let mut breach = None;
         for CommitResult { operation, outcome } in results {
             let mut writes = lot.writes.iter_mut();
-            let write = writes.find(|write| write.intent.as_ref().is_some_and(|it| it.operation == operation));
+            let write =
+                writes.find(|write| write.intent.as_ref().is_some_and(|it| it.operation == operation));
             match write.and_then(|write| Some((write.place?, write.intent.take()?))) {
                 Some((place, intent)) => {
                     answered.insert(operation);
@@ -164,7 +165,9 @@ impl Run {
 
     /// A row whose item is gone gives up the name that the member used again.
     fn free_name(&mut self, place: Place, side: Side, name: &Href) {
-        let Some(other) = self.table.by_href(side, name.as_bytes()).filter(|other| *other != place) else { return };
+        let Some(other) = self.table.by_href(side, name.as_bytes()).filter(|other| *other != place) else {
+            return;
+        };
         self.change(other, |row| {
             if let Some(entry) = &mut row.entries[side.index()] {
                 entry.href = Href::default();

@@ -40,7 +40,11 @@ impl Sign {
             Observed::Gone => Self::Deleted,
             Observed::Present { .. } if entry.have == 0 => Self::New,
             Observed::Present { content, .. } if content.digest != entry.agreed.digest => {
-                if behind { Self::BehindModified } else { Self::Modified }
+                if behind {
+                    Self::BehindModified
+                } else {
+                    Self::Modified
+                }
             }
             Observed::Present { .. } if behind => Self::Behind,
             Observed::Present { .. } => Self::Same,
@@ -266,7 +270,13 @@ mod tests {
 
     #[test]
     fn s1_a_deletion_on_a_member_that_is_behind_is_void() {
-        assert_eq!(letter(decide(Sign::Same, Sign::BehindDeleted, Likeness::Different, Policy::default())), "a");
-        assert_eq!(letter(decide(Sign::Same, Sign::BehindModified, Likeness::Different, Policy::default())), "c");
+        assert_eq!(
+            letter(decide(Sign::Same, Sign::BehindDeleted, Likeness::Different, Policy::default())),
+            "a"
+        );
+        assert_eq!(
+            letter(decide(Sign::Same, Sign::BehindModified, Likeness::Different, Policy::default())),
+            "c"
+        );
     }
 }

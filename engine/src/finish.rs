@@ -98,7 +98,9 @@ impl Run {
     }
 
     fn left(&self, place: Place) -> Left {
-        let Some(packed) = self.table.packed(place).filter(|row| !row.is_at_rest()) else { return Left::Nothing };
+        let Some(packed) = self.table.packed(place).filter(|row| !row.is_at_rest()) else {
+            return Left::Nothing;
+        };
         if packed.is_quarantined() {
             return Left::Quarantined;
         }

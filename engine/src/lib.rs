@@ -35,6 +35,7 @@ mod lot;
 mod matching;
 mod observe;
 mod packed;
+mod parameters;
 mod plan;
 mod reads;
 mod recover;

@@ -121,7 +121,13 @@ mod tests {
     fn a_lot_holds_little_but_always_one_item() {
         let mut lot = Lot::new(Side::A);
         for _ in 0..3 {
-            lot.writes.push(Write { place: None, fresh: None, source: Fetch::Awaited, old: Fetch::Unneeded, intent: None });
+            lot.writes.push(Write {
+                place: None,
+                fresh: None,
+                source: Fetch::Awaited,
+                old: Fetch::Unneeded,
+                intent: None,
+            });
         }
         lot.hold(0, false, 0, "x", &vec![0; LOT_BYTES + 1]);
         lot.hold(1, false, 0, "x", b"small");

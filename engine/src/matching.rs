@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::answers::DUPLICATE;
-use crate::observe::{UNREAD, content, is_present};
+use crate::observe::{UNREAD, content, is_present, owes_read_back};
 use crate::row::{Digest, Row, Side};
 use crate::state::Run;
 use crate::table::Place;
@@ -87,13 +87,17 @@ impl Run {
 
     fn others_with_key(&self, place: Place, row: &Row) -> Vec<(Place, Row)> {
         let others = self.table.by_key(&row.key.0).into_iter().filter(|other| *other != place);
-        others.filter_map(|other| Some((other, self.table.row(other)?))).filter(|(_, row)| !is_duplicate(row)).collect()
+        others
+            .filter_map(|other| Some((other, self.table.row(other)?)))
+            .filter(|(_, row)| !is_duplicate(row))
+            .collect()
     }
 
     fn created_by_us(&self, place: Place, row: &Row, side: Side) -> Option<Place> {
         let entry = row.entries[side.index()].as_ref()?;
         let digest = content(row, side)?.digest.0;
-        self.doubtful_create(side, &row.key.0, entry.href.as_bytes(), &digest).filter(|created| *created != place)
+        self.doubtful_create(side, &row.key.0, entry.href.as_bytes(), &digest)
+            .filter(|created| *created != place)
     }
 
     /// The new item becomes the entry of `row` at `side`.
@@ -102,8 +106,10 @@ impl Run {
         let mark = self.table.mark(place);
         let mut entry = new.entries[side.index()].clone()?;
         if let Some(lost) = &row.entries[side.index()] {
-            // It moved: what was agreed stands.
-            (entry.agreed, entry.have, entry.rewritten) = (lost.agreed, lost.have, lost.rewritten);
+            // It moved: what was agreed stands. Somebody touched it, so a read-back that is owed
+            // would prove nothing.
+            (entry.agreed, entry.have) = (lost.agreed, lost.have);
+            entry.rewritten = lost.rewritten && !owes_read_back(&row, side);
         }
         if entry.have == 0
             && let Some(content) = content(&new, side)
@@ -168,7 +174,8 @@ impl Run {
             return;
         }
         let collision = self.others_with_key(place, &row).into_iter().find_map(|(other, holder)| {
-            let side = Side::BOTH.into_iter().find(|side| is_present(&holder, *side) && is_present(&row, *side))?;
+            let side =
+                Side::BOTH.into_iter().find(|side| is_present(&holder, *side) && is_present(&row, *side))?;
             Some((side, other, holder))
         });
         match collision {

@@ -99,7 +99,11 @@ pub(crate) enum Seen<'a> {
     /// No entry.
     Never,
     Gone,
-    Present { revision: &'a [u8], settled: bool, content: Content },
+    Present {
+        revision: &'a [u8],
+        settled: bool,
+        content: Content,
+    },
 }
 
 impl Packed {

@@ -149,7 +149,8 @@ impl Run {
         let member = self.member_mut(side);
         member.stopped = true;
         let work = std::mem::take(&mut member.work);
-        self.member_mut(side.other()).unobserved |= work.tasks.iter().any(|task| matches!(task, Task::Fresh(_)));
+        self.member_mut(side.other()).unobserved |=
+            work.tasks.iter().any(|task| matches!(task, Task::Fresh(_)));
         self.reports.push_back(Report::GuardStop { side, planned, total, names });
     }
 

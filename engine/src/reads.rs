@@ -106,7 +106,8 @@ impl Reader {
 
     /// Gives up everything: what was asked or queued and not answered.
     pub(crate) fn abandon(&mut self) -> Vec<Why> {
-        let open = std::mem::take(&mut self.open).into_values().flat_map(|read| read.wants.into_iter().flatten());
+        let open =
+            std::mem::take(&mut self.open).into_values().flat_map(|read| read.wants.into_iter().flatten());
         open.chain(std::mem::take(&mut self.queue)).collect()
     }
 

@@ -55,7 +55,14 @@ impl Run {
         }
     }
 
-    fn recovered_item(&mut self, place: Place, mut row: Row, intent: Intent, state: State, canonical: Canonical) {
+    fn recovered_item(
+        &mut self,
+        place: Place,
+        mut row: Row,
+        intent: Intent,
+        state: State,
+        canonical: Canonical,
+    ) {
         if is_intended(&intent, &canonical.content) {
             self.was_done(&mut row, &intent, intent.href.clone(), state, canonical.content);
         } else if is_base(&intent, &state, &canonical.content) {
@@ -111,7 +118,8 @@ impl Run {
     pub(crate) fn resolve_creates(&mut self) {
         for at in 0..self.doubts.len() {
             let is_create = |(_, intent): &(Place, Intent)| intent.href.as_bytes().is_empty();
-            let Some((place, intent)) = self.doubts.get_mut(at).and_then(|doubt| doubt.take_if(|d| is_create(d)))
+            let Some((place, intent)) =
+                self.doubts.get_mut(at).and_then(|doubt| doubt.take_if(|d| is_create(d)))
             else {
                 continue;
             };
@@ -127,7 +135,8 @@ impl Run {
     fn resolve_create(&mut self, place: Place, intent: Intent) {
         let Some(mut row) = self.table.row(place) else { return self.close_doubt(place, &intent) };
         let side = intent.side;
-        let Some(entry) = row.entries[side.index()].clone().filter(|_| observe::is_present(&row, side)) else {
+        let Some(entry) = row.entries[side.index()].clone().filter(|_| observe::is_present(&row, side))
+        else {
             return self.keep_for_resend(place, intent);
         };
         if let crate::row::Observed::Present { revision, settled, content } = entry.observed
@@ -142,7 +151,13 @@ impl Run {
 
     /// The row whose create in doubt at `side` this new item may be: for items without a UID, which
     /// a member names as it likes, the content tells.
-    pub(crate) fn doubtful_create(&self, side: Side, key: &[u8], href: &[u8], digest: &[u8; 32]) -> Option<Place> {
+    pub(crate) fn doubtful_create(
+        &self,
+        side: Side,
+        key: &[u8],
+        href: &[u8],
+        digest: &[u8; 32],
+    ) -> Option<Place> {
         let fits = |(place, intent): &&(Place, Intent)| {
             let is_new_there = || match self.table.packed(*place).map(|row| row.seen(side)) {
                 Some(Seen::Never | Seen::Gone) => true,

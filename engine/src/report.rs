@@ -15,7 +15,8 @@ pub enum Report {
         side: Side,
         /// Entries.
         count: u64,
-        /// Whether everything was listed (false: changes since the anchor, or a part).
+        /// Whether it says all: everything there is, or all changes since the anchor. False: a part
+        /// is missing, and what was not listed is left alone.
         complete: bool,
     },
     /// A write that this run is going to make (or would make, in a dry run), as decided before the
@@ -124,7 +125,7 @@ pub struct Summary {
     pub pending: u64,
     /// Members that a guard stopped.
     pub guard: [bool; 2],
-    /// Members that failed, were lost or could not be listed.
+    /// Members that failed, were lost or could not be listed in full.
     pub failed: [bool; 2],
     /// The state could not be made durable.
     pub journal_failed: bool,
@@ -137,7 +138,10 @@ impl Summary {
     #[must_use]
     pub fn is_clean(&self) -> bool {
         let failed = self.failed.iter().chain(&self.guard).any(|flag| *flag);
-        let left = self.conflicts + self.quarantined + self.pending + self.sides.iter().map(|s| s.in_doubt).sum::<u64>();
+        let left = self.conflicts
+            + self.quarantined
+            + self.pending
+            + self.sides.iter().map(|s| s.in_doubt).sum::<u64>();
         !failed && !self.journal_failed && left == 0
     }
 

@@ -75,7 +75,7 @@ pub enum Observed {
         revision: Revision,
         /// Whether equality of the revision proves equality of content (decisions S6).
         settled: bool,
-        /// What it holds.
+        /// What it holds; all zero while it could not be read.
         content: Content,
     },
     /// Nothing, with proof (decisions S2).
@@ -85,14 +85,17 @@ pub enum Observed {
 /// What one member has to do with a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// What the member calls the item.
+    /// What the member calls the item. Empty once the item is gone and its name is used again. A
+    /// store must not count on it to be unique.
     pub href: Href,
     /// The content that was agreed, as this member stores it.
     pub agreed: Content,
     /// The row's version that `agreed` belongs to; below the row's version, a write is owed.
+    /// 0: nothing was agreed with this member yet.
     pub have: u64,
     /// The member stores something else than what was written to it, and that is not an edit
-    /// (decisions S4).
+    /// (decisions S4). Also set while the member has not said what it stored: `agreed` is what was
+    /// sent then, until it is read back.
     pub rewritten: bool,
     /// What it was last seen to hold.
     pub observed: Observed,

@@ -49,6 +49,8 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn load(rows: Vec<Row>, last_row: u64) -> Self {
         let mut table = Self { last_row, ..Self::default() };
+        table.rows.reserve_exact(rows.len());
+        table.marks.reserve_exact(rows.len());
         for row in rows {
             table.last_row = table.last_row.max(row.id.0);
             let place = table.insert(row);
@@ -60,6 +62,10 @@ impl Table {
     fn insert(&mut self, row: Row) -> Place {
         // More rows than 2^32 do not fit the memory that holds them.
         let place = Place::try_from(self.rows.len()).unwrap_or(Place::MAX);
+        if self.rows.len() == self.rows.capacity() {
+            // An eighth: doubling would cost more memory than the rows.
+            self.rows.reserve_exact(self.rows.len() / 8 + 64);
+        }
         self.rows.push(None);
         self.marks.push(Mark::default());
         self.set(place, Packed::from(row));
@@ -146,7 +152,8 @@ impl Table {
     pub(crate) fn by_href(&self, side: Side, href: &[u8]) -> Option<Place> {
         let row = |place: &Place| self.packed(*place).filter(|row| row.href(side) == Some(href));
         let named = |place: &Place| row(place).is_some();
-        let holds = |place: &Place| row(place).is_some_and(|row| matches!(row.seen(side), Seen::Present { .. }));
+        let holds =
+            |place: &Place| row(place).is_some_and(|row| matches!(row.seen(side), Seen::Present { .. }));
         let candidates = || self.hrefs[side.index()].candidates(href);
         // A name may have been used again while a deletion under it still waits.
         candidates().find(holds).or_else(|| candidates().find(named))

@@ -42,7 +42,8 @@ impl Run {
 
     fn drop_work(&mut self, target: Side) {
         let work = std::mem::take(&mut self.member_mut(target).work);
-        self.member_mut(target.other()).unobserved |= work.tasks.iter().any(|task| matches!(task, Task::Fresh(_)));
+        self.member_mut(target.other()).unobserved |=
+            work.tasks.iter().any(|task| matches!(task, Task::Fresh(_)));
     }
 
     fn lots_at(&self, target: Side) -> impl Iterator<Item = &Lot> {
@@ -185,7 +186,13 @@ impl Run {
     }
 
     /// The write with its intent, if the row still needs it.
-    fn ready(&mut self, target: Side, place: Place, mut write: Write, records: &mut Vec<Record>) -> Option<Write> {
+    fn ready(
+        &mut self,
+        target: Side,
+        place: Place,
+        mut write: Write,
+        records: &mut Vec<Record>,
+    ) -> Option<Write> {
         let row = self.table.row(place)?;
         let member = self.member(target);
         if member.frozen || member.stopped || self.journal_failed {
@@ -254,7 +261,13 @@ impl Run {
         let intent = describe(row, target, kind, (self.operations)());
         if let Fetch::Held(Held { format, data }) = &write.old {
             let (format, data, href) = (format.clone(), data.clone(), intent.href.clone());
-            records.push(Record::Undo(Undo { operation: intent.operation, side: target, href, format, data }));
+            records.push(Record::Undo(Undo {
+                operation: intent.operation,
+                side: target,
+                href,
+                format,
+                data,
+            }));
         }
         records.push(Record::Intent(intent.clone()));
         intent

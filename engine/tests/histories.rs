@@ -3,6 +3,13 @@
 //!
 //! A failing case is printed, made small, as a `History` value: paste it into `replay`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests may fail the test"
+)]
+
 mod sim;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,7 +92,13 @@ fn history() -> impl Strategy<Value = History> {
         1 => Just(EditVsDelete::Ask),
     ];
     (pair(), pair(), conflict, edit_vs_delete, proptest::collection::vec(step(), 3..12)).prop_map(
-        |(feeds, silent, conflict, edit_vs_delete, steps)| History { feeds, silent, conflict, edit_vs_delete, steps },
+        |(feeds, silent, conflict, edit_vs_delete, steps)| History {
+            feeds,
+            silent,
+            conflict,
+            edit_vs_delete,
+            steps,
+        },
     )
 }
 
@@ -100,15 +113,17 @@ fn build(history: &History) -> World {
 
 fn play(history: &History) -> World {
     let mut world = build(history);
+    play_in(&mut world, history);
+    world
+}
+
+fn play_in(world: &mut World, history: &History) {
     for step in &history.steps {
         match step {
             Step::Edit(is_b, edit) => world.edit(side(*is_b), *edit),
-            Step::Run(trouble) => {
-                world.run_with(*trouble);
-            }
+            Step::Run(trouble) => drop(world.run_with(*trouble)),
         }
     }
-    world
 }
 
 /// Runs without trouble until nothing moves; it must not take long.
@@ -134,7 +149,10 @@ fn check(world: &World) {
         for at in Side::BOTH {
             let Some(entry) = &row.entries[at.index()] else { continue };
             let Some(item) = world.members[at.index()].items.get(entry.href.as_bytes()) else { continue };
-            assert!(named[at.index()].insert(entry.href.as_bytes().to_vec()), "two rows for one item: {row:?}");
+            assert!(
+                named[at.index()].insert(entry.href.as_bytes().to_vec()),
+                "two rows for one item: {row:?}"
+            );
             digests.push(Canonical::of("vcard", &item.data).content.digest);
         }
         if row.conflict.is_none() && row.quarantine.is_none() {
@@ -210,18 +228,18 @@ proptest! {
                 *trouble = Trouble { order: trouble.order, ..Trouble::default() };
             }
         }
-        let mut one = play(&history);
+        // A row linked by content has two UIDs and one key: which one it is known by later depends
+        // on the order of edits.
+        let mut one = build(&history);
+        one.settings.match_content = false;
+        play_in(&mut one, &history);
         settle(&mut one);
         let mut other = build(&mirrored(&history));
+        other.settings.match_content = false;
         for member in &mut other.members {
             member.reverse = true;
         }
-        for step in mirrored(&history).steps {
-            match step {
-                Step::Edit(is_b, edit) => other.edit(side(is_b), edit),
-                Step::Run(trouble) => { other.run_with(trouble); }
-            }
-        }
+        play_in(&mut other, &mirrored(&history));
         settle(&mut other);
         for at in Side::BOTH {
             prop_assert_eq!(contents(&one, at), contents(&other, at.other()));

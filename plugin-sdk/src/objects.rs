@@ -1,5 +1,7 @@
 //! The objects that a plugin has given out: its instance and its sinks, by number.
 
+use std::fmt;
+
 use outrigger_protocol::{Blame, Code, Error, ObjectId, Sink};
 
 use crate::plugin::Collection;
@@ -7,8 +9,25 @@ use crate::plugin::Collection;
 /// How far a sink is in its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SinkState {
+    /// Not connected.
     Idle,
+    /// Connected, and waiting for the others.
     Connected,
+    /// In its run: listing, reading, writing.
+    Running,
+    /// All is committed.
+    Committed,
+}
+
+impl fmt::Display for SinkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Idle => "not connected",
+            Self::Connected => "connected, and connect_done has not come",
+            Self::Running => "in its run",
+            Self::Committed => "past committed_all",
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -74,15 +93,14 @@ impl Objects {
         }
     }
 
-    /// The name of a sink that is in `state`.
-    pub(crate) fn expect(&self, target: ObjectId, state: SinkState) -> Result<&str, Error> {
+    /// The name of a sink whose state is one of `states`.
+    pub(crate) fn expect(&self, target: ObjectId, states: &[SinkState]) -> Result<&str, Error> {
         let sink = self.sinks.iter().find(|sink| sink.object == target);
         let sink = sink.ok_or_else(|| refuse(Code::NOT_FOUND, format!("there is no {target}")))?;
-        if sink.state == state {
+        if states.contains(&sink.state) {
             return Ok(&sink.name);
         }
-        let is = if sink.state == SinkState::Idle { "not connected" } else { "connected already" };
-        Err(refuse(Code::INVALID_STATE, format!("the sink {} is {is}", sink.name)))
+        Err(refuse(Code::INVALID_STATE, format!("the sink {} is {}", sink.name, sink.state)))
     }
 
     pub(crate) fn set_state(&mut self, target: ObjectId, state: SinkState) {

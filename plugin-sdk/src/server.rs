@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use outrigger_protocol::{
     Code, Commit, Committed, CreateCollection, Discovered, Effect, Error, Initialize, Initialized, Listing,
-    Method, ObjectId, Read, codec,
+    Method, ObjectId, Read, codec, limits::MAX_CAUSES,
 };
 use outrigger_transport::{BlockingLink, LinkError};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,9 @@ use crate::context::{ChangeSink, Context, ReadSink};
 use crate::inbox::{Inbox, Queued};
 use crate::objects::{Objects, SinkState, refuse};
 use crate::plugin::Plugin;
+
+/// States of a sink that is to be disconnected.
+const OPEN: &[SinkState] = &[SinkState::Connected, SinkState::Running, SinkState::Committed];
 
 /// A connector and the objects that it has given out.
 #[derive(Debug)]
@@ -42,7 +45,8 @@ impl<P: Plugin> Server<P> {
         inbox.finish();
         match answer.unwrap_or_else(|panic| Err(panicked(call.method, &*panic))) {
             Ok(answer) => answer.send(link, call),
-            Err(error) => {
+            Err(mut error) => {
+                error.causes.truncate(MAX_CAUSES); // the connector may have put in any number
                 link.connection().fail(call.id, &error);
             }
         }
@@ -55,14 +59,20 @@ impl<P: Plugin> Server<P> {
             Method::DISCOVER => self.discover(call, context),
             Method::CREATE_COLLECTION => self.create_collection(call, context),
             Method::CONNECT => self.connect(call, context),
-            Method::CONNECT_DONE => {
-                self.on_sink(call, |plugin, sink| plugin.connect_done(sink, body(call)?, context))
-            }
+            Method::CONNECT_DONE => self.step(call, SinkState::Connected, SinkState::Running, |plugin, sink| {
+                plugin.connect_done(sink, body(call)?, context)
+            }),
             Method::GET_CHANGES => self.get_changes(call, context),
             Method::READ => self.read(call, context),
             Method::COMMIT => self.commit(call, context),
-            Method::COMMITTED_ALL => self.on_sink(call, |plugin, sink| plugin.committed_all(sink, context)),
-            Method::SYNC_DONE => self.on_sink(call, |plugin, sink| plugin.sync_done(sink, context)),
+            Method::COMMITTED_ALL => self.step(call, SinkState::Running, SinkState::Committed, |plugin, sink| {
+                nothing(call)?;
+                plugin.committed_all(sink, context)
+            }),
+            Method::SYNC_DONE => self.step(call, SinkState::Committed, SinkState::Committed, |plugin, sink| {
+                nothing(call)?;
+                plugin.sync_done(sink, context)
+            }),
             Method::DISCONNECT => self.disconnect(call, context),
             Method::FINALIZE => self.finalize(call, context),
             unknown => Err(refuse(Code::UNIMPLEMENTED, format!("{unknown} is not known here"))),
@@ -89,6 +99,7 @@ impl<P: Plugin> Server<P> {
 
     fn discover(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
         self.expect_instance(call)?;
+        nothing(call)?;
         let collections = self.plugin.discover(context)?;
         let sinks = collections.into_iter().map(|collection| self.objects.sink(collection)).collect();
         Ok(Answer::Discovered(Discovered { sinks, can_create: self.plugin.can_create() }))
@@ -101,37 +112,43 @@ impl<P: Plugin> Server<P> {
     }
 
     fn connect(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
-        let sink = self.objects.expect(call.target, SinkState::Idle)?;
+        let sink = self.objects.expect(call.target, &[SinkState::Idle])?;
         let connected = self.plugin.connect(sink, body(call)?, context)?;
         self.objects.set_state(call.target, SinkState::Connected);
         Ok(Answer::Connected(connected))
     }
 
     fn disconnect(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
-        let answer = self.on_sink(call, |plugin, sink| plugin.disconnect(sink, context));
+        let sink = self.objects.expect(call.target, OPEN)?;
+        nothing(call)?;
+        let disconnected = self.plugin.disconnect(sink, context);
         self.objects.set_state(call.target, SinkState::Idle);
-        answer
+        disconnected.map(|()| Answer::Nothing)
     }
 
-    /// A call on a connected sink that answers nothing.
-    fn on_sink(
+    /// A call that answers nothing and, when it succeeds, takes a sink from one state to the next.
+    fn step(
         &mut self,
         call: &Queued,
+        from: SinkState,
+        to: SinkState,
         act: impl FnOnce(&mut P, &str) -> Result<(), Error>,
     ) -> Result<Answer, Error> {
-        let sink = self.objects.expect(call.target, SinkState::Connected)?;
-        act(&mut self.plugin, sink).map(|()| Answer::Nothing)
+        let sink = self.objects.expect(call.target, &[from])?;
+        act(&mut self.plugin, sink)?;
+        self.objects.set_state(call.target, to);
+        Ok(Answer::Nothing)
     }
 
     fn get_changes(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
-        let sink = self.objects.expect(call.target, SinkState::Connected)?;
+        let sink = self.objects.expect(call.target, &[SinkState::Running])?;
         let mut changes = ChangeSink::new(context)?;
         let end = self.plugin.get_changes(sink, body(call)?, &mut changes)?;
         Ok(Answer::Listing(Listing { complete: end.complete, count: changes.count(), anchor: end.anchor }))
     }
 
     fn read(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
-        let sink = self.objects.expect(call.target, SinkState::Connected)?;
+        let sink = self.objects.expect(call.target, &[SinkState::Running])?;
         let items = body::<Read>(call)?.items;
         let asked = items.len();
         let mut results = ReadSink::new(context)?;
@@ -146,7 +163,7 @@ impl<P: Plugin> Server<P> {
     }
 
     fn commit(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
-        let sink = self.objects.expect(call.target, SinkState::Connected)?;
+        let sink = self.objects.expect(call.target, &[SinkState::Running])?;
         let batch = body::<Commit<'_>>(call)?;
         let asked = batch.items.len();
         let results = self.plugin.commit(sink, batch, context)?;
@@ -159,6 +176,7 @@ impl<P: Plugin> Server<P> {
 
     fn finalize(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
         self.expect_instance(call)?;
+        nothing(call)?;
         self.objects.end_instance();
         self.plugin.finalize(context).map(|()| Answer::Nothing)
     }
@@ -194,6 +212,11 @@ impl Answer {
 
 fn body<'a, T: Deserialize<'a>>(call: &'a Queued) -> Result<T, Error> {
     codec::decode(&call.body).map_err(|error| refuse(Code::INVALID, format!("{}: {error}", call.method)))
+}
+
+/// The body of a call that brings none.
+fn nothing(call: &Queued) -> Result<(), Error> {
+    body(call)
 }
 
 fn panicked(method: Method, panic: &(dyn std::any::Any + Send)) -> Error {

@@ -82,6 +82,24 @@ impl Decoder {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
+    /// Largest body accepted.
+    fn limit(&self, kind: Kind) -> usize {
+        if kind == Kind::DATA { MAX_DATA } else { self.max_body }
+    }
+
+    /// Whether [`Decoder::next_frame`] has something to say already. A driver that waits for bytes
+    /// although a frame is here may wait for ever.
+    #[must_use]
+    pub fn has_frame(&self) -> bool {
+        let here = self.peek();
+        here.first_chunk::<HEADER>().is_some_and(|head| {
+            Header::decode(head).map_or(true, |header| {
+                let length = header.body_len as usize;
+                length > self.limit(header.kind) || here.len() >= HEADER + length
+            })
+        })
+    }
+
     /// The next whole frame, or `None` until more bytes come.
     ///
     /// # Errors
@@ -90,7 +108,7 @@ impl Decoder {
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, PeerError> {
         let Some(head) = self.peek().first_chunk::<HEADER>() else { return Ok(None) };
         let header = Header::decode(head)?;
-        let limit = if header.kind == Kind::DATA { MAX_DATA } else { self.max_body };
+        let limit = self.limit(header.kind);
         let length = header.body_len as usize;
         if length > limit {
             return Err(PeerError::FrameTooLarge { kind: header.kind, actual: header.body_len, limit });

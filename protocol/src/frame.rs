@@ -14,7 +14,7 @@
 use std::fmt;
 
 use crate::ids::ObjectId;
-use crate::limits::HEADER;
+use crate::limits::{HEADER, MAX_EXTENSIONS};
 use crate::peer_error::PeerError;
 
 /// What a frame is. Unknown numbers are skipped, or answered with UNIMPLEMENTED when
@@ -245,6 +245,7 @@ pub struct Frame<'a> {
 pub(crate) fn check_extensions(mut ext: &[u8], known: &[u16]) -> Result<Option<u16>, PeerError> {
     let mut last = None;
     let mut unknown = None;
+    let mut count = 0;
     while let Some((head, rest)) = ext.split_first_chunk::<4>() {
         let tag = u16::from_le_bytes([head[0], head[1]]);
         let len = usize::from(u16::from_le_bytes([head[2], head[3]]));
@@ -252,6 +253,10 @@ pub(crate) fn check_extensions(mut ext: &[u8], known: &[u16]) -> Result<Option<u
             return Err(PeerError::Extensions);
         }
         last = Some(tag);
+        count += 1;
+        if count > MAX_EXTENSIONS {
+            return Err(PeerError::Extensions);
+        }
         if tag % 2 == 1 && !known.contains(&tag) {
             unknown = unknown.or(Some(tag));
         }

@@ -231,7 +231,12 @@ pub(crate) fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Str
     if depth(body) > MAX_DEPTH {
         return Err(format!("nested deeper than {MAX_DEPTH}"));
     }
-    serde_json::from_slice(body).map_err(|error| error.to_string())
+    serde_json::from_slice(body).map_err(|error| plain(&error.to_string()))
+}
+
+/// The front of a text that may quote a peer, without what draws on a terminal.
+fn plain(text: &str) -> String {
+    text.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Deepest nesting of brackets outside strings.

@@ -12,7 +12,7 @@ use crate::cli::{Cli, PlanArgs, SyncArgs};
 pub(crate) fn sync(cli: &Cli, args: &SyncArgs) -> Ended {
     let targets =
         args.targets.iter().map(|target| (target.group.clone(), target.collection.clone())).collect();
-    let options = Options { targets, allow_deletes: args.allow_deletes, ..Options::default() };
+    let options = Options { targets, allow_deletes: args.allow_deletes, command: super::called(cli), dry_run: false };
     let report = go(&load(cli)?, &options, args.quiet)?;
     tell(&report, args.json, args.quiet)?;
     Ok(report.exit())
@@ -21,7 +21,7 @@ pub(crate) fn sync(cli: &Cli, args: &SyncArgs) -> Ended {
 /// Shows what a sync would do.
 pub(crate) fn plan(cli: &Cli, args: &PlanArgs) -> Ended {
     let targets = args.groups.iter().map(|group| (group.clone(), None)).collect();
-    let options = Options { targets, dry_run: true, ..Options::default() };
+    let options = Options { targets, dry_run: true, command: super::called(cli), ..Options::default() };
     let report = go(&load(cli)?, &options, false)?;
     tell(&report, args.json, false)?;
     Ok(report.exit())

@@ -1,5 +1,6 @@
 //! `[member.NAME]`: one place that takes part, and the plugin that knows it.
 
+use outrigger_broker::ConnectBy;
 use outrigger_sandbox::Policy;
 
 use super::error::{ConfigError, Position};
@@ -18,6 +19,8 @@ pub struct MemberConfig {
     pub required: bool,
     /// Nothing is ever written to it.
     pub read_only: bool,
+    /// How its plugin gets its connection.
+    pub connect: ConnectBy,
     /// The plugin's own settings, in the order of the file; values as text, paths complete.
     pub options: Vec<(String, String)>,
     /// What its plugin may do.
@@ -40,6 +43,7 @@ impl MemberConfig {
         let plugin = fields.take("plugin");
         let required = fields.read("required", |value| value.truth())?.unwrap_or(true);
         let read_only = fields.read("read_only", |value| value.truth())?.unwrap_or(false);
+        let connect = fields.read("connection", connection)?.unwrap_or_default();
         let sandbox = fields.read("sandbox", sandbox::policy)?.unwrap_or_default();
         let grouped = fields.take("options");
         let Some(plugin) = plugin else { return Err(no_plugin(value, &fields, &place)) };
@@ -47,7 +51,7 @@ impl MemberConfig {
         let options = Options { plugin: &plugin, place: &place }.read(&mut fields, grouped)?;
         check_required(&value, &plugin, &options)?;
         let name = value.name.to_owned();
-        Ok(Self { name, plugin, required, read_only, options, sandbox, at: value.position() })
+        Ok(Self { name, plugin, required, read_only, connect, options, sandbox, at: value.position() })
     }
 }
 
@@ -81,6 +85,15 @@ fn plugin_name(value: Value<'_>) -> Result<String> {
         return Ok(name.to_owned());
     }
     Err(value.error(format!("\"{}\" cannot be the name of a plugin", name.escape_debug())))
+}
+
+/// `inherited` needs no name; `named` is for plugins whose launcher cannot pass a connection on.
+fn connection(value: Value<'_>) -> Result<ConnectBy> {
+    match value.text()? {
+        "inherited" => Ok(ConnectBy::Inherited),
+        "named" => Ok(ConnectBy::Name),
+        other => Err(value.error(format!("`connection` cannot be \"{other}\"")).did_you_mean(other, &["inherited", "named"])),
+    }
 }
 
 fn no_plugin(member: Value<'_>, fields: &Fields<'_>, place: &str) -> ConfigError {

@@ -183,7 +183,7 @@ impl Account<'_> {
         )?;
         writeln!(to, "            {}{rest}", names.join(", "))?;
         writeln!(to, "            to delete them all the same (the journal keeps them):")?;
-        writeln!(to, "              outrigger sync {} --allow-deletes {planned}", self.target())
+        writeln!(to, "              {} sync {} --allow-deletes {planned}", self.group.command, self.target())
     }
 
     fn write_store_changed(&self, side: Side, to: &mut dyn Write) -> io::Result<()> {

@@ -37,6 +37,8 @@ pub struct GroupReport {
     pub name: String,
     /// Its members, in order.
     pub members: [String; 2],
+    /// How the command was called, for the commands that hints name: `outrigger -c FILE`.
+    pub command: String,
     /// What was synchronised.
     pub collections: Vec<CollectionReport>,
     /// Members that are not there and need not be; what is owed to them is kept.
@@ -58,7 +60,8 @@ impl GroupReport {
     /// Of a group that has not done anything yet.
     pub fn new(name: impl Into<String>, members: [String; 2]) -> Self {
         let name = name.into();
-        Self { name, members, collections: Vec::new(), waiting: Vec::new(), failures: Vec::new() }
+        let command = "outrigger".to_owned();
+        Self { name, members, command, collections: Vec::new(), waiting: Vec::new(), failures: Vec::new() }
     }
 
     /// What the command would end with if this were its only group.
@@ -145,7 +148,9 @@ impl CollectionReport {
     pub fn exit(&self) -> Exit {
         let Summary { conflicts, quarantined, pending, guard, failed, journal_failed, .. } = self.summary;
         let in_doubt = self.summary.sides.iter().any(|side| side.in_doubt > 0);
-        let partial = quarantined + pending > 0 || failed.contains(&true) || in_doubt;
+        // What a plan has found to do is not yet undone.
+        let undone = if self.summary.dry_run { 0 } else { pending };
+        let partial = quarantined + undone > 0 || failed.contains(&true) || in_doubt;
         let store_changed = self.told.iter().any(|report| matches!(report, Report::StoreChanged { .. }));
         [
             (conflicts > 0, Exit::Conflicts),

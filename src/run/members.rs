@@ -6,7 +6,6 @@ use outrigger_broker::{Instance, PluginHost, PluginSpec, SinkClient, StartError,
 use outrigger_protocol::{CreateCollection, Discovered, Error, Extensions, Group, Initialize, Member, Sink};
 use outrigger_sandbox::{Descriptor, FirstParty, Program};
 
-use super::Options;
 use crate::config::{Config, GroupConfig, MemberConfig};
 use crate::exit::Exit;
 use crate::report::{Failure, PluginReport};
@@ -42,10 +41,9 @@ impl MemberSession {
         config: &Config,
         member: &MemberConfig,
         group: &GroupConfig,
-        options: &Options,
         lock: Option<File>,
     ) -> Result<Self, StartFailure> {
-        let started = Self::try_start(config, member, group, options, lock).await;
+        let started = Self::try_start(config, member, group, lock).await;
         started.map_err(|failure| StartFailure {
             member: member.name.clone(),
             failure,
@@ -57,7 +55,6 @@ impl MemberSession {
         config: &Config,
         member: &MemberConfig,
         group: &GroupConfig,
-        options: &Options,
         lock: Option<File>,
     ) -> Result<Self, Failure> {
         if first_party(&member.plugin).is_none() {
@@ -65,7 +62,7 @@ impl MemberSession {
             return Err(config.error(member.at, text, Some("the plugins are: vdir".into())).into());
         }
         let mut spec = PluginSpec::new(&member.name, Program::FirstParty { name: member.plugin.clone() });
-        spec.connect = options.connect;
+        spec.connect = member.connect;
         spec.policy = member.sandbox.clone();
         spec.locks = lock.into_iter().map(Descriptor::from).collect();
         let host = start(spec).await.map_err(|error| start_failure(member, &error))?;

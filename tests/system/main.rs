@@ -1,4 +1,8 @@
 //! The whole system, with real processes: one binary, one module a story.
+//!
+//! Every test has a `World` of its own: folders, configuration, state, and a link to the command,
+//! so that all processes of a test can be told from all others. Nothing sleeps: tests wait for
+//! events (an end, a line, a condition) with a deadline.
 #![forbid(unsafe_code)]
 #![allow(
     clippy::unwrap_used,
@@ -8,3 +12,9 @@
 )]
 
 mod layers;
+
+// Plugins are started on Linux only, so far.
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod kill;
+#[cfg(target_os = "linux")]
+mod support;

@@ -80,18 +80,27 @@ impl<C> BlockingLink<C> {
                 Ok(count) => self.connection.wrote(count),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.carrier.wait_writable()?;
-                    self.take_in(Wait::No)?;
+                    self.read(Wait::No)?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Reads once, as `wait` says. Returns whether anything came.
+    /// Reads once, as `wait` says, unless a whole frame is here already. Returns whether there may
+    /// be events.
     ///
     /// # Errors
     /// The connection is over.
     pub fn take_in(&mut self, wait: Wait) -> Result<bool, LinkError> {
+        // What a flush took in, or came with the handshake, must not be waited for once more.
+        if self.decoder.has_frame() {
+            return Ok(true);
+        }
+        self.read(wait)
+    }
+
+    fn read(&mut self, wait: Wait) -> Result<bool, LinkError> {
         match read_more(&mut *self.carrier, &mut self.decoder, wait) {
             Ok(()) => Ok(true),
             Err(LinkError::Io(error))
@@ -151,6 +160,6 @@ fn read_more(carrier: &mut dyn Carrier, decoder: &mut Decoder, wait: Wait) -> Re
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(LinkError::HandshakeTime),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(LinkError::from_read(error, decoder)),
     }
 }

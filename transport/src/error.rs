@@ -2,7 +2,7 @@
 
 use std::io;
 
-use outrigger_protocol::{HandshakeError, PeerError};
+use outrigger_protocol::{Decoder, HandshakeError, PeerError};
 
 /// Why a connection could not be made, or ended.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,19 @@ pub enum LinkError {
         /// Bytes of an unfinished frame had come.
         mid_frame: bool,
     },
+}
+
+impl LinkError {
+    /// What a failed read says. A peer that died with something unread has closed the connection,
+    /// though the system calls it a reset.
+    pub(crate) fn from_read(error: io::Error, decoder: &Decoder) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                Self::Closed { mid_frame: decoder.is_mid_frame() }
+            }
+            _ => Self::Io(error),
+        }
+    }
 }
 
 /// 32 fresh random bytes for a HELLO.

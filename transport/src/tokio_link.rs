@@ -20,6 +20,9 @@ use crate::error::LinkError;
 /// Reads without a pause before other tasks get their turn.
 const MAX_TURNS: usize = 32;
 
+/// How long a peer that reads no more may take to end the connection.
+const LAST_FRAMES: Duration = Duration::from_secs(1);
+
 /// What is done with events. Runs in the driver's task: it must not wait.
 pub trait Handler<C>: Send {
     /// Something happened. Everything borrowed must be copied or dealt with now.
@@ -63,7 +66,8 @@ impl<C> std::fmt::Debug for Link<C> {
 impl<C: Send + 'static> Link<C> {
     /// Makes a connection over `io`. Returns the handle and the driver, which must be polled
     /// (spawned) for anything to move. When the connection ends, every open call's context comes
-    /// out through `handler` before the driver returns.
+    /// out through `handler` before the driver returns, or when it is dropped; later calls are
+    /// refused.
     ///
     /// # Errors
     /// The ends do not fit, or the other end does not complete the handshake within `limit`.
@@ -84,7 +88,9 @@ impl<C: Send + 'static> Link<C> {
         let connection = Connection::new(role, &session);
         let shared = Arc::new(Mutex::new(Shared { connection, waker: None, closing: false }));
         let link = Self { shared, session: Arc::new(session), started: Instant::now() };
-        let driver = Driver { io, decoder, link: link.clone(), handler };
+        let why = "the connection was given up".to_owned();
+        let held = decoder.is_mid_frame();
+        let driver = Driver { io, decoder, held, link: link.clone(), handler, why };
         Ok((link, driver.run()))
     }
 
@@ -137,50 +143,81 @@ async fn greet<IO: AsyncRead + AsyncWrite + Unpin>(
             return Ok(session);
         }
         sent?;
-        match io.read(decoder.space()).await? {
-            0 => return Err(LinkError::Closed { mid_frame: decoder.is_mid_frame() }),
-            count => decoder.filled(count),
+        match io.read(decoder.space()).await {
+            Ok(0) => return Err(LinkError::Closed { mid_frame: decoder.is_mid_frame() }),
+            Ok(count) => decoder.filled(count),
+            Err(error) => return Err(LinkError::from_read(error, decoder)),
         }
     }
 }
 
-struct Driver<C, IO, H> {
+struct Driver<C: Send + 'static, IO, H: Handler<C>> {
     io: IO,
     decoder: Decoder,
+    /// Frames came together with the end of the handshake.
+    held: bool,
     link: Link<C>,
     handler: H,
+    /// Why the connection ended, for the calls that it takes with it.
+    why: String,
+}
+
+/// Whatever ends the driver, every open call ends with it, and none can be made any more.
+impl<C: Send + 'static, IO, H: Handler<C>> Drop for Driver<C, IO, H> {
+    fn drop(&mut self) {
+        let mut shared = self.link.lock();
+        shared.connection.goodbye();
+        while let Some(event) = shared.connection.lost(&self.why) {
+            if !std::thread::panicking() {
+                self.handler.event(event, &mut shared.connection);
+            }
+        }
+    }
 }
 
 impl<C: Send + 'static, IO: AsyncRead + AsyncWrite + Unpin + Send, H: Handler<C>> Driver<C, IO, H> {
     async fn run(mut self) -> Ending {
         let mut alarm = pin!(sleep_until(Instant::now()));
-        // The first frames may have come together with the end of the handshake.
-        let ending = match self.handle_frames() {
-            Ok(true) => poll_fn(|context| self.poll(context, alarm.as_mut())).await,
-            Ok(false) => Ending::Done,
-            Err(error) => poll_fn(|context| Poll::Ready(Ending::Failed(self.say_why(context, error.clone().into())))).await,
+        let ending = match poll_fn(|context| self.poll(context, alarm.as_mut())).await {
+            Ok(ending) => ending,
+            Err(broken) => self.last_frames(broken).await,
         };
-        let why = match &ending {
+        self.why = match &ending {
             Ending::Done => "the connection is closed".to_owned(),
             Ending::Failed(error) => error.to_string(),
         };
-        let mut shared = self.link.lock();
-        while let Some(event) = shared.connection.lost(&why) {
-            self.handler.event(event, &mut shared.connection);
-        }
-        drop(shared);
         ending
     }
 
-    fn poll(&mut self, context: &mut Context<'_>, mut alarm: Pin<&mut Sleep>) -> Poll<Ending> {
+    /// The peer reads no more: takes in what it has said before.
+    async fn last_frames(&mut self, broken: io::Error) -> Ending {
+        let rest = poll_fn(|context| {
+            loop {
+                match ready!(self.read(context)) {
+                    Ok(true) => {}
+                    end => return Poll::Ready(end),
+                }
+            }
+        });
+        match timeout(LAST_FRAMES, rest).await {
+            Ok(Ok(_)) => Ending::Done,
+            Ok(Err(error)) => Ending::Failed(error),
+            Err(_) => Ending::Failed(broken.into()),
+        }
+    }
+
+    /// Moves what can be moved. An error: nothing can be written any more.
+    fn poll(&mut self, context: &mut Context<'_>, mut alarm: Pin<&mut Sleep>) -> Poll<io::Result<Ending>> {
         for _ in 0..MAX_TURNS {
             self.expire(context, alarm.as_mut());
             let read = self.read(context);
             let write = self.write(context);
             match (read, write) {
-                (Poll::Ready(Ok(false)), _) => return Poll::Ready(Ending::Done),
-                (Poll::Ready(Err(error)), _) => return Poll::Ready(Ending::Failed(self.say_why(context, error))),
-                (Poll::Pending, Poll::Ready(Err(error))) => return Poll::Ready(Ending::Failed(error.into())),
+                (Poll::Ready(Ok(false)), _) => return Poll::Ready(Ok(Ending::Done)),
+                (Poll::Ready(Err(error)), _) => {
+                    return Poll::Ready(Ok(Ending::Failed(self.say_why(context, error))));
+                }
+                (Poll::Pending, Poll::Ready(Err(broken))) => return Poll::Ready(Err(broken)),
                 (Poll::Ready(Ok(true)), _) => {} // also after a failed write: take in what is left
                 (Poll::Pending, write) if self.rest(context, write.is_pending()) => return Poll::Pending,
                 (Poll::Pending, _) => {}
@@ -219,9 +256,13 @@ impl<C: Send + 'static, IO: AsyncRead + AsyncWrite + Unpin + Send, H: Handler<C>
         if self.link.lock().closing {
             return Poll::Ready(Ok(false));
         }
+        if std::mem::take(&mut self.held) {
+            return Poll::Ready(self.handle_frames().map_err(Into::into));
+        }
         let mut buffer = ReadBuf::new(self.decoder.space());
-        ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer))?;
+        let read = ready!(Pin::new(&mut self.io).poll_read(context, &mut buffer));
         let count = buffer.filled().len();
+        read.map_err(|error| LinkError::from_read(error, &self.decoder))?;
         if count == 0 {
             let mid_frame = self.decoder.is_mid_frame();
             return Poll::Ready(Err(LinkError::Closed { mid_frame }));
@@ -248,21 +289,21 @@ impl<C: Send + 'static, IO: AsyncRead + AsyncWrite + Unpin + Send, H: Handler<C>
         Ok(true)
     }
 
-    /// Ends calls whose time has run out, and sets the alarm for the next.
+    /// Ends calls whose time has run out, and sees to it that the alarm goes off in time for the
+    /// next. One that goes off too early is set again then: that is cheaper than for every call.
     fn expire(&mut self, context: &mut Context<'_>, mut alarm: Pin<&mut Sleep>) {
         let mut shared = self.link.lock();
         let shared = &mut *shared;
         while let Some(event) = shared.connection.expire(self.link.now()) {
             self.handler.event(event, &mut shared.connection);
         }
-        if let Some(deadline) = shared.connection.next_deadline() {
-            let deadline = self.link.started + deadline;
-            if alarm.deadline() != deadline {
-                alarm.as_mut().reset(deadline);
-            }
-            if alarm.poll(context).is_ready() {
-                context.waker().wake_by_ref();
-            }
+        let Some(deadline) = shared.connection.next_deadline() else { return };
+        let deadline = self.link.started + deadline;
+        if deadline < alarm.deadline() || alarm.is_elapsed() {
+            alarm.as_mut().reset(deadline);
+        }
+        if alarm.poll(context).is_ready() {
+            context.waker().wake_by_ref();
         }
     }
 

@@ -126,7 +126,7 @@ pub(crate) struct Member {
     pub(crate) reverse: bool,
     pub(crate) store: Option<&'static str>,
     pub(crate) names: u64,
-    operations: BTreeMap<OperationId, (CommitKind, Vec<u8>, RawDigest)>,
+    pub(crate) operations: BTreeMap<OperationId, (CommitKind, Vec<u8>, RawDigest)>,
 }
 
 pub(crate) fn card(uid: Option<u8>, text: u8) -> Vec<u8> {
@@ -151,7 +151,10 @@ impl Member {
 
     pub(crate) fn by_uid(&self, uid: u8) -> Option<Vec<u8>> {
         let wanted = format!("uid{uid}").into_bytes();
-        self.items.iter().find(|(_, item)| key_of(&item.data).as_ref() == Some(&wanted)).map(|(href, _)| href.clone())
+        self.items
+            .iter()
+            .find(|(_, item)| key_of(&item.data).as_ref() == Some(&wanted))
+            .map(|(href, _)| href.clone())
     }
 
     fn revision(&self, item: &Item) -> (Revision, bool) {
@@ -186,7 +189,10 @@ impl Member {
         let bound = (item.kind, item.href.as_bytes().to_vec(), item.digest);
         let known = self.operations.entry(item.operation).or_insert_with(|| bound.clone());
         assert_eq!(*known, bound, "one operation ID, two meanings (X1)");
-        assert!(store.intents.iter().any(|it| it.operation == item.operation), "sent before it was durable (X1)");
+        assert!(
+            store.intents.iter().any(|it| it.operation == item.operation),
+            "sent before it was durable (X1)"
+        );
         if item.kind != CommitKind::Delete {
             assert_eq!(item.digest, RawDigest::of(&item.data));
         }
@@ -197,11 +203,16 @@ impl Member {
             return CommitOutcome::Failed(Error::new(Code::NOT_FOUND, "no such item"));
         };
         let (revision, _) = self.revision(found);
-        if item.expected.as_ref() != Some(&revision) || item.expected_digest != Some(RawDigest::of(&found.data)) {
+        if item.expected.as_ref() != Some(&revision)
+            || item.expected_digest != Some(RawDigest::of(&found.data))
+        {
             return CommitOutcome::Failed(Error::new(Code::PRECONDITION, "it is another"));
         }
         let is_kept = store.undo.iter().any(|undo| {
-            undo.operation == item.operation && undo.side == side && undo.data == found.data && undo.href == item.href
+            undo.operation == item.operation
+                && undo.side == side
+                && undo.data == found.data
+                && undo.href == item.href
         });
         assert!(is_kept, "bytes are taken away that are not in the journal (X6)");
         if item.kind == CommitKind::Delete {
@@ -247,17 +258,35 @@ fn done(href: Href, revision: Revision, settled: bool, digest: Option<RawDigest>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Edit {
     /// Creates the item, or changes it.
-    Put { uid: u8, text: u8 },
-    Delete { uid: u8 },
+    Put {
+        uid: u8,
+        text: u8,
+    },
+    Delete {
+        uid: u8,
+    },
     /// Gives the item another UID.
-    Rename { uid: u8, to: u8 },
+    Rename {
+        uid: u8,
+        to: u8,
+    },
     /// Moves the item to another name.
-    Move { uid: u8 },
+    Move {
+        uid: u8,
+    },
     /// A second item with the same UID (S7).
-    Duplicate { uid: u8, text: u8 },
+    Duplicate {
+        uid: u8,
+        text: u8,
+    },
     /// An item without a UID.
-    PutBare { name: u8, text: u8 },
-    DeleteBare { name: u8 },
+    PutBare {
+        name: u8,
+        text: u8,
+    },
+    DeleteBare {
+        name: u8,
+    },
 }
 
 /// What goes wrong in a run.
@@ -362,7 +391,9 @@ impl World {
                 let href = name(member, uid);
                 author(member, &href, card(Some(uid), text));
             }
-            Edit::PutBare { name, text } => author(member, format!("bare{name}").as_bytes(), card(None, text)),
+            Edit::PutBare { name, text } => {
+                author(member, format!("bare{name}").as_bytes(), card(None, text))
+            }
             Edit::DeleteBare { name } => {
                 member.remove(format!("bare{name}").as_bytes());
             }
@@ -470,7 +501,9 @@ impl<'a> Driver<'a> {
         while let Some(action) = self.sync.poll_output() {
             assert!(!self.finished, "an action after the end");
             let queue = match &action {
-                Action::List { side, .. } | Action::Read { side, .. } | Action::Commit { side, .. } => side.index(),
+                Action::List { side, .. } | Action::Read { side, .. } | Action::Commit { side, .. } => {
+                    side.index()
+                }
                 Action::Journal { .. } => 2,
                 Action::Finished => {
                     self.finished = true;
@@ -603,9 +636,9 @@ impl<'a> Driver<'a> {
     fn list(&mut self, side: Side, slow: bool, anchor: Option<Anchor>) {
         let member = self.world.members[side.index()].clone();
         let fault = self.trouble.lists[side.index()];
-        let since = anchor.filter(|_| member.feed && !slow).map(|anchor| {
-            String::from_utf8(anchor.0.into_vec()).unwrap().parse::<usize>().unwrap()
-        });
+        let since = anchor
+            .filter(|_| member.feed && !slow)
+            .map(|anchor| String::from_utf8(anchor.0.into_vec()).unwrap().parse::<usize>().unwrap());
         let mut changes: Vec<Change> = match since {
             None => member.items.keys().map(|href| member.change(href, ChangeKind::Unknown)).collect(),
             Some(since) => {

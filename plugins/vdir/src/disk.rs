@@ -184,6 +184,12 @@ impl Disk {
         file.sync_all()
     }
 
+    /// Makes all contents on the file system durable; `false`: there is no such call here.
+    pub(crate) fn sync_all(&self) -> io::Result<bool> {
+        self.gate("sync all")?;
+        self.dir.sync_all()
+    }
+
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.gate("sync folder")?;
         self.dir.sync()

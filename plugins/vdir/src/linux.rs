@@ -35,6 +35,12 @@ pub(crate) fn start_writing(file: &File) {
     rustix::fs::fadvise(file.as_fd(), 0, None, Advice::DontNeed).ok();
 }
 
+/// Makes durable whatever was written to the file system of `folder`.
+pub(crate) fn sync_all(folder: BorrowedFd<'_>) -> io::Result<bool> {
+    rustix::fs::syncfs(folder)?;
+    Ok(true)
+}
+
 /// The clock that stamps files; it runs at most one tick behind the exact one.
 pub(crate) fn now() -> i128 {
     let time = clock_gettime(ClockId::RealtimeCoarse);

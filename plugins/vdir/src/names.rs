@@ -57,7 +57,8 @@ pub(crate) const MAX_NAME: usize = 255;
 /// foreign: temporary files of editors, and ours.
 pub(crate) fn item(name: &[u8]) -> Option<Format> {
     let plain = !name.starts_with(b".") && !name.contains(&b'/') && !name.contains(&0);
-    let plain = plain && (cfg!(unix) || !name.contains(&b'\\')) && name.len() <= MAX_NAME;
+    let plain =
+        plain && (cfg!(unix) || !name.iter().any(|byte| b"\\:".contains(byte))) && name.len() <= MAX_NAME;
     if plain { Format::of_file(name) } else { None }
 }
 

@@ -1,6 +1,7 @@
 //! The connector as the SDK calls it: thin, the work is in [`crate::folder`] and [`crate::commit`].
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use outrigger_plugin_sdk::protocol::{
     Code, Commit, CommitResult, Connect, Connected, CreateCollection, Error, GetChanges, Initialize, ReadItem,
@@ -9,6 +10,9 @@ use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, Plugin, 
 
 use crate::folder::Folder;
 use crate::options::Options;
+
+/// How long making a batch durable may take without a sign of life.
+const SLOW_DISK: Duration = Duration::from_secs(600);
 
 /// The connector for folders of items; one instance serves one member.
 #[derive(Default)]
@@ -98,6 +102,8 @@ impl Plugin for Vdir {
         context: &mut Context<'_>,
     ) -> Result<Vec<CommitResult>, Error> {
         let total = batch.items.len() as u64;
+        // A disk that is busy with somebody else's large copy keeps a sync waiting, not us.
+        context.waiting(SLOW_DISK)?;
         self.folder(sink)?.commit(&batch.items, &mut |done| context.progress(done as u64, Some(total)))
     }
 

@@ -95,6 +95,11 @@ impl Dir {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
     }
 
+    /// Makes all contents on the file system durable. `false`: not supported here.
+    pub(crate) fn sync_all(&self) -> io::Result<bool> {
+        kernel::sync_all(self.0.as_fd())
+    }
+
     /// Makes names durable.
     pub(crate) fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fsync(&self.0)?)

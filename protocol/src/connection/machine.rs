@@ -231,7 +231,7 @@ impl<C> Connection<C> {
         } else {
             self.send(Header::new(Kind::CANCEL, id.0), &());
         }
-        self.drop_streams(id);
+        self.reset_streams(id);
         held
     }
 

@@ -132,6 +132,15 @@ impl<C> Connection<C> {
         self.sending.retain(|stream| stream.call != call);
     }
 
+    /// The same for a call that this side gave up: their sender need not go on (decisions W4).
+    pub(super) fn reset_streams(&mut self, call: CallId) {
+        let reset = StreamReset { code: Code::CANCELLED };
+        for stream in self.receiving.extract_if(.., |stream| stream.call == call) {
+            let header = Header::new(Kind::STREAM_RESET, stream.id.0);
+            let _fits = self.out.frame(header, |out| codec::encode(&reset, out));
+        }
+    }
+
     pub(super) fn receive_open(&mut self, frame: Frame<'_>) -> Result<(), PeerError> {
         let open: StreamOpen = super::receive::body(frame)?;
         self.peer_number(frame.header.id)?;

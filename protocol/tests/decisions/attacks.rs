@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use outrigger_protocol::{
-    CallId, Code, Error, Kind, Limits, Method, PeerError, Role, StreamId, StreamKind,
-};
+use outrigger_protocol::{CallId, Code, Error, Kind, Limits, Method, PeerError, Role, StreamId, StreamKind};
 
 use crate::support::frames;
 use crate::support::pair::{End, Pair};
@@ -141,7 +139,8 @@ fn a_stream_that_ends_with_another_count_ends_the_connection() {
         let mut broker = End::alone(Role::Broker);
         broker.call(1, Method::READ, 1);
         broker.say();
-        broker.hear(&[frames::open(2, 1, StreamKind::Items), frames::data(2, &frames::item(b"abc"))].concat());
+        broker
+            .hear(&[frames::open(2, 1, StreamKind::Items), frames::data(2, &frames::item(b"abc"))].concat());
         assert_eq!(broker.refuse(&frames::end(2, items, bytes)), PeerError::WrongCount(StreamId(2)));
     }
 }

@@ -7,9 +7,9 @@ use outrigger_protocol::{
     Budget, CallId, CallOptions, Code, Effect, Error, Header, Kind, Limits, Method, PeerError, Role,
 };
 
+use crate::support::frames;
 use crate::support::pair::{End, Pair};
 use crate::support::seen::Seen;
-use crate::support::frames;
 
 const S: Duration = Duration::from_secs(1);
 

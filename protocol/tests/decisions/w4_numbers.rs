@@ -88,6 +88,18 @@ fn a_stream_of_a_call_that_is_over_is_reset() {
 }
 
 #[test]
+fn the_streams_of_a_call_that_ran_out_of_time_are_reset() {
+    let mut pair = Pair::new();
+    let call = pair.open_call(1, Method::READ, 1);
+    let stream = pair.open_stream(call);
+    pair.settle();
+    pair.now = std::time::Duration::from_secs(4000);
+    assert_eq!(pair.broker.expire(pair.now).len(), 1);
+    assert_eq!(pair.settle().1, [Seen::Cancel(call), Seen::StreamReset { call, stream }]);
+    assert_eq!(pair.plugin.connection.push_item(stream, &1u8), Ok(None), "its sender need not go on");
+}
+
+#[test]
 fn nothing_left_under_the_number_of_a_call_that_was_not_made() {
     let mut broker = End::alone(Role::Broker);
     let huge = vec![0u8; 1 << 20];

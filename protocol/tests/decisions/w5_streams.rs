@@ -1,9 +1,7 @@
 //! W5: data after a reset never returns its connection credit, and after N cancels everything
 //! stalls; one large item deadlocks in a small window.
 
-use outrigger_protocol::{
-    Code, Credit, Error, Kind, Limits, Method, PeerError, Role, StreamId, StreamKind,
-};
+use outrigger_protocol::{Code, Credit, Error, Kind, Limits, Method, PeerError, Role, StreamId, StreamKind};
 
 use crate::support::frames;
 use crate::support::pair::{End, Pair};

@@ -49,8 +49,7 @@ fn a_caller_keeps_to_what_the_other_announced() {
     let limits = Limits { max_calls: 2, call_bytes: 100_000, max_body: 64 << 10, ..Limits::default() };
     let mut pair = Pair::with(Limits::default(), limits);
     let [first, _] = [1, 2].map(|n| pair.broker.call(n, Method::COMMIT, n));
-    let refusal =
-        pair.broker.try_call(3, Method::COMMIT, Default::default(), 3, pair.now).unwrap_err();
+    let refusal = pair.broker.try_call(3, Method::COMMIT, Default::default(), 3, pair.now).unwrap_err();
     assert_eq!((refusal.context, refusal.error.code), (3, Code::OVERLOADED));
     pair.settle();
     pair.plugin.connection.reply(first, &());
@@ -66,10 +65,7 @@ fn a_caller_keeps_to_the_bytes_that_the_other_announced() {
     let body = vec![0u8; 60_000];
     for n in 0..2 {
         let target = outrigger_protocol::ObjectId(n);
-        pair.broker
-            .connection
-            .call(target, Method::COMMIT, &body, Default::default(), n, pair.now)
-            .unwrap();
+        pair.broker.connection.call(target, Method::COMMIT, &body, Default::default(), n, pair.now).unwrap();
     }
     assert!(!pair.broker.connection.has_room());
     pair.settle();
@@ -89,9 +85,9 @@ fn calls_and_answers_pass_where_data_stands_still() {
     for n in 1..64 {
         let call = pair.open_call(n, Method::COMMIT, n);
         pair.plugin.connection.reply(call, &vec![0u8; 10_000]);
+        assert!(matches!(pair.settle().0[..], [Seen::Reply { .. }]));
     }
-    let (broker, _) = pair.settle();
-    assert_eq!(broker.iter().filter(|event| matches!(event, Seen::Reply { .. })).count(), 63);
+    assert!(pair.plugin.connection.stream_waiting(stream) > Some(0));
 }
 
 #[test]

@@ -102,6 +102,15 @@ fn the_tail_of_an_object_keeps_what_it_does_not_know_and_refuses_odd_tags() {
 }
 
 #[test]
+fn a_frame_carries_64_entries() {
+    let tags: Vec<(u16, &[u8])> = (0..65).map(|tag| (2 * tag, &b""[..])).collect();
+    let ping = |ext: &[u8]| frames::with_ext(Header::new(Kind::PING, 0), ext, &[]);
+    assert_eq!(End::alone(Role::Plugin).hear(&ping(&frames::entries(&tags[..64]))), []);
+    let error = End::alone(Role::Plugin).refuse(&ping(&frames::entries(&tags)));
+    assert_eq!(error, PeerError::Extensions);
+}
+
+#[test]
 fn the_tail_of_an_object_holds_64_entries() {
     for (count, accepted) in [(64u64, true), (65, false)] {
         let mut change = frames::encoded(&Change { ext: Default::default(), ..values::change() });

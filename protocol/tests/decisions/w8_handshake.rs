@@ -175,6 +175,17 @@ fn a_limit_that_a_peer_announces_does_not_shrink_what_it_may_send() {
     assert_eq!((session.peer_limits.max_body, session.own_limits.max_body), (64 << 10, 1 << 20));
 }
 
+/// What a peer says before it is known is quoted in errors: short, and without control characters.
+#[test]
+fn a_peer_cannot_draw_on_a_terminal_through_a_malformed_hello() {
+    let mut theirs = serde_json::to_value(hello()).unwrap();
+    theirs["auth"] = format!("\u{1b}[2J{}", "x".repeat(10_000)).into();
+    let error = hear(&mut listener(None), &json(Kind::HELLO, &theirs)).unwrap_err().to_string();
+    assert!(error.len() < 400 && !error.contains('\u{1b}'), "{error:?}");
+    let error = hear(&mut listener(None), b"\x1b[2Jwelcome").unwrap_err().to_string();
+    assert!(!error.contains('\u{1b}'), "{error:?}");
+}
+
 /// Text mode on the way: the CR LF of the preface shows it.
 #[test]
 fn a_channel_that_mends_line_ends_is_noticed() {

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use outrigger_protocol::{
-    CallOptions, Code, Effect, Kind, Method, PeerError, Role, StreamKind,
-};
+use outrigger_protocol::{CallOptions, Code, Effect, Kind, Method, PeerError, Role, StreamKind};
 
 use crate::support::frames;
 use crate::support::pair::{End, Pair};
@@ -34,8 +32,7 @@ fn after_goodbye_nobody_calls() {
     pair.plugin.connection.goodbye();
     pair.settle();
     for end in [&mut pair.plugin, &mut pair.broker] {
-        let refusal =
-            end.try_call(1, Method::COMMIT, CallOptions::default(), 5, Duration::ZERO).unwrap_err();
+        let refusal = end.try_call(1, Method::COMMIT, CallOptions::default(), 5, Duration::ZERO).unwrap_err();
         assert_eq!((refusal.context, refusal.error.code), (5, Code::DISCONNECTED));
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use outrigger_protocol::{
-    CallOptions, Connection, ConnectDone, Decoder, Event, Limits, Method, ObjectId, Role, codec,
+    CallOptions, ConnectDone, Connection, Decoder, Event, Limits, Method, ObjectId, Role, codec,
 };
 
 use crate::support::pair::session;

@@ -58,12 +58,9 @@ fn every_body_read_as_every_other_type_is_an_error_or_a_value() {
 fn every_frame_cut_or_flipped_ends_a_connection_or_is_taken() {
     for sample in frames_and_bodies().0 {
         for bytes in variations(&sample.bytes()) {
-            for (role, busy) in [
-                (Role::Broker, false),
-                (Role::Broker, true),
-                (Role::Plugin, false),
-                (Role::Plugin, true),
-            ] {
+            for (role, busy) in
+                [(Role::Broker, false), (Role::Broker, true), (Role::Plugin, false), (Role::Plugin, true)]
+            {
                 let mut victim = Victim::new(role, busy);
                 within(bytes.len(), &sample.name, || victim.suffer(&bytes));
             }
@@ -159,10 +156,13 @@ fn an_error_carries_16_causes_and_no_more() {
     assert!(codec::decode::<outrigger_protocol::Error>(&frames::encoded(&error)).is_err());
 }
 
+/// What a flood is called, and its n-th frame.
+type Flood = (&'static str, fn(u64) -> Vec<u8>);
+
 /// Peers that make this side answer and never read: what waits for them is bounded.
 #[test]
 fn a_peer_that_never_reads_is_cut_off() {
-    let floods: [(&str, fn(u64) -> Vec<u8>); 5] = [
+    let floods: [Flood; 5] = [
         ("PING", |_| frames::raw(Kind::PING, 0, &[])),
         ("unknown kind", |_| {
             let critical = outrigger_protocol::Flags::CRITICAL;
@@ -209,7 +209,7 @@ fn drive_without_reading(victim: &mut Victim, flood: fn(u64) -> Vec<u8>) {
 /// What a peer may make a connection keep: each flood ends in an error or costs nothing.
 #[test]
 fn floods_that_need_no_answer_cost_a_bounded_amount() {
-    let floods: [(&str, fn(u64) -> Vec<u8>); 8] = [
+    let floods: [Flood; 8] = [
         ("CREDIT", |n| frames::credit(0, n, n)),
         ("LOG", |_| frames::log("x")),
         ("PONG", |_| frames::raw(Kind::PONG, 0, &[])),

@@ -116,7 +116,12 @@ impl<'a> Serializer for Field<'a> {
         Ok(())
     }
 
-    fn serialize_unit_variant(mut self, _: &'static str, index: u32, name: &'static str) -> Result<(), Never> {
+    fn serialize_unit_variant(
+        mut self,
+        _: &'static str,
+        index: u32,
+        name: &'static str,
+    ) -> Result<(), Never> {
         self.variant(index, name);
         Ok(())
     }

@@ -5,11 +5,11 @@
 use std::time::Duration;
 
 use outrigger_protocol::{
-    AuthKind, Budget, CallId, CallOptions, Change, Code, Commit, CommitItem, CommitResult, Committed, Connect,
-    ConnectDone, Connected, Connection, CreateCollection, Decoder, Discovered, Error, Event, GetChanges, Group,
-    Handshake, Header, Hello, Initialize, Initialized, Kind, Limits, Listing, Log, Member, Method, ObjectId,
-    Progress, Read, ReadResult, Role, Secret, Session, SessionId, Sink, StreamEnd, StreamKind, StreamOpen,
-    StreamReset, VERSION, codec,
+    AuthKind, Budget, CallId, CallOptions, Change, Code, Commit, CommitItem, CommitResult, Committed,
+    Connect, ConnectDone, Connected, Connection, CreateCollection, Decoder, Discovered, Error, Event,
+    GetChanges, Group, Handshake, Header, Hello, Initialize, Initialized, Kind, Limits, Listing, Log, Member,
+    Method, ObjectId, Progress, Read, ReadResult, Role, Secret, Session, SessionId, Sink, StreamEnd,
+    StreamKind, StreamOpen, StreamReset, VERSION, codec,
 };
 use serde::{Deserialize, Serialize};
 
@@ -70,14 +70,34 @@ pub fn every_body(bytes: &[u8]) {
     }
 }
 
-/// Hostile bytes to a connection in each role and state.
-pub fn connection(bytes: &[u8]) {
-    for role in [Role::Broker, Role::Plugin] {
-        for busy in [false, true] {
-            Victim::new(role, busy).suffer(bytes);
-        }
+/// Decodes hostile bytes as the type that the first of them names.
+pub fn one_body(bytes: &[u8]) {
+    if let Some((which, bytes)) = bytes.split_first() {
+        BODIES[usize::from(*which) % BODIES.len()].1(bytes);
     }
 }
+
+/// Hostile bytes to a connection in each role and state.
+pub fn connection(bytes: &[u8]) {
+    broker(bytes);
+    plugin(bytes);
+}
+
+/// Hostile bytes to a broker: fresh, and at work.
+pub fn broker(bytes: &[u8]) {
+    Victim::new(Role::Broker, false).suffer(bytes);
+    Victim::new(Role::Broker, true).suffer(bytes);
+}
+
+/// Hostile bytes to a plugin: fresh, and at work.
+pub fn plugin(bytes: &[u8]) {
+    Victim::new(Role::Plugin, false).suffer(bytes);
+    Victim::new(Role::Plugin, true).suffer(bytes);
+}
+
+/// The fuzz targets, each with the function that it feeds.
+pub const TARGETS: &[Body] =
+    &[("broker", broker), ("plugin", plugin), ("handshake", handshake), ("body", one_body)];
 
 /// One machine under attack.
 pub struct Victim {

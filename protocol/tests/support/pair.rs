@@ -186,14 +186,21 @@ impl Pair {
     pub(crate) fn settle(&mut self) -> (Vec<Seen>, Vec<Seen>) {
         let (mut broker, mut plugin) = (Vec::new(), Vec::new());
         for _ in 0..10_000 {
+            let on_the_line = self.coming(Role::Broker) + self.coming(Role::Plugin);
             let moved = self.send(Role::Broker, usize::MAX) + self.send(Role::Plugin, usize::MAX);
             broker.extend(self.arrive(Role::Broker, usize::MAX).unwrap());
             plugin.extend(self.arrive(Role::Plugin, usize::MAX).unwrap());
-            if moved == 0 {
+            if moved + on_the_line == 0 {
                 return (broker, plugin);
             }
         }
         panic!("the pair never comes to rest");
+    }
+
+    /// Ends the calls of a side whose time has run out.
+    pub(crate) fn ends_expire(&mut self, side: Role) -> Vec<Seen> {
+        let now = self.now;
+        self.ends(side).1.expire(now)
     }
 
     /// Bytes on their way to a side.

@@ -1,15 +1,18 @@
 //! What the golden vectors hold: every kind of frame and every type of body, with fixed values.
 
 use outrigger_protocol::{
-    Abort, AuthKind, Budget, Code, ConnectDone, Connected, Credit, Decoder, Flags, Frame, GetChanges, Goodbye,
-    Handshake, Header, Hello, Initialized, Kind, Level, Log, Method, ObjectId, PREFACE, Progress, Refused,
-    Secret, SessionId, StreamEnd, StreamKind, StreamOpen, StreamReset, codec,
+    Abort, AuthKind, Budget, Code, ConnectDone, Connected, Credit, Decoder, Flags, Frame, GetChanges,
+    Goodbye, Handshake, Header, Hello, Initialized, Kind, Level, Log, Method, ObjectId, PREFACE, Progress,
+    Refused, Secret, SessionId, StreamEnd, StreamKind, StreamOpen, StreamReset, codec,
 };
 use serde::{Deserialize, Serialize};
 
 use super::annotate::{self, Line};
 use super::values;
 use super::{frames, harness};
+
+/// Decodes bytes; whether they are the fixed value.
+pub(crate) type Back = Box<dyn Fn(&[u8]) -> Result<bool, String>>;
 
 /// One vector.
 pub(crate) struct Sample {
@@ -20,8 +23,7 @@ pub(crate) struct Sample {
     pub(crate) lines: Vec<Line>,
     /// Whether it is a whole frame.
     pub(crate) is_frame: bool,
-    /// Decodes the bytes; whether they are the fixed value.
-    pub(crate) back: Box<dyn Fn(&[u8]) -> Result<bool, String>>,
+    pub(crate) back: Back,
 }
 
 impl Sample {
@@ -100,7 +102,7 @@ fn objects() -> Vec<Sample> {
         body!("member", outrigger_protocol::Member, values::member()),
         body!("group", outrigger_protocol::Group, values::group()),
         body!("sink", outrigger_protocol::Sink, values::sink()),
-        body!("sink_unavailable", outrigger_protocol::Sink, values::broken_sink()),
+        renamed(body!("sink", outrigger_protocol::Sink, values::broken_sink()), "unavailable"),
     ]
 }
 
@@ -287,7 +289,11 @@ fn spoken(name: &str, kind: Kind, bytes: &[u8]) -> Sample {
     assert_eq!(header.kind, kind);
     lines.extend(header_lines(&header));
     for chunk in rest[outrigger_protocol::limits::HEADER..].chunks(32) {
-        let text = if kind == Kind::PROOF { "HMAC-SHA256".into() } else { chunk.escape_ascii().to_string().replace("\\\"", "\"") };
+        let text = if kind == Kind::PROOF {
+            "HMAC-SHA256".into()
+        } else {
+            chunk.escape_ascii().to_string().replace("\\\"", "\"")
+        };
         lines.push((chunk.to_vec(), text));
     }
     let whole = bytes.to_vec();

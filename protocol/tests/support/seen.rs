@@ -10,14 +10,43 @@ pub(crate) type Context = u32;
 /// As [`Event`], owned.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Seen {
-    Call { id: CallId, target: ObjectId, method: Method, flags: Flags, total: Option<Duration>, body: Vec<u8> },
+    Call {
+        id: CallId,
+        target: ObjectId,
+        method: Method,
+        flags: Flags,
+        total: Option<Duration>,
+        body: Vec<u8>,
+    },
     Cancel(CallId),
-    Reply { call: CallId, context: Context, body: Vec<u8> },
-    Failed { call: CallId, context: Context, error: Error },
-    Progress { call: CallId, progress: Progress },
-    Items { call: CallId, stream: StreamId, items: Vec<Vec<u8>>, bytes: u64 },
-    StreamEnd { call: CallId, stream: StreamId },
-    StreamReset { call: CallId, stream: StreamId },
+    Reply {
+        call: CallId,
+        context: Context,
+        body: Vec<u8>,
+    },
+    Failed {
+        call: CallId,
+        context: Context,
+        error: Error,
+    },
+    Progress {
+        call: CallId,
+        progress: Progress,
+    },
+    Items {
+        call: CallId,
+        stream: StreamId,
+        items: Vec<Vec<u8>>,
+        bytes: u64,
+    },
+    StreamEnd {
+        call: CallId,
+        stream: StreamId,
+    },
+    StreamReset {
+        call: CallId,
+        stream: StreamId,
+    },
     Log(String),
     Pong,
     Goodbye,

@@ -1,0 +1,532 @@
+//! The scenarios of the decisions, each as far as the engine is concerned.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests may fail the test"
+)]
+
+mod sim;
+
+use outrigger_engine::{Canonical, ConflictPolicy, EditVsDelete, MaxDelete, Report, Side};
+use outrigger_protocol::CommitKind;
+use sim::{Edit, ListFault, Outcome, Trouble, World, card};
+
+const PUT: fn(u8, u8) -> Edit = |uid, text| Edit::Put { uid, text };
+
+fn texts(world: &World, at: Side) -> Vec<Vec<u8>> {
+    let mut texts: Vec<Vec<u8>> =
+        world.members[at.index()].items.values().map(|item| item.data.clone()).collect();
+    texts.sort();
+    texts
+}
+
+fn text_of(world: &World, at: Side, uid: u8) -> Option<u8> {
+    let member = &world.members[at.index()];
+    let data = &member.items[&member.by_uid(uid)?].data;
+    (0..9).find(|text| *data == card(Some(uid), *text))
+}
+
+fn both(world: &World, uid: u8) -> [Option<u8>; 2] {
+    Side::BOTH.map(|at| text_of(world, at, uid))
+}
+
+/// Both members hold item 0 with text 0, and all is settled.
+fn in_sync() -> World {
+    let mut world = World::new();
+    world.edit(Side::A, PUT(0, 0));
+    rest(&mut world);
+    world
+}
+
+fn rest(world: &mut World) {
+    for _ in 0..6 {
+        if world.run().journals == 0 {
+            return;
+        }
+    }
+    panic!("it does not come to rest");
+}
+
+/// Runs `world` once and kills it right when the commit is sent, which takes effect or not.
+fn kill_at_commit(world: &World, applies: bool) -> World {
+    for step in 1..40 {
+        let mut killed = world.clone();
+        let before = killed.members.clone().map(|member| member.operations.len());
+        let outcome = killed.run_with(Trouble { crash: Some((step, true)), ..Trouble::default() });
+        let has_sent = (0..2).any(|at| killed.members[at].operations.len() > before[at]);
+        if !has_sent {
+            assert!(outcome.crashed, "nothing was sent");
+            continue;
+        }
+        if !applies {
+            killed = world.clone();
+            killed.run_with(Trouble { crash: Some((step, false)), ..Trouble::default() });
+        }
+        assert_eq!(killed.store.intents.len(), 1);
+        return killed;
+    }
+    panic!("nothing was sent");
+}
+
+fn conflicts(outcome: &Outcome) -> usize {
+    outcome.reports.iter().filter(|report| matches!(report, Report::Conflict { .. })).count()
+}
+
+#[test]
+fn x1_other_content_needs_a_new_operation() {
+    let mut world = in_sync();
+    world.edit(Side::A, PUT(0, 1));
+    let mut world = kill_at_commit(&world, false);
+    let old = world.store.intents[0].operation;
+    world.edit(Side::A, PUT(0, 2));
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(2), Some(2)]);
+    assert!(!world.members[1].operations.contains_key(&old), "the old operation was resolved, not sent");
+    assert!(world.store.intents.is_empty());
+}
+
+#[test]
+fn x1_the_same_write_is_sent_again_under_its_operation() {
+    let mut world = in_sync();
+    world.edit(Side::A, PUT(0, 1));
+    let mut world = kill_at_commit(&world, false);
+    let (old, undos) = (world.store.intents[0].operation, world.store.undo.len());
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(1), Some(1)]);
+    assert!(world.members[1].operations.contains_key(&old));
+    assert_eq!(world.store.undo.len(), undos, "its undo bytes were durable already");
+}
+
+#[test]
+fn x1_content_that_was_done_is_not_taken_for_the_new_one() {
+    let mut world = in_sync();
+    world.edit(Side::A, PUT(0, 1));
+    let mut world = kill_at_commit(&world, true);
+    world.edit(Side::A, PUT(0, 2));
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(2), Some(2)], "C1 was done, C2 follows, and that is no conflict");
+}
+
+#[test]
+fn x2_a_resent_delete_does_not_destroy_what_was_created_meanwhile() {
+    let mut world = in_sync();
+    let href = world.members[1].by_uid(0).unwrap();
+    world.edit(Side::A, Edit::Delete { uid: 0 });
+    let mut world = kill_at_commit(&world, true);
+    assert_eq!(text_of(&world, Side::B, 0), None);
+    world.tick();
+    world.member(Side::B).put(&href, card(Some(0), 0));
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(0), Some(0)], "even with the same name and content it is a new item");
+}
+
+#[test]
+fn x2_a_delete_in_doubt_that_was_done_is_done() {
+    let mut world = in_sync();
+    world.edit(Side::A, Edit::Delete { uid: 0 });
+    for applies in [true, false] {
+        let mut world = kill_at_commit(&world, applies);
+        rest(&mut world);
+        assert_eq!(both(&world, 0), [None, None]);
+        assert!(world.store.rows.is_empty());
+    }
+}
+
+#[test]
+fn x2_our_own_create_in_doubt_is_not_new() {
+    for edit in [PUT(0, 0), Edit::PutBare { name: 0, text: 0 }] {
+        for applies in [true, false] {
+            let mut world = World::new();
+            world.edit(Side::A, edit);
+            // Another item with the same content, so that content alone does not tell.
+            world.edit(Side::A, PUT(1, 0));
+            world.settings.match_content = false;
+            world.run_with(Trouble::default());
+            world.edit(Side::A, Edit::PutBare { name: 1, text: 0 });
+            let mut world = kill_at_commit(&world, applies);
+            rest(&mut world);
+            assert_eq!(texts(&world, Side::A), texts(&world, Side::B));
+            assert_eq!(texts(&world, Side::A).len(), 3);
+            assert_eq!(world.store.rows.len(), 3);
+        }
+    }
+}
+
+#[test]
+fn x2_an_edit_over_a_write_in_doubt_is_decided_anew() {
+    let mut world = in_sync();
+    world.edit(Side::A, PUT(0, 1));
+    let mut world = kill_at_commit(&world, true);
+    world.tick();
+    world.edit(Side::B, PUT(0, 2));
+    let outcome = world.run();
+    assert_eq!(conflicts(&outcome), 1, "text 1 against text 2");
+    assert_eq!(both(&world, 0), [Some(1), Some(2)]);
+}
+
+#[test]
+fn x5_a_queued_conflict_does_not_hold_the_anchor_and_is_not_forgotten() {
+    let mut world = in_sync();
+    for member in &mut world.members {
+        member.feed = true;
+    }
+    rest(&mut world);
+    world.edit(Side::A, PUT(0, 1));
+    world.edit(Side::B, PUT(0, 2));
+    let before = world.store.anchors.clone();
+    assert_eq!(conflicts(&world.run()), 1);
+    assert_ne!(world.store.anchors, before);
+    let again = world.run();
+    assert_eq!((conflicts(&again), again.summary().conflicts), (0, 1), "raised once, then counted");
+    // The feed of B names its edit no more, and still it wins when A goes back.
+    world.edit(Side::A, PUT(0, 0));
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(2), Some(2)]);
+}
+
+#[test]
+fn x5_a_conflict_ends_when_one_side_takes_the_other_text() {
+    let mut world = in_sync();
+    world.edit(Side::A, PUT(0, 1));
+    world.edit(Side::B, PUT(0, 2));
+    world.run();
+    world.edit(Side::B, PUT(0, 1));
+    let outcome = world.run();
+    assert!(outcome.writes.is_empty(), "adopted without a write");
+    assert_eq!(outcome.summary().conflicts, 0);
+    // And the loser who enters his old text again is heard.
+    world.edit(Side::B, PUT(0, 2));
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(2), Some(2)]);
+}
+
+#[test]
+fn x6_bytes_are_in_the_journal_before_they_are_taken_away() {
+    // The simulated member checks the order; here is what remains.
+    let mut world = in_sync();
+    world.edit(Side::A, PUT(0, 1));
+    rest(&mut world);
+    world.edit(Side::B, Edit::Delete { uid: 0 });
+    rest(&mut world);
+    let kept: Vec<_> = world.store.undo.iter().map(|undo| (undo.side, undo.data.clone())).collect();
+    assert_eq!(kept, [(Side::B, card(Some(0), 0)), (Side::A, card(Some(0), 1))]);
+}
+
+#[test]
+fn x6_the_loser_of_a_preferred_member_is_in_the_journal() {
+    let mut world = in_sync();
+    world.settings.conflict = ConflictPolicy::Prefer(Side::A);
+    world.edit(Side::A, PUT(0, 1));
+    world.edit(Side::B, PUT(0, 2));
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(1), Some(1)]);
+    assert!(world.store.undo.iter().any(|undo| undo.data == card(Some(0), 2)));
+}
+
+#[test]
+fn s2_an_item_that_a_complete_scan_missed_is_not_deleted() {
+    let mut world = in_sync();
+    world.edit(Side::A, PUT(1, 0));
+    rest(&mut world);
+    for fault in
+        [ListFault::Blind, ListFault::Incomplete, ListFault::Cut, ListFault::Failed, ListFault::Nameless]
+    {
+        let outcome = world.run_with(Trouble { lists: [fault, ListFault::None], ..Trouble::default() });
+        assert!(outcome.writes.is_empty(), "{fault:?}");
+        assert_eq!(outcome.items_read, 0, "a look with the digest costs no item");
+    }
+    assert_eq!(both(&world, 0), [Some(0), Some(0)]);
+}
+
+#[test]
+fn s2_another_store_is_left_alone() {
+    let mut world = in_sync();
+    world.member(Side::B).store = Some("another");
+    let href = world.members[1].by_uid(0).unwrap();
+    world.member(Side::B).remove(&href);
+    let outcome = world.run();
+    assert!(outcome.reports.contains(&Report::StoreChanged { side: Side::B }));
+    assert!(outcome.writes.is_empty());
+    assert_eq!(outcome.summary().failed, [false, true]);
+}
+
+#[test]
+fn s2_a_slow_listing_deletes_nothing_and_the_next_one_may() {
+    let mut world = in_sync();
+    world.member(Side::A).feed = true;
+    world.edit(Side::A, PUT(1, 0));
+    rest(&mut world);
+    let href = world.members[0].by_uid(1).unwrap();
+    world.member(Side::A).items.remove(&href);
+    world.settings.slow = [true, false];
+    assert!(world.run().writes.is_empty());
+    world.settings.slow = [false, false];
+    assert_eq!(world.run().writes, [(Side::B, CommitKind::Delete)]);
+}
+
+#[test]
+fn s4_a_server_that_rewrites_is_not_written_back_and_later_edits_count() {
+    for silent in [false, true] {
+        let mut world = World::new();
+        world.member(Side::B).rewrites = true;
+        world.member(Side::B).silent_digest = silent;
+        // Etags are settled at once.
+        world.edit(Side::A, PUT(0, 0));
+        rest(&mut world);
+        assert_eq!(world.members[1].items.len(), 1);
+        if !silent {
+            assert_eq!(text_of(&world, Side::A, 0), Some(0), "no ping-pong");
+        }
+        world.edit(Side::A, PUT(0, 1));
+        rest(&mut world);
+        let digest = |at: usize| {
+            let item = world.members[at].items.values().next().unwrap();
+            (Canonical::of("vcard", &item.data).key, item.data.windows(5).any(|part| part == b"text1"))
+        };
+        assert_eq!(digest(0), digest(1));
+        assert!(digest(0).1);
+    }
+}
+
+#[test]
+fn s6_a_second_edit_in_one_tick_is_seen_at_the_next_run() {
+    let mut world = in_sync();
+    // In the tick of the run, before it lists; then once more, and the revision stays the same.
+    let first = Trouble { edit: Some((1, false, PUT(0, 1))), ..Trouble::default() };
+    world.run_with(first);
+    assert_eq!(text_of(&world, Side::B, 0), Some(1));
+    world.edit(Side::A, PUT(0, 2));
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(2), Some(2)]);
+}
+
+#[test]
+fn an_item_beyond_the_limit_is_left_alone_until_it_shrinks() {
+    let mut world = World::new();
+    let large = format!("BEGIN:VCARD\r\nUID:uid0\r\nNOTE:{}\r\nEND:VCARD\r\n", "x".repeat(1 << 20));
+    world.member(Side::A).put(b"large", large.into_bytes());
+    world.edit(Side::A, PUT(1, 0));
+    let outcome = world.run();
+    assert_eq!(outcome.summary().quarantined, 1);
+    assert_eq!(both(&world, 1), [Some(0), Some(0)], "the others go on");
+    rest(&mut world);
+    assert_eq!(world.run().items_read, 0);
+    world.edit(Side::A, PUT(0, 1));
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(1), Some(1)]);
+}
+
+#[test]
+fn i2_a_precondition_that_fails_is_decided_again_in_the_same_run() {
+    // B edits after it was listed and read, in every step of the run.
+    for step in 1..9 {
+        let mut world = in_sync();
+        world.edit(Side::A, PUT(0, 1));
+        world.run_with(Trouble { edit: Some((step, true, PUT(0, 2))), ..Trouble::default() });
+        rest(&mut world);
+        let (a, b) = (text_of(&world, Side::A, 0), text_of(&world, Side::B, 0));
+        let is_conflict = (a, b) == (Some(1), Some(2));
+        let came_after = (a, b) == (Some(2), Some(2));
+        assert!(is_conflict || came_after, "edited at step {step}: {a:?} {b:?}");
+    }
+}
+
+#[test]
+fn s7_only_the_added_duplicate_is_left_alone() {
+    let mut world = in_sync();
+    world.edit(Side::A, Edit::Duplicate { uid: 0, text: 2 });
+    let outcome = world.run();
+    assert_eq!(outcome.summary().quarantined, 1);
+    let first = world.members[0].items.keys().next().unwrap().clone();
+    world.member(Side::A).put(&first, card(Some(0), 1));
+    rest(&mut world);
+    assert_eq!(text_of(&world, Side::B, 0), Some(1), "the row stays with its item");
+    // The first one goes: the duplicate takes its place.
+    world.member(Side::A).remove(&first);
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(2), Some(2)]);
+    assert_eq!(world.run().summary().quarantined, 0);
+}
+
+#[test]
+fn s7_without_a_uid_the_key_is_the_href() {
+    let mut world = World::new();
+    world.edit(Side::A, Edit::PutBare { name: 0, text: 0 });
+    world.edit(Side::B, Edit::PutBare { name: 0, text: 0 });
+    world.edit(Side::B, Edit::PutBare { name: 1, text: 1 });
+    rest(&mut world);
+    assert_eq!(texts(&world, Side::A), texts(&world, Side::B));
+    assert_eq!(world.store.rows.len(), 2);
+}
+
+/// A changes, sync, B changes it back, sync: the old text must win, in both directions, after
+/// conflicts and across restarts.
+#[test]
+fn a_text_that_is_changed_back_is_news() {
+    for at in Side::BOTH {
+        let mut world = in_sync();
+        world.edit(at.other(), PUT(0, 1));
+        world.run();
+        world.edit(at, PUT(0, 0));
+        world.run();
+        assert_eq!(both(&world, 0), [Some(0), Some(0)]);
+        world.edit(at, PUT(0, 1));
+        world.run();
+        world.edit(at.other(), PUT(0, 0));
+        world.run();
+        assert_eq!(both(&world, 0), [Some(0), Some(0)]);
+    }
+}
+
+#[test]
+fn a_kill_at_any_step_changes_nothing_in_the_end() {
+    let mut start = in_sync();
+    start.edit(Side::A, PUT(1, 0));
+    start.edit(Side::B, PUT(2, 0));
+    start.edit(Side::B, Edit::PutBare { name: 0, text: 1 });
+    rest(&mut start);
+    start.edit(Side::A, PUT(0, 2));
+    start.edit(Side::B, Edit::Delete { uid: 1 });
+    start.edit(Side::B, Edit::Rename { uid: 2, to: 5 });
+    start.edit(Side::A, PUT(4, 1));
+    let mut whole = start.clone();
+    rest(&mut whole);
+    for step in 1..60 {
+        for applies in [false, true] {
+            let mut world = start.clone();
+            world.run_with(Trouble { crash: Some((step, applies)), ..Trouble::default() });
+            rest(&mut world);
+            for at in Side::BOTH {
+                assert_eq!(texts(&world, at), texts(&whole, at), "killed at step {step}");
+            }
+        }
+    }
+    assert_eq!(both(&whole, 5), [Some(0), Some(0)], "the new UID arrived");
+}
+
+#[test]
+fn a_first_run_reads_each_item_once_and_the_second_none() {
+    let mut world = World::new();
+    for number in 0..500u32 {
+        let data = format!("BEGIN:VCARD\r\nUID:{number}\r\nFN:{number}\r\nEND:VCARD\r\n");
+        world.member(Side::A).put(format!("{number}").as_bytes(), data.into_bytes());
+    }
+    let outcome = world.run();
+    assert_eq!(outcome.items_read, 500);
+    assert_eq!(outcome.summary().sides[1].created, 500);
+    assert!(outcome.summary().is_clean());
+    assert!(outcome.commits >= 4 && outcome.journals <= outcome.commits + 4, "{outcome:?}");
+    world.run();
+    let quiet = world.run();
+    assert_eq!((quiet.items_read, quiet.journals, quiet.commits), (0, 0, 0));
+}
+
+#[test]
+fn a_guard_stops_one_member_and_tells_the_number() {
+    let mut world = World::new();
+    world.settings.max_delete = MaxDelete::default();
+    for uid in 0..9 {
+        world.edit(Side::A, PUT(uid, 0));
+    }
+    rest(&mut world);
+    for uid in 0..6 {
+        world.edit(Side::A, Edit::Delete { uid });
+    }
+    world.edit(Side::A, PUT(8, 1));
+    world.edit(Side::B, PUT(7, 1));
+    for allowed in [None, Some(5), Some(7)] {
+        world.settings.allow_deletes = allowed;
+        let outcome = world.run();
+        let stop = outcome.reports.iter().find_map(|report| match report {
+            Report::GuardStop { side: Side::B, planned, total, names } => {
+                Some((*planned, *total, names.len()))
+            }
+            _ => None,
+        });
+        assert_eq!(stop, Some((6, 9, 6)));
+        assert_eq!(text_of(&world, Side::B, 8), Some(0), "nothing is written there");
+        assert_eq!(text_of(&world, Side::A, 7), Some(1), "the other member goes on");
+    }
+    world.settings.allow_deletes = Some(6);
+    rest(&mut world);
+    assert_eq!(world.members[1].items.len(), 3);
+}
+
+#[test]
+fn a_guard_stops_the_emptying_of_a_member() {
+    let mut world = in_sync();
+    world.settings.max_delete = MaxDelete::default();
+    world.edit(Side::A, Edit::Delete { uid: 0 });
+    assert!(world.run().summary().guard[1]);
+    world.settings.allow_deletes = Some(1);
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [None, None]);
+}
+
+#[test]
+fn a_read_only_member_is_never_written_and_what_it_is_owed_is_counted() {
+    let mut world = in_sync();
+    world.settings.read_only = [false, true];
+    world.edit(Side::A, PUT(0, 1));
+    world.edit(Side::A, PUT(1, 0));
+    let outcome = world.run();
+    assert_eq!(outcome.summary().sides[1].kept, 2);
+    world.settings.read_only = [false, false];
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(1), Some(1)]);
+}
+
+#[test]
+fn a_dry_run_plans_and_touches_nothing() {
+    let mut world = in_sync();
+    world.settings.dry_run = true;
+    world.edit(Side::A, PUT(0, 1));
+    world.edit(Side::B, PUT(1, 0));
+    let outcome = world.run();
+    let planned = outcome.reports.iter().filter(|report| matches!(report, Report::Planned { .. })).count();
+    assert_eq!((planned, outcome.journals, outcome.commits), (2, 0, 0));
+}
+
+#[test]
+fn an_edit_beats_a_delete_unless_the_user_says_otherwise() {
+    for (policy, expected) in [
+        (EditVsDelete::Edit, [Some(1), Some(1)]),
+        (EditVsDelete::Delete, [None, None]),
+        (EditVsDelete::Ask, [Some(1), None]),
+    ] {
+        let mut world = in_sync();
+        world.settings.edit_vs_delete = policy;
+        world.edit(Side::A, PUT(0, 1));
+        world.edit(Side::B, Edit::Delete { uid: 0 });
+        rest(&mut world);
+        assert_eq!(both(&world, 0), expected);
+    }
+}
+
+#[test]
+fn a_move_is_neither_a_delete_nor_a_create() {
+    let mut world = in_sync();
+    world.edit(Side::A, Edit::Move { uid: 0 });
+    let outcome = world.run();
+    assert!(outcome.writes.is_empty());
+    world.edit(Side::B, PUT(0, 1));
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(1), Some(1)]);
+    assert_eq!(world.members[0].items.len(), 1);
+}
+
+#[test]
+fn items_that_differ_in_the_uid_alone_are_linked_only_where_each_is_the_only_one() {
+    let mut world = World::new();
+    world.edit(Side::A, PUT(0, 0));
+    world.edit(Side::B, PUT(1, 0));
+    assert!(world.run().writes.is_empty());
+    let mut world = World::new();
+    world.edit(Side::A, PUT(0, 0));
+    world.edit(Side::A, PUT(2, 0));
+    world.edit(Side::B, PUT(1, 0));
+    rest(&mut world);
+    assert_eq!(world.members[1].items.len(), 3);
+}

@@ -1,0 +1,67 @@
+//! The seeds of the fuzz targets, fed to the same functions with an ordinary compiler.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod support;
+
+use std::path::PathBuf;
+
+use support::{harness, samples};
+
+const HOW: &str = "to write it: OUTRIGGER_WRITE_VECTORS=1 cargo test -p outrigger-protocol --test corpora";
+
+fn directory(target: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target)
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the seeds are files")]
+fn every_seed_is_survived() {
+    for (target, feed) in harness::TARGETS {
+        let mut count = 0;
+        for entry in std::fs::read_dir(directory(target)).unwrap() {
+            feed(&std::fs::read(entry.unwrap().path()).unwrap());
+            count += 1;
+        }
+        assert!(count > 3, "{target} has {count} seeds");
+    }
+}
+
+/// The seeds that come from the vectors: for each target, names and bytes.
+fn seeds() -> Vec<(&'static str, String, Vec<u8>)> {
+    let mut seeds = Vec::new();
+    let mut all = Vec::new();
+    for sample in samples::all() {
+        let (name, bytes) = (sample.name.clone(), sample.bytes());
+        if sample.name.starts_with("handshake") {
+            seeds.push(("handshake", name, bytes));
+        } else if sample.is_frame {
+            all.extend_from_slice(&bytes);
+            seeds.push(("broker", name.clone(), bytes.clone()));
+            seeds.push(("plugin", name, bytes));
+        } else {
+            let is_type = |(kind, _): &harness::Body| sample.name[5..].split('-').next() == Some(kind);
+            let which = harness::BODIES.iter().position(is_type).unwrap();
+            seeds.push(("body", name, [&[u8::try_from(which).unwrap()], &bytes[..]].concat()));
+        }
+    }
+    let [hello, hello_ok, plugin, broker] = samples::conversation();
+    seeds.push(("handshake", "dialler".into(), [hello, plugin].concat()));
+    seeds.push(("handshake", "listener".into(), [hello_ok, broker].concat()));
+    seeds.push(("broker", "all".into(), all.clone()));
+    seeds.push(("plugin", "all".into(), all));
+    seeds
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the seeds are files")]
+fn every_vector_is_a_seed() {
+    for (target, name, bytes) in seeds() {
+        let path = directory(target).join(name);
+        if std::env::var_os("OUTRIGGER_WRITE_VECTORS").is_some() {
+            std::fs::create_dir_all(directory(target)).unwrap();
+            std::fs::write(&path, &bytes).unwrap();
+        }
+        let seed = std::fs::read(&path).unwrap_or_else(|error| panic!("{path:?}: {error}; {HOW}"));
+        assert_eq!(seed, bytes, "{path:?}; {HOW}");
+    }
+}

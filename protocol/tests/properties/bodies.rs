@@ -1,0 +1,313 @@
+//! Bodies of every type with arbitrary values: encoded and decoded they are the same, the bytes
+//! are those of the description (not only of bincode), and JSON keeps them as well.
+
+use std::fmt::Debug;
+
+use outrigger_protocol::{
+    Abort, Anchor, Blame, Change, ChangeKind, Code, Commit, CommitItem, CommitKind, CommitOutcome,
+    CommitResult, Committed, Connect, ConnectDone, Connected, CreateCollection, Discovered, Effect, Error,
+    Extensions, GetChanges, Goodbye, Group, Initialize, Initialized, Level, Listing, Log, Member,
+    MemberObjectType, ObjectId, OperationId, Progress, RawDigest, Read, ReadItem, ReadOutcome, ReadResult,
+    Retry, Sink, StreamEnd, StreamKind, StreamOpen, StreamReset, codec,
+};
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::support::{annotate, frames};
+
+/// Choices, taken from bytes: proptest shrinks those.
+struct Choices<'a>(&'a [u8]);
+
+impl Choices<'_> {
+    fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        *first
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::from(self.byte()) % limit
+    }
+
+    fn flag(&mut self) -> bool {
+        self.byte() % 2 == 1
+    }
+
+    fn number(&mut self) -> u64 {
+        match self.byte() % 4 {
+            0 => self.byte().into(),
+            1 => u64::MAX,
+            _ => u64::from_le_bytes([(); 8].map(|()| self.byte())),
+        }
+    }
+
+    fn small(&mut self) -> u32 {
+        u32::try_from(self.number() % (1 << 32)).unwrap()
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        (0..self.below(20)).map(|_| self.byte()).collect()
+    }
+
+    fn text(&mut self) -> String {
+        const LETTERS: [char; 8] = ['a', '"', '\\', '\n', '\0', 'é', '語', '\u{10ffff}'];
+        (0..self.below(9)).map(|_| LETTERS[self.below(8)]).collect()
+    }
+
+    fn list<T>(&mut self, mut each: impl FnMut(&mut Self) -> T) -> Vec<T> {
+        (0..self.below(4)).map(|_| each(self)).collect()
+    }
+
+    fn maybe<T>(&mut self, some: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.flag().then(|| some(self))
+    }
+
+    fn pick<T: Copy>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len())]
+    }
+
+    fn texts(&mut self) -> Vec<String> {
+        self.list(Self::text)
+    }
+
+    fn digest(&mut self) -> RawDigest {
+        RawDigest([self.byte(); 32])
+    }
+
+    fn operation(&mut self) -> OperationId {
+        OperationId(uuid::Uuid::from_u128(u128::from(self.number()) << 64 | u128::from(self.number())))
+    }
+
+    fn anchor(&mut self) -> Option<Anchor> {
+        self.maybe(|choices| Anchor::from(choices.bytes()))
+    }
+
+    fn ext(&mut self) -> Extensions {
+        let mut ext = Extensions::default();
+        for _ in 0..self.below(4) {
+            let tag = u16::from_le_bytes([self.byte(), self.byte()]) & !1;
+            ext.set(tag, &self.bytes());
+        }
+        ext
+    }
+
+    fn code(&mut self) -> Code {
+        Code(u16::from_le_bytes([self.byte(), self.byte()]))
+    }
+
+    fn error(&mut self) -> Error {
+        let mut error = Error::new(self.code(), self.text())
+            .by(self.pick(&[
+                Blame::Caller,
+                Blame::Plugin,
+                Blame::Member,
+                Blame::Broker,
+                Blame::Configuration,
+            ]))
+            .with_effect(self.pick(&[Effect::NotStarted, Effect::Done, Effect::Partial, Effect::Unknown]));
+        let after = Retry::After(self.small());
+        error.retry = self.pick(&[Retry::Never, after, Retry::WithFix]);
+        for _ in 0..self.below(17) {
+            error = error.because(self.code(), self.text());
+        }
+        error.ext = self.ext();
+        error
+    }
+
+    fn change(&mut self) -> Change {
+        use ChangeKind::{Added, Deleted, Modified, Unknown, Unmodified, Unreadable};
+        Change {
+            href: self.bytes().into(),
+            kind: self.pick(&[Unknown, Added, Unmodified, Deleted, Modified, Unreadable]),
+            revision: self.bytes().into(),
+            settled: self.flag(),
+            object_type: self.text(),
+            format: self.text(),
+            ext: self.ext(),
+        }
+    }
+
+    fn read_result(&mut self) -> ReadResult<'static> {
+        let outcome = match self.below(4) {
+            0 => ReadOutcome::Item {
+                revision: self.bytes().into(),
+                settled: self.flag(),
+                format: self.text().into(),
+                data: self.bytes().into(),
+            },
+            1 => ReadOutcome::NotModified { revision: self.bytes().into(), settled: self.flag() },
+            2 => ReadOutcome::NotFound,
+            _ => ReadOutcome::Failed(self.error()),
+        };
+        ReadResult { index: self.small(), outcome }
+    }
+
+    fn commit_item(&mut self) -> CommitItem<'static> {
+        CommitItem {
+            operation: self.operation(),
+            kind: self.pick(&[CommitKind::Create, CommitKind::Update, CommitKind::Delete]),
+            href: self.bytes().into(),
+            expected: self.maybe(|choices| choices.bytes().into()),
+            expected_digest: self.maybe(Self::digest),
+            key: self.bytes().into(),
+            object_type: self.text().into(),
+            format: self.text().into(),
+            digest: self.digest(),
+            data: self.bytes().into(),
+        }
+    }
+
+    fn commit_result(&mut self) -> CommitResult {
+        let outcome = if self.flag() {
+            CommitOutcome::Failed(self.error())
+        } else {
+            CommitOutcome::Done {
+                href: self.bytes().into(),
+                revision: self.bytes().into(),
+                settled: self.flag(),
+                digest: self.maybe(Self::digest),
+            }
+        };
+        CommitResult { operation: self.operation(), outcome }
+    }
+
+    fn member(&mut self) -> Member {
+        Member {
+            name: self.text(),
+            generation: self.number(),
+            options: self.list(|choices| (choices.text(), choices.text())),
+            object_types: self.list(|choices| MemberObjectType {
+                object_type: choices.text(),
+                slow_sync: choices.flag(),
+                anchor: choices.anchor(),
+            }),
+            ext: self.ext(),
+        }
+    }
+
+    fn group(&mut self) -> Group {
+        Group {
+            name: self.text(),
+            generation: self.number(),
+            members: self.texts(),
+            object_types: self.texts(),
+            conflict: self.text(),
+            last_run: self.maybe(Self::number),
+            ext: self.ext(),
+        }
+    }
+
+    fn sink(&mut self) -> Sink {
+        Sink {
+            object: ObjectId(self.small()),
+            name: self.text(),
+            object_types: self.texts(),
+            formats: self.texts(),
+            read_only: self.flag(),
+            store: self.maybe(|choices| choices.bytes().into()),
+            unavailable: self.maybe(Self::error),
+            ext: self.ext(),
+        }
+    }
+}
+
+/// The value goes through both codecs and comes back.
+macro_rules! comes_back {
+    ($($type:ty: $value:expr;)*) => {
+        $({
+            let value = $value;
+            let bytes = encoded(&value);
+            assert_eq!(codec::decode::<$type>(&bytes).unwrap(), value);
+            let json = serde_json::to_string(&value).unwrap();
+            assert_eq!(serde_json::from_str::<$type>(&json).unwrap(), value, "{json}");
+        })*
+    };
+}
+
+/// The bytes of codec 1, made twice.
+fn encoded<T: Serialize + Debug>(value: &T) -> Vec<u8> {
+    let bytes = frames::encoded(value);
+    assert_eq!(bytes, annotate::bytes(&annotate::lines(value)), "{value:?}");
+    bytes
+}
+
+fn requests(c: &mut Choices<'_>) {
+    comes_back! {
+        Initialize: Initialize { member: c.member(), group: c.group() };
+        Initialized: Initialized { instance: ObjectId(c.small()) };
+        Discovered: Discovered { sinks: c.list(Choices::sink), can_create: c.flag() };
+        CreateCollection: CreateCollection { name: c.text(), object_types: c.texts() };
+        Connect: Connect { slow_sync: c.flag(), anchor: c.anchor() };
+        Connected: Connected { slow_sync: c.flag() };
+        ConnectDone: ConnectDone { slow_sync: c.flag() };
+        GetChanges: GetChanges { slow_sync: c.flag(), anchor: c.anchor() };
+        Listing: Listing { complete: c.flag(), count: c.number(), anchor: c.anchor() };
+        Read: Read {
+            items: c.list(|c| ReadItem { href: c.bytes().into(), known: c.maybe(Choices::digest) })
+        };
+        Commit<'_>: Commit { items: c.list(Choices::commit_item) };
+        Committed: Committed { results: c.list(Choices::commit_result) };
+    }
+}
+
+fn objects(c: &mut Choices<'_>) {
+    comes_back! {
+        Error: c.error();
+        Change: c.change();
+        ReadResult<'_>: c.read_result();
+        CommitItem<'_>: c.commit_item();
+        CommitResult: c.commit_result();
+        Member: c.member();
+        Group: c.group();
+        Sink: c.sink();
+    }
+}
+
+fn small(c: &mut Choices<'_>) {
+    comes_back! {
+        Progress: Progress { done: c.number(), total: c.maybe(Choices::number), waiting_ms: c.small() };
+        Log: Log { level: c.pick(&[Level::Error, Level::Warn, Level::Info, Level::Debug]), message: c.text() };
+        StreamOpen: StreamOpen { call: c.number(), kind: c.pick(&[StreamKind::Items, StreamKind::Bytes]) };
+        StreamEnd: StreamEnd { items: c.number(), bytes: c.number() };
+        StreamReset: StreamReset { code: c.code() };
+        Goodbye: Goodbye { last_accepted: c.number() };
+        Abort: Abort { reason: c.text() };
+    }
+}
+
+/// Every proper front of a body is an error, and so is a body with a byte behind it.
+fn is_exact<T: Serialize + for<'de> Deserialize<'de>>(value: &T) {
+    let mut bytes = frames::encoded(value);
+    for length in 0..bytes.len() {
+        assert!(codec::decode::<T>(&bytes[..length]).is_err());
+    }
+    bytes.push(0);
+    assert!(codec::decode::<T>(&bytes).is_err());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
+
+    #[test]
+    fn every_request_and_answer_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
+        requests(&mut Choices(&bytes));
+    }
+
+    #[test]
+    fn every_object_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
+        objects(&mut Choices(&bytes));
+    }
+
+    #[test]
+    fn every_small_body_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
+        small(&mut Choices(&bytes));
+    }
+
+    #[test]
+    fn a_body_is_exact(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let mut choices = Choices(&bytes);
+        is_exact(&choices.change());
+        is_exact(&choices.sink());
+        is_exact(&choices.commit_result());
+    }
+}

@@ -1,0 +1,225 @@
+//! Answer, timeout, cancel, goodbye and hang-up in every order, with the bytes cut anywhere: each
+//! context comes out exactly once, and two honest ends never accuse each other.
+
+use std::time::Duration;
+
+use outrigger_protocol::{CallId, CallOptions, Code, Error, Limits, Method, Role, StreamKind};
+use proptest::prelude::*;
+
+use crate::support::pair::{End, Pair};
+use crate::support::seen::Seen;
+
+#[derive(Debug, Clone)]
+enum Step {
+    Call { side: Role, target: u32, millis: u32, nested: bool },
+    Answer { side: Role, which: usize, success: bool },
+    Stream { side: Role, which: usize, items: u8 },
+    Cancel { side: Role, which: usize },
+    Wait { millis: u32 },
+    Send { to: Role, bytes: usize },
+    Arrive { to: Role, bytes: usize },
+    Goodbye { side: Role },
+}
+
+fn role() -> impl Strategy<Value = Role> + Clone {
+    prop_oneof![Just(Role::Broker), Just(Role::Plugin)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let portion = prop_oneof![0usize..60, 0usize..100_000];
+    prop_oneof![
+        5 => (role(), 0u32..3, 0u32..50, any::<bool>())
+            .prop_map(|(side, target, millis, nested)| Step::Call { side, target, millis, nested }),
+        5 => (role(), 0usize..8, any::<bool>())
+            .prop_map(|(side, which, success)| Step::Answer { side, which, success }),
+        2 => (role(), 0usize..8, any::<u8>()).prop_map(|(side, which, items)| Step::Stream { side, which, items }),
+        3 => (role(), 0usize..8).prop_map(|(side, which)| Step::Cancel { side, which }),
+        2 => (0u32..40).prop_map(|millis| Step::Wait { millis }),
+        6 => (role(), portion.clone()).prop_map(|(to, bytes)| Step::Send { to, bytes }),
+        6 => (role(), portion).prop_map(|(to, bytes)| Step::Arrive { to, bytes }),
+        1 => role().prop_map(|side| Step::Goodbye { side }),
+    ]
+}
+
+/// What one side made and what came back.
+#[derive(Debug, Default)]
+struct Ledger {
+    made: Vec<(CallId, u32)>,
+    ended: Vec<u32>,
+    /// Calls of the peer that it saw and may answer.
+    serving: Vec<CallId>,
+    closed: bool,
+}
+
+struct Race {
+    pair: Pair,
+    next: u32,
+    broker: Ledger,
+    plugin: Ledger,
+}
+
+impl Race {
+    fn new(limits: Limits) -> Self {
+        let pair = Pair::with(limits, limits);
+        Self { pair, next: 0, broker: Ledger::default(), plugin: Ledger::default() }
+    }
+
+    fn side(&mut self, side: Role) -> (&mut End, &mut Ledger) {
+        match side {
+            Role::Broker => (&mut self.pair.broker, &mut self.broker),
+            Role::Plugin => (&mut self.pair.plugin, &mut self.plugin),
+        }
+    }
+
+    fn note(&mut self, side: Role, events: Vec<Seen>) {
+        let (end, ledger) = self.side(side);
+        for event in events {
+            ledger.ended.extend(event.context());
+            match event {
+                Seen::Call { id, .. } => ledger.serving.push(id),
+                Seen::Closed => ledger.closed = true,
+                Seen::Goodbye => {
+                    let refused = end.not_accepted();
+                    ledger.ended.extend(refused.iter().filter_map(Seen::context));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Call { side, target, millis, nested } => self.call(side, target, millis, nested),
+            Step::Answer { side, which, success } => self.answer(side, which, success),
+            Step::Stream { side, which, items } => self.stream(side, which, items),
+            Step::Cancel { side, which } => self.cancel(side, which),
+            Step::Wait { millis } => self.wait(millis),
+            Step::Send { to, bytes } => {
+                self.pair.send(to, bytes);
+            }
+            Step::Arrive { to, bytes } => {
+                let events = self.pair.arrive(to, bytes).unwrap();
+                self.note(to, events);
+            }
+            Step::Goodbye { side } => self.side(side).0.connection.goodbye(),
+        }
+    }
+
+    fn call(&mut self, side: Role, target: u32, millis: u32, nested: bool) {
+        let (context, now) = (self.next, self.pair.now);
+        self.next += 1;
+        let total = Some(Duration::from_millis(millis.into()));
+        let (end, ledger) = self.side(side);
+        match end.try_call(target, Method::READ, CallOptions { total, idle: None, nested }, context, now) {
+            Ok(id) => ledger.made.push((id, context)),
+            Err(refusal) => assert_eq!(refusal.context, context, "the context comes back"),
+        }
+    }
+
+    fn answer(&mut self, side: Role, which: usize, success: bool) {
+        let (end, ledger) = self.side(side);
+        if which < ledger.serving.len() {
+            let call = ledger.serving.remove(which);
+            if success {
+                end.connection.reply(call, &7u64);
+            } else {
+                end.connection.fail(call, &Error::new(Code::IO, "no"));
+            }
+            assert!(!end.connection.reply(call, &7u64), "one answer");
+        }
+    }
+
+    fn stream(&mut self, side: Role, which: usize, items: u8) {
+        let (end, ledger) = self.side(side);
+        let Some(call) = ledger.serving.get(which) else { return };
+        let Some(stream) = end.connection.open_stream(*call, StreamKind::Items) else { return };
+        for _ in 0..items % 8 {
+            end.connection.push_item(stream, &vec![items; 9000]).unwrap();
+        }
+    }
+
+    fn cancel(&mut self, side: Role, which: usize) {
+        let now = self.pair.now;
+        let (end, ledger) = self.side(side);
+        let Some((call, _)) = ledger.made.iter().rev().nth(which) else { return };
+        let event = end.connection.cancel(*call, now).map(Seen::from);
+        ledger.ended.extend(event.and_then(|event| event.context()));
+    }
+
+    fn wait(&mut self, millis: u32) {
+        self.pair.now += Duration::from_millis(millis.into());
+        for side in [Role::Broker, Role::Plugin] {
+            let events = self.pair.ends_expire(side);
+            self.note(side, events);
+        }
+    }
+
+    /// The link is gone: every context that is still inside must come out, once.
+    fn hang_up(mut self) {
+        for side in [Role::Broker, Role::Plugin] {
+            let (end, ledger) = self.side(side);
+            ledger.ended.extend(end.hang_up().iter().filter_map(Seen::context));
+            let mut made: Vec<u32> = ledger.made.iter().map(|(_, context)| *context).collect();
+            made.sort_unstable();
+            ledger.ended.sort_unstable();
+            assert_eq!(ledger.ended, made, "each context exactly once");
+            assert_eq!(end.connection.open_calls(), 0);
+        }
+    }
+
+    /// All that is open is answered: both sides come to rest without hanging up.
+    fn finish(mut self) {
+        for side in [Role::Broker, Role::Plugin] {
+            self.side(side).0.connection.goodbye();
+        }
+        for _ in 0..50 {
+            let (broker, plugin) = self.pair.settle();
+            self.note(Role::Broker, broker);
+            self.note(Role::Plugin, plugin);
+            for side in [Role::Broker, Role::Plugin] {
+                for _ in 0..self.side(side).1.serving.len() {
+                    self.answer(side, 0, true);
+                }
+            }
+        }
+        assert!(self.broker.closed && self.plugin.closed, "both goodbyes are answered");
+        assert_eq!(self.pair.broker.connection.open_calls(), 0);
+        assert_eq!(self.pair.plugin.connection.open_calls(), 0);
+        self.hang_up();
+    }
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    (1u32..6, 1u32..4, 1u32..4).prop_map(|(max_calls, max_streams, dispatch_window)| Limits {
+        max_calls,
+        max_streams,
+        dispatch_window,
+        stream_window: 64 << 10,
+        connection_window: 64 << 10,
+        ..Limits::default()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })]
+
+    #[test]
+    fn each_context_comes_out_exactly_once_when_the_link_breaks_at_any_moment(
+        limits in limits(),
+        steps in proptest::collection::vec(step(), 0..120),
+    ) {
+        let mut race = Race::new(limits);
+        steps.into_iter().for_each(|step| race.take(step));
+        race.hang_up();
+    }
+
+    #[test]
+    fn both_sides_finish_after_goodbye_whatever_came_before(
+        limits in limits(),
+        steps in proptest::collection::vec(step(), 0..120),
+    ) {
+        let mut race = Race::new(limits);
+        steps.into_iter().for_each(|step| race.take(step));
+        race.finish();
+    }
+}

@@ -1,0 +1,230 @@
+//! `kill -9` of a plugin, and of the command, at any step: no process stays behind, and the next
+//! run ends with equal members, nothing lost and nothing twice (DESIGN, X1-X6, I2 and I4).
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::time::Duration;
+
+use outrigger::store::Store;
+
+use crate::support::trace::{Aim, Moment, Seen, Step, Victim, measure, strike};
+use crate::support::{LAPTOP, Link, PHONE, World, card, no_process_is_left};
+
+/// Trials of each story at each kind of step. `KILL_TRIALS=100 cargo test --test system kill_`
+/// takes more of them.
+const TRIALS: usize = 8;
+
+/// What is killed in the middle of.
+#[derive(Debug, Clone, Copy)]
+struct Story {
+    link: Link,
+    plot: Plot,
+    /// Who plays which part.
+    cast: [&'static str; 2],
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Plot {
+    /// Two address books meet for the first time; one has a collection that the other lacks.
+    First,
+    /// Everything that can happen between two runs.
+    Mixed,
+}
+
+const STORIES: [Story; 4] = [
+    Story { link: Link::Inherited, plot: Plot::Mixed, cast: [LAPTOP, PHONE] },
+    Story { link: Link::Named, plot: Plot::Mixed, cast: [PHONE, LAPTOP] },
+    Story { link: Link::Inherited, plot: Plot::First, cast: [LAPTOP, PHONE] },
+    Story { link: Link::Named, plot: Plot::First, cast: [PHONE, LAPTOP] },
+];
+
+type Items = BTreeMap<OsString, Vec<u8>>;
+
+/// A world at the beginning of the run in which somebody is killed, and how it has to end.
+struct Stage {
+    world: World,
+    /// Every content that was in a member.
+    before: Vec<Vec<u8>>,
+    after: [Items; 2],
+}
+
+impl Story {
+    fn stage(self) -> Stage {
+        let world = World::new(self.link);
+        let after = match self.plot {
+            Plot::First => first(&world, self.cast),
+            Plot::Mixed => mixed(&world, self.cast),
+        };
+        let before = self.cast.iter().flat_map(|member| world.items(member).into_values()).collect();
+        Stage { world, before, after }
+    }
+}
+
+fn name(uid: &str) -> OsString {
+    format!("{uid}.vcf").into()
+}
+
+fn first(world: &World, [one, other]: [&str; 2]) -> [Items; 2] {
+    let mut after = Items::new();
+    for (member, uids) in [(one, "abcdefgxy"), (other, "hijklmxy")] {
+        for uid in uids.chars().map(String::from) {
+            world.put(member, name(&uid), card(&uid, "first"));
+            after.insert(name(&uid), card(&uid, "first").into_bytes());
+        }
+    }
+    let mut after = [after.clone(), after];
+    for (side, member) in [one, other].into_iter().enumerate() {
+        let content = card("z", member);
+        world.put(member, name("z"), &content);
+        after[side].insert(name("z"), content.into_bytes());
+    }
+    let work = world.member(other).join("work");
+    std::fs::create_dir(&work).unwrap();
+    std::fs::write(work.join("w.vcf"), card("w", "work")).unwrap();
+    after
+}
+
+fn mixed(world: &World, [one, other]: [&str; 2]) -> [Items; 2] {
+    for uid in (0..12).map(|number| format!("b{number}")) {
+        world.put(one, name(&uid), card(&uid, "base"));
+    }
+    world.sync_well();
+    for (member, uids) in [(one, ["n0", "n1", "n2"]), (other, ["n3", "n4", "n5"])] {
+        for uid in uids {
+            world.put(member, name(uid), card(uid, "new"));
+        }
+    }
+    world.put(one, name("b0"), card("b0", "edited"));
+    world.put(one, name("b1"), card("b1", "edited"));
+    world.put(other, name("b2"), card("b2", "edited"));
+    world.put(other, name("b3"), card("b3", "edited"));
+    world.delete(one, name("b4"));
+    world.delete(other, name("b5"));
+    for (edits, deletes, uid) in [(one, other, "b6"), (other, one, "b7")] {
+        world.put(edits, name(uid), card(uid, "edited, not deleted"));
+        world.delete(deletes, name(uid));
+    }
+    for member in [one, other] {
+        world.put(member, name("b8"), card("b8", member)); // a conflict
+        world.put(member, name("b9"), card("b9", "edited alike"));
+    }
+    let say = |uid: &str, text: &str| (name(uid), card(uid, text).into_bytes());
+    let edited = ["b0", "b1", "b2", "b3"].map(|uid| say(uid, "edited"));
+    let new = ["n0", "n1", "n2", "n3", "n4", "n5"].map(|uid| say(uid, "new"));
+    let kept = ["b6", "b7"].map(|uid| say(uid, "edited, not deleted"));
+    let rest = [say("b9", "edited alike"), say("b10", "base"), say("b11", "base")];
+    let after: Items = edited.into_iter().chain(new).chain(kept).chain(rest).collect();
+    [one, other].map(|member| {
+        let mut after = after.clone();
+        after.extend([say("b8", member)]);
+        after
+    })
+}
+
+impl Stage {
+    /// What must hold however the killed run ended.
+    fn check(&self, story: Story, aim: Aim, seen: &Seen) {
+        no_process_is_left(self.world.root());
+        let context = format!("{story:?}\n{aim:?}\nthe killed run: {:?}\n{}", seen.code, seen.output);
+        let next = self.world.sync();
+        assert_eq!(next.status.code(), Some(3), "one conflict waits\n{context}\n{next:?}");
+        for (side, member) in story.cast.into_iter().enumerate() {
+            let items = self.world.items(member);
+            assert!(items == self.after[side], "{}\n{context}\n{next:?}", differences(member, &items, &self.after[side]));
+        }
+        if matches!(story.plot, Plot::First) {
+            for member in story.cast {
+                let file = self.world.member(member).join("work").join("w.vcf");
+                assert_eq!(std::fs::read_to_string(&file).unwrap(), card("w", "work"), "{context}\n{next:?}");
+            }
+        }
+        self.world.assert_tidy();
+        self.assert_nothing_is_lost(&context);
+        self.world.assert_at_rest(3);
+    }
+
+    /// Invariant 11: what was in a member before is in a member or in the journal.
+    fn assert_nothing_is_lost(&self, context: &str) {
+        let mut found: Vec<Vec<u8>> = self.after.iter().flat_map(|items| items.values().cloned()).collect();
+        let store = Store::open(&self.world.state(), "contacts", Duration::ZERO).unwrap();
+        for run in store.runs(u32::MAX).wait().unwrap() {
+            for entry in store.undo_entries(run.id).wait().unwrap() {
+                found.extend(store.undo_content(entry.id).wait().unwrap());
+            }
+        }
+        store.close().unwrap();
+        for content in &self.before {
+            let text = String::from_utf8_lossy(content);
+            assert!(found.contains(content), "in no member and not in the journal:\n{text}\n{context}");
+        }
+    }
+}
+
+fn differences(member: &str, found: &Items, wanted: &Items) -> String {
+    let names = found.keys().chain(wanted.keys().filter(|name| !found.contains_key(*name)));
+    let differs = names.filter(|name| found.get(*name) != wanted.get(*name)).map(|name| {
+        let text = |items: &Items| items.get(name).map(|item| String::from_utf8_lossy(item).into_owned());
+        format!("{member}: {name:?}\n  found  {:?}\n  wanted {:?}", text(found), text(wanted))
+    });
+    differs.collect::<Vec<_>>().join("\n")
+}
+
+/// Kills at steps of one kind, spread evenly over each story; at each the plugin or the command,
+/// before or after the step.
+fn kill_at(step: Step) {
+    let wanted = std::env::var("KILL_TRIALS").map_or(TRIALS, |number| number.parse().unwrap());
+    let (mut trials, mut steps) = (0, 0);
+    for (index, story) in STORIES.into_iter().enumerate() {
+        let measured = {
+            let stage = story.stage();
+            let seen = measure(&stage.world);
+            assert_eq!(seen.code, Some(3), "{story:?}: {}", seen.output);
+            seen
+        };
+        let count = measured.count(step);
+        assert!(count > 0, "{story:?} has no step of this kind: {:?}", measured.steps);
+        steps += count;
+        for trial in 0..wanted {
+            let number = trial + index;
+            let aim = Aim {
+                step,
+                nth: 1 + (2 * trial + 1) * count / (2 * wanted),
+                moment: if number.is_multiple_of(2) { Moment::Before } else { Moment::After },
+                victim: if (number / 2).is_multiple_of(2) { Victim::Plugin } else { Victim::Command },
+            };
+            let stage = story.stage();
+            let seen = strike(&stage.world, aim, measured.marks);
+            stage.check(story, aim, &seen);
+            trials += usize::from(seen.killed.is_some());
+        }
+    }
+    // Around libtest, which keeps the output of tests that pass to itself.
+    writeln!(std::io::stderr(), "kill -9 at {step:?}: {trials} trials, spread over {steps} steps").unwrap();
+    assert!(trials >= 20, "only {trials} of the runs came to the step at which to kill");
+}
+
+#[test]
+fn x2_x3_kill_at_a_frame() {
+    kill_at(Step::Frame);
+}
+
+#[test]
+fn s2_kill_while_listing() {
+    kill_at(Step::Listing);
+}
+
+#[test]
+fn s5_x1_kill_while_writing() {
+    kill_at(Step::Writing);
+}
+
+#[test]
+fn x1_x6_kill_at_the_journal() {
+    kill_at(Step::Journal);
+}
+
+#[test]
+fn x5_kill_before_and_at_the_anchor() {
+    kill_at(Step::Anchor);
+}

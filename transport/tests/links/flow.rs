@@ -1,0 +1,342 @@
+//! How bytes flow: few writes, no mutual waiting, nothing lost at the end.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use outrigger_protocol::{Code, Connection, Event, Level, Log, PeerError, Role, limits};
+use outrigger_transport::memory::{CAPACITY, MemoryEnd, pair};
+use outrigger_transport::{BlockingLink, Carrier, Ending, Handler, LinkError, Wait};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::support::{
+    Echo, Silent, call, echo, end_of, establish, establish_blocking, run, serve_blocking, teller, within,
+};
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// Counts the writes, and the reads that brought something.
+#[derive(Debug, Clone, Default)]
+struct Counts {
+    writes: Arc<AtomicUsize>,
+    reads: Arc<AtomicUsize>,
+}
+
+impl Counts {
+    /// What was counted since the last time.
+    fn take(&self) -> (usize, usize) {
+        (self.writes.swap(0, Ordering::SeqCst), self.reads.swap(0, Ordering::SeqCst))
+    }
+}
+
+struct Counting {
+    end: MemoryEnd,
+    counts: Counts,
+}
+
+impl AsyncRead for Counting {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.end).poll_read(context, buffer);
+        self.counts.reads.fetch_add(usize::from(read.is_ready()), Ordering::SeqCst);
+        read
+    }
+}
+
+impl AsyncWrite for Counting {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.counts.writes.fetch_add(1, Ordering::SeqCst);
+        Pin::new(&mut self.end).poll_write(context, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Carrier for Counting {
+    fn read(&mut self, buffer: &mut [u8], wait: Wait) -> io::Result<usize> {
+        self.counts.reads.fetch_add(1, Ordering::SeqCst);
+        self.end.read(buffer, wait)
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.counts.writes.fetch_add(1, Ordering::SeqCst);
+        self.end.try_write(bytes)
+    }
+
+    fn wait_writable(&mut self) -> io::Result<()> {
+        self.end.wait_writable()
+    }
+}
+
+#[test]
+fn sixty_four_calls_are_one_write_and_their_answers_one_read() {
+    within(LIMIT, || {
+        let (ours, theirs) = pair(CAPACITY);
+        let server = std::thread::spawn(move || serve_blocking(theirs));
+        run(async {
+            let counts = Counts::default();
+            let (teller, mut told) = teller();
+            let io = Counting { end: ours, counts: counts.clone() };
+            let (link, driver) = establish(io, Role::Broker, teller).await.unwrap();
+            counts.take();
+            for context in 0..64 {
+                link.with(|connection| call(connection, context, &[7; 1024], Duration::ZERO)).unwrap();
+            }
+            let driver = tokio::spawn(driver);
+            for context in 0..64 {
+                assert_eq!(told.recv().await.unwrap(), (context, Ok(vec![7; 1024])));
+            }
+            // 64 KiB of the 70 in the first read: the decoder's first size.
+            assert_eq!(counts.take(), (1, 2));
+            link.close();
+            driver.await.unwrap();
+        });
+        assert!(server.join().unwrap().is_err(), "closed without a goodbye");
+    });
+}
+
+#[test]
+fn a_call_alone_is_one_write_and_one_read() {
+    within(LIMIT, || {
+        let (ours, theirs) = pair(CAPACITY);
+        let counts = Counts::default();
+        let server = std::thread::spawn(move || serve_blocking(theirs));
+        let io = Counting { end: ours, counts: counts.clone() };
+        let mut link = establish_blocking::<usize>(io, Role::Broker).unwrap();
+        counts.take();
+        for context in 0..10 {
+            call(link.connection(), context, &[7; 1024], Duration::ZERO).unwrap();
+            link.flush().unwrap();
+            link.take_in(Wait::Forever).unwrap();
+            let mut answers = 0;
+            link.events(|event, _| answers += usize::from(end_of(event).is_some())).unwrap();
+            assert_eq!((answers, counts.take()), (1, (1, 1)));
+        }
+        drop(link);
+        assert!(server.join().unwrap().is_err());
+    });
+}
+
+/// Logs `count` lines to a side that is busy writing, without reading anything.
+fn flood(link: &mut BlockingLink<()>, count: usize) {
+    for _ in 0..count {
+        link.connection().log(&Log { level: Level::Info, message: "x".repeat(1000) });
+    }
+    link.flush().unwrap();
+}
+
+/// Counts log lines.
+struct Lines(tokio::sync::mpsc::UnboundedSender<()>);
+
+impl Handler<usize> for Lines {
+    fn event(&mut self, event: Event<'_, usize>, _: &mut Connection<usize>) {
+        if matches!(event, Event::Log(_)) {
+            self.0.send(()).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_does_not_read_does_not_stop_us_from_reading() {
+    within(LIMIT, || {
+        let (ours, theirs) = pair(4096);
+        let hears_nothing = theirs.incoming();
+        let (established, wait) = std::sync::mpsc::channel();
+        let peer = std::thread::spawn(move || {
+            let mut link = establish_blocking(theirs, Role::Plugin).unwrap();
+            wait.recv().unwrap();
+            flood(&mut link, 500);
+        });
+        run(async {
+            let (tell, mut lines) = tokio::sync::mpsc::unbounded_channel();
+            let (link, driver) = establish(ours, Role::Broker, Lines(tell)).await.unwrap();
+            hears_nothing.hold();
+            for context in 0..64 {
+                link.with(|connection| call(connection, context, &[7; 1024], Duration::ZERO)).unwrap();
+            }
+            tokio::spawn(driver);
+            established.send(()).unwrap();
+            for _ in 0..500 {
+                lines.recv().await.unwrap();
+            }
+            assert_eq!(hears_nothing.waiting(), 4096, "and it has not read");
+        });
+        peer.join().unwrap();
+    });
+}
+
+#[test]
+fn two_blocking_ends_never_wait_for_each_other() {
+    within(LIMIT, || {
+        let (ours, theirs) = pair(4096);
+        let talk = |end: MemoryEnd, role| {
+            let mut link = establish_blocking(end, role).unwrap();
+            flood(&mut link, 2000); // both at once, a thousand times what fits between them
+            let mut lines = 0;
+            while lines < 2000 {
+                link.events(|event, _| lines += usize::from(matches!(event, Event::Log(_)))).unwrap();
+                if lines < 2000 {
+                    link.take_in(Wait::Forever).unwrap();
+                }
+            }
+            link
+        };
+        let peer = std::thread::spawn(move || talk(theirs, Role::Plugin));
+        let ours = talk(ours, Role::Broker);
+        peer.join().unwrap();
+        drop(ours);
+    });
+}
+
+/// An end that answers one call and exits at once; what is sent to it meanwhile finds nobody.
+fn answer_and_exit(end: MemoryEnd) {
+    let mut link = establish_blocking::<()>(end, Role::Plugin).unwrap();
+    let mut calls = 0;
+    while calls == 0 {
+        link.take_in(Wait::Forever).unwrap();
+        let each = |event: Event<'_, ()>, connection: &mut Connection<()>| {
+            calls += usize::from(matches!(event, Event::Call(_)));
+            echo(&event, connection);
+        };
+        link.events(each).unwrap();
+    }
+    link.flush().unwrap();
+}
+
+#[test]
+fn the_last_frames_of_an_exiting_peer_are_delivered_then_the_end() {
+    within(LIMIT, || {
+        let (ours, theirs) = pair(CAPACITY);
+        let peer = std::thread::spawn(move || answer_and_exit(theirs));
+        run(async {
+            let (teller, mut told) = teller();
+            let incoming = ours.incoming();
+            let (link, driver) = establish(ours, Role::Broker, teller).await.unwrap();
+            incoming.hold();
+            link.with(|connection| call(connection, 0, b"last words", Duration::ZERO)).unwrap();
+            let driver = tokio::spawn(driver);
+            tokio::task::spawn_blocking(move || peer.join().unwrap()).await.unwrap();
+            // It has exited. A write fails before its answer is read.
+            link.with(|connection| call(connection, 1, b"too late", Duration::ZERO)).unwrap();
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            incoming.release_all();
+            assert_eq!(told.recv().await.unwrap(), (0, Ok(b"last words".to_vec())));
+            let (context, outcome) = told.recv().await.unwrap();
+            assert_eq!((context, outcome.unwrap_err().code), (1, Code::DISCONNECTED));
+            let ending = driver.await.unwrap();
+            assert!(matches!(ending, Ending::Failed(LinkError::Closed { mid_frame: false })), "{ending:?}");
+        });
+    });
+}
+
+#[test]
+fn a_call_after_the_end_is_refused_with_its_context() {
+    run(async {
+        let (ours, theirs) = pair(CAPACITY);
+        let (teller, mut told) = teller();
+        let (client, server) = tokio::join!(
+            establish(ours, Role::Broker, teller),
+            establish(theirs, Role::Plugin, Silent)
+        );
+        let ((link, driver), server) = (client.unwrap(), server.unwrap());
+        link.with(|connection| call(connection, 5, b"open", Duration::ZERO)).unwrap();
+        drop(server);
+        driver.await;
+        assert_eq!(told.recv().await.unwrap().0, 5);
+        let (context, outcome) =
+            link.with(|connection| call(connection, 6, b"too late", Duration::ZERO)).unwrap_err();
+        assert_eq!((context, outcome.unwrap_err().code), (6, Code::DISCONNECTED));
+        assert_eq!(told.recv().await, None);
+    });
+}
+
+#[test]
+fn a_driver_that_is_dropped_ends_its_calls() {
+    run(async {
+        let (ours, theirs) = pair(CAPACITY);
+        let (teller, mut told) = teller();
+        let (client, _server) =
+            tokio::join!(establish(ours, Role::Broker, teller), establish(theirs, Role::Plugin, Echo));
+        let (link, driver) = client.unwrap();
+        link.with(|connection| call(connection, 3, b"open", Duration::ZERO)).unwrap();
+        let driver = tokio::spawn(driver);
+        driver.abort();
+        let (context, outcome) = told.recv().await.unwrap();
+        assert_eq!((context, outcome.unwrap_err().code), (3, Code::DISCONNECTED));
+        assert!(link.with(|connection| call(connection, 4, b"", Duration::ZERO)).is_err());
+    });
+}
+
+#[test]
+fn goodbye_ends_it_for_good() {
+    within(LIMIT, || {
+        let (ours, theirs) = pair(CAPACITY);
+        let server = std::thread::spawn(move || serve_blocking(theirs));
+        run(async {
+            let (teller, mut told) = teller();
+            let (link, driver) = establish(ours, Role::Broker, teller).await.unwrap();
+            link.with(|connection| call(connection, 1, b"first", Duration::ZERO)).unwrap();
+            link.with(|connection| connection.goodbye());
+            assert!(matches!(driver.await, Ending::Done));
+            assert_eq!(told.recv().await.unwrap(), (1, Ok(b"first".to_vec())), "what was accepted is finished");
+        });
+        assert!(matches!(server.join().unwrap(), Err(LinkError::Closed { mid_frame: false })));
+    });
+}
+
+/// The other side says something that breaks a rule, and hears which.
+#[test]
+fn a_claim_of_4_gib_costs_the_connection_and_no_memory() {
+    within(LIMIT, || {
+        let (ours, theirs) = pair(CAPACITY);
+        let peer = std::thread::spawn(move || {
+            let mut link = establish_blocking::<()>(Claiming(theirs), Role::Plugin).unwrap();
+            link.connection().ping();
+            link.flush().unwrap();
+            let mut ended = Ok(());
+            while ended.is_ok() {
+                link.take_in(Wait::Forever).unwrap();
+                ended = link.events(|_, _| ());
+            }
+            ended.unwrap_err()
+        });
+        run(async {
+            let (_link, driver) = establish(ours, Role::Broker, teller().0).await.unwrap();
+            let Ending::Failed(LinkError::Peer(error)) = driver.await else { panic!("it went on") };
+            let PeerError::FrameTooLarge { actual, limit, .. } = error else { panic!("{error}") };
+            assert_eq!((actual, limit), (u32::MAX, limits::MAX_BODY));
+        });
+        let heard = peer.join().unwrap();
+        assert!(heard.to_string().contains("4294967295 bytes"), "it was told why: {heard}");
+    });
+}
+
+/// Makes every PING claim a body of 4 GiB.
+struct Claiming(MemoryEnd);
+
+impl Carrier for Claiming {
+    fn read(&mut self, buffer: &mut [u8], wait: Wait) -> io::Result<usize> {
+        self.0.read(buffer, wait)
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut bytes = bytes.to_vec();
+        if bytes.get(4) == Some(&outrigger_protocol::Kind::PING.0) {
+            bytes[..4].fill(0xff);
+        }
+        self.0.try_write(&bytes)
+    }
+
+    fn wait_writable(&mut self) -> io::Result<()> {
+        self.0.wait_writable()
+    }
+}

@@ -1,0 +1,130 @@
+//! Time: simulated, so that nothing here waits for it.
+
+use std::io;
+use std::time::Duration;
+
+use outrigger_protocol::{
+    CallOptions, Code, Connection, Event, ObjectId, Progress, Role, limits,
+};
+use outrigger_transport::memory::{CAPACITY, pair};
+use outrigger_transport::{BlockingLink, Carrier, Handler, LinkError, Wait};
+use tokio::time::Instant;
+
+use crate::support::{ECHO, Silent, dialling, establish, teller};
+
+fn options(total: u64, idle: u64) -> CallOptions {
+    let seconds = |count| Some(Duration::from_secs(count));
+    CallOptions { total: seconds(total), idle: seconds(idle), nested: false }
+}
+
+/// Says for a while that it is at work, and never answers.
+struct Progressing(u64);
+
+impl Handler<()> for Progressing {
+    fn event(&mut self, event: Event<'_, ()>, connection: &mut Connection<()>) {
+        if let Event::Call(call) = event {
+            connection.progress(call.id, &Progress { done: 0, total: None, waiting_ms: self.0 as u32 * 1000 });
+        }
+    }
+}
+
+/// How long a call takes to fail, and with which code.
+async fn fails_after<H: Handler<()> + 'static>(server: H, options: CallOptions) -> (Duration, Code) {
+    let (ours, theirs) = pair(CAPACITY);
+    let (teller, mut told) = teller();
+    let (client, server) =
+        tokio::join!(establish(ours, Role::Broker, teller), establish(theirs, Role::Plugin, server));
+    let ((link, driver), (_server, serving)) = (client.unwrap(), server.unwrap());
+    tokio::spawn(driver);
+    tokio::spawn(serving);
+    let begun = Instant::now();
+    let now = link.now();
+    link.with(|connection| connection.call(ObjectId(1), ECHO, &(), options, 1, now)).unwrap();
+    let (_, outcome) = told.recv().await.unwrap();
+    (begun.elapsed(), outcome.unwrap_err().code)
+}
+
+/// The runtime's timers count in milliseconds.
+fn assert_about((took, code): (Duration, Code), seconds: u64, expected: Code) {
+    let expected_time = Duration::from_secs(seconds);
+    assert!(took >= expected_time && took <= expected_time + Duration::from_millis(2), "{took:?}");
+    assert_eq!(code, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_fails_when_its_total_time_is_over() {
+    assert_about(fails_after(Silent, options(5, 60)).await, 5, Code::DEADLINE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_fails_when_it_shows_no_life() {
+    assert_about(fails_after(Silent, options(60, 5)).await, 5, Code::IDLE_TIMEOUT);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_rate_limit_extends_the_idle_clock_and_not_the_total() {
+    assert_about(fails_after(Progressing(30), options(300, 5)).await, 35, Code::IDLE_TIMEOUT);
+    assert_about(fails_after(Progressing(30), options(20, 5)).await, 20, Code::DEADLINE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shorter_deadline_is_noticed_behind_a_longer_one() {
+    let (ours, theirs) = pair(CAPACITY);
+    let (teller, mut told) = teller();
+    let (client, server) =
+        tokio::join!(establish(ours, Role::Broker, teller), establish(theirs, Role::Plugin, Silent));
+    let ((link, driver), (_server, serving)) = (client.unwrap(), server.unwrap());
+    tokio::spawn(driver);
+    tokio::spawn(serving);
+    let begun = Instant::now();
+    for (context, total) in [(0, 100), (1, 50), (2, 75)] {
+        let (target, now) = (ObjectId(context), link.now());
+        let call = |connection: &mut Connection<usize>| {
+            connection.call(target, ECHO, &(), options(total, 1000), context as usize, now)
+        };
+        link.with(call).unwrap();
+        tokio::task::yield_now().await;
+    }
+    for (context, seconds) in [(1, 50), (2, 75), (0, 100)] {
+        let (ended, outcome) = told.recv().await.unwrap();
+        assert_eq!(ended, context);
+        assert_about((begun.elapsed(), outcome.unwrap_err().code), seconds, Code::DEADLINE);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_peer_has_as_long_as_it_was_given() {
+    let (ours, _theirs) = pair(CAPACITY);
+    let begun = Instant::now();
+    let made = establish(ours, Role::Broker, Silent).await;
+    assert!(matches!(made.err(), Some(LinkError::HandshakeTime)));
+    let took = begun.elapsed();
+    assert!(took >= limits::HANDSHAKE_TIME && took < limits::HANDSHAKE_TIME + Duration::from_millis(5));
+}
+
+/// Says nothing for as long as it is waited for, and notes how long that was.
+struct Mute(std::sync::mpsc::Sender<Wait>);
+
+impl Carrier for Mute {
+    fn read(&mut self, _: &mut [u8], wait: Wait) -> io::Result<usize> {
+        self.0.send(wait).unwrap();
+        Err(io::ErrorKind::TimedOut.into())
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn wait_writable(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn the_blocking_driver_gives_a_silent_peer_ten_seconds() {
+    let (tell, waited) = std::sync::mpsc::channel();
+    let made = BlockingLink::<()>::establish(Box::new(Mute(tell)), dialling(None), Role::Plugin);
+    assert!(matches!(made.unwrap_err(), LinkError::HandshakeTime));
+    let Wait::For(limit) = waited.recv().unwrap() else { panic!("without a limit") };
+    assert!(limit <= limits::HANDSHAKE_TIME && limit > limits::HANDSHAKE_TIME / 2);
+}
