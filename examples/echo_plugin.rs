@@ -33,7 +33,12 @@ impl Plugin for Echo {
         Ok(vec![Collection { name: "notes".into(), ..Collection::default() }])
     }
 
-    fn get_changes(&mut self, _: &str, _: GetChanges, changes: &mut ChangeSink<'_, '_>) -> Result<ListingEnd, Error> {
+    fn get_changes(
+        &mut self,
+        _: &str,
+        _: GetChanges,
+        changes: &mut ChangeSink<'_, '_>,
+    ) -> Result<ListingEnd, Error> {
         for (href, data) in &self.notes {
             changes.push(&Change {
                 href: href.clone(),
@@ -64,8 +69,14 @@ impl Plugin for Echo {
         Ok(())
     }
 
-    fn commit(&mut self, _: &str, batch: Commit<'_>, _: &mut Context<'_>) -> Result<Vec<CommitResult>, Error> {
-        let answer = |item: CommitItem<'_>| CommitResult { operation: item.operation, outcome: self.write(item) };
+    fn commit(
+        &mut self,
+        _: &str,
+        batch: Commit<'_>,
+        _: &mut Context<'_>,
+    ) -> Result<Vec<CommitResult>, Error> {
+        let answer =
+            |item: CommitItem<'_>| CommitResult { operation: item.operation, outcome: self.write(item) };
         Ok(batch.items.into_iter().map(answer).collect())
     }
 }

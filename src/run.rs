@@ -65,7 +65,8 @@ pub async fn run(config: &Config, options: &Options, watcher: &dyn Watcher) -> R
     let begun = Instant::now();
     let mut report = RunReport { dry_run: options.dry_run, ..RunReport::default() };
     for (group, collections) in wanted(config, options)? {
-        let mut run = GroupRun { config, group, options, collections, watcher, report: empty(group, options) };
+        let mut run =
+            GroupRun { config, group, options, collections, watcher, report: empty(group, options) };
         let mut plugins = Vec::new();
         if let Err(failure) = run.run(&mut plugins).await {
             run.report.failures.push(failure);
@@ -80,7 +81,11 @@ pub async fn run(config: &Config, options: &Options, watcher: &dyn Watcher) -> R
 
 fn empty(group: &GroupConfig, options: &Options) -> GroupReport {
     let report = GroupReport::new(&group.name, group.members.clone());
-    if options.command.is_empty() { report } else { GroupReport { command: options.command.clone(), ..report } }
+    if options.command.is_empty() {
+        report
+    } else {
+        GroupReport { command: options.command.clone(), ..report }
+    }
 }
 
 /// The groups to run, each with the collections that are wanted of it (none named: all).

@@ -2,11 +2,23 @@
 
 use outrigger_protocol::{
     Change, Commit, CommitItem, Committed, Connect, ConnectDone, Connected, CreateCollection, Discovered,
-    Error, GetChanges, Listing, Method, ObjectId, Read, ReadItem, ReadResult, Sink, codec,
+    Error, GetChanges, Initialize, Initialized, Listing, Method, ObjectId, Read, ReadItem, ReadResult, Sink,
+    codec,
 };
 
 use crate::callers::OnItem;
 use crate::host::PluginHost;
+
+impl PluginHost {
+    /// Makes an instance for a member.
+    ///
+    /// # Errors
+    /// The plugin refuses the settings, or is gone.
+    pub async fn initialize(&self, request: &Initialize) -> Result<Instance, Error> {
+        let made: Initialized = self.call(ObjectId::HOST, Method::INITIALIZE, request, None).await?;
+        Ok(Instance::new(self.clone(), made.instance))
+    }
+}
 
 /// An instance: what a plugin serves one member with.
 #[derive(Debug, Clone)]

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_protocol::{
-    Blame, CallId, CallOptions, Code, Error, Initialize, Initialized, Method, ObjectId, Refusal, Session,
-    codec,
+    Blame, CallId, CallOptions, Code, Error, Method, ObjectId, Refusal, Session, codec,
 };
 use outrigger_sandbox::{Ended, Report};
 use outrigger_transport::{Ending, Link};
@@ -14,7 +13,6 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::callers::{Caller, Events, OnItem};
-use crate::client::Instance;
 use crate::death::Death;
 use crate::log::PluginLog;
 use crate::watch::{Watch, finish_output};
@@ -115,15 +113,6 @@ impl PluginHost {
     #[must_use]
     pub fn session(&self) -> &Session {
         self.link.session()
-    }
-
-    /// Makes an instance for a member.
-    ///
-    /// # Errors
-    /// The plugin refuses the settings, or is gone.
-    pub async fn initialize(&self, request: &Initialize) -> Result<Instance, Error> {
-        let made: Initialized = self.call(ObjectId::HOST, Method::INITIALIZE, request, None).await?;
-        Ok(Instance::new(self.clone(), made.instance))
     }
 
     /// Makes any call: stores its context, sends it, waits for its one answer. Dropping the future

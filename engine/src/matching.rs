@@ -77,7 +77,11 @@ impl Run {
         // A row that lost its item here, or never had one.
         let free = others.iter().find(|(_, other)| !is_present(other, side) && other.quarantine.is_none());
         if let Some((other, _)) = free {
-            return self.join(*other, place, side);
+            if self.may_join(*other, side) {
+                return self.join(*other, place, side);
+            }
+            self.table.mark_mut(place, |mark| mark.held = true);
+            return Some(place);
         }
         if is_duplicate(&row) {
             self.change(place, |row| row.quarantine = None);
@@ -138,7 +142,7 @@ impl Run {
         let mut found: BTreeMap<Digest, [Vec<Place>; 2]> = BTreeMap::new();
         for (side, place) in self.loose() {
             let Some(row) = self.table.row(place).filter(|row| row.quarantine.is_none()) else { continue };
-            if let Some(content) = content(&row, side) {
+            if let Some(content) = content(&row, side).filter(|_| !self.table.mark(place).held) {
                 found.entry(content.digest).or_default()[side.index()].push(place);
             }
         }

@@ -31,7 +31,9 @@ impl Run {
     /// A write in doubt was read back.
     pub(crate) fn recovered(&mut self, at: usize, outcome: ReadOutcome<'_>) {
         let Some((place, intent)) = self.doubts.get_mut(at).and_then(Option::take) else { return };
-        let Some(row) = self.table.row(place) else { return self.close_doubt(place, &intent) };
+        let Some(row) = self.table.row(place).filter(|row| is_about(row, &intent)) else {
+            return self.close_doubt(place, &intent);
+        };
         match outcome {
             ReadOutcome::Item { revision, settled, format, data } => {
                 let canonical = Canonical::of(&format, &data);
@@ -149,6 +151,13 @@ impl Run {
         self.close_doubt(place, &intent);
     }
 
+    /// Whether a new item at `side` may become the row's: not while another write than its creation
+    /// there is in doubt, for that may still end the row.
+    pub(crate) fn may_join(&self, place: Place, side: Side) -> bool {
+        let is_create = |intent: &Intent| intent.side == side && intent.href.as_bytes().is_empty();
+        self.doubts.iter().flatten().all(|(other, intent)| *other != place || is_create(intent))
+    }
+
     /// The row whose create in doubt at `side` this new item may be: for items without a UID, which
     /// a member names as it likes, the content tells.
     pub(crate) fn doubtful_create(
@@ -171,6 +180,12 @@ impl Run {
         };
         self.doubts.iter().flatten().find(fits).map(|(place, _)| *place)
     }
+}
+
+/// Whether the row still calls the item what the write called it. Otherwise what the write left
+/// behind is no longer the row's.
+fn is_about(row: &Row, intent: &Intent) -> bool {
+    row.entries[intent.side.index()].as_ref().is_some_and(|entry| entry.href == intent.href)
 }
 
 /// What is there is neither what was meant nor what was expected: somebody's edit.

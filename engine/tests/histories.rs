@@ -247,16 +247,22 @@ proptest! {
     }
 }
 
+/// Found by the generator.
 #[test]
 fn replay() {
+    let chaos = |chaos| Step::Run(Trouble { chaos, ..Trouble::default() });
     hold(&History {
-        feeds: (false, false),
+        feeds: (true, false),
         silent: (false, false),
         conflict: ConflictPolicy::Queue,
         edit_vs_delete: EditVsDelete::Edit,
         steps: vec![
-            Step::Edit(true, Edit::Put { uid: 0, text: 1 }),
-            Step::Run(Trouble { lists: [ListFault::Blind, ListFault::None], ..Trouble::default() }),
+            Step::Edit(false, Edit::Put { uid: 0, text: 0 }),
+            chaos(0),
+            Step::Edit(true, Edit::Delete { uid: 0 }),
+            Step::Edit(false, Edit::Duplicate { uid: 0, text: 0 }),
+            chaos(11_395_891_600_057_644_394),
+            chaos(163_348_434_390_026_589),
         ],
     });
 }

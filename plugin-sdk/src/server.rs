@@ -59,20 +59,26 @@ impl<P: Plugin> Server<P> {
             Method::DISCOVER => self.discover(call, context),
             Method::CREATE_COLLECTION => self.create_collection(call, context),
             Method::CONNECT => self.connect(call, context),
-            Method::CONNECT_DONE => self.step(call, SinkState::Connected, SinkState::Running, |plugin, sink| {
-                plugin.connect_done(sink, body(call)?, context)
-            }),
+            Method::CONNECT_DONE => {
+                self.step(call, SinkState::Connected, SinkState::Running, |plugin, sink| {
+                    plugin.connect_done(sink, body(call)?, context)
+                })
+            }
             Method::GET_CHANGES => self.get_changes(call, context),
             Method::READ => self.read(call, context),
             Method::COMMIT => self.commit(call, context),
-            Method::COMMITTED_ALL => self.step(call, SinkState::Running, SinkState::Committed, |plugin, sink| {
-                nothing(call)?;
-                plugin.committed_all(sink, context)
-            }),
-            Method::SYNC_DONE => self.step(call, SinkState::Committed, SinkState::Committed, |plugin, sink| {
-                nothing(call)?;
-                plugin.sync_done(sink, context)
-            }),
+            Method::COMMITTED_ALL => {
+                self.step(call, SinkState::Running, SinkState::Committed, |plugin, sink| {
+                    nothing(call)?;
+                    plugin.committed_all(sink, context)
+                })
+            }
+            Method::SYNC_DONE => {
+                self.step(call, SinkState::Committed, SinkState::Committed, |plugin, sink| {
+                    nothing(call)?;
+                    plugin.sync_done(sink, context)
+                })
+            }
             Method::DISCONNECT => self.disconnect(call, context),
             Method::FINALIZE => self.finalize(call, context),
             unknown => Err(refuse(Code::UNIMPLEMENTED, format!("{unknown} is not known here"))),

@@ -158,6 +158,9 @@ pub struct CreateCollection {
 pub struct Connect {
     /// The engine will compare everything.
     pub slow_sync: bool,
+    /// Nothing may be written to the store before `disconnect`, not even a repair: the run only
+    /// looks (a plan).
+    pub read_only: bool,
     /// Where the feed stood at the last finished run.
     pub anchor: Option<Anchor>,
 }

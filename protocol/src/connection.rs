@@ -15,6 +15,7 @@
 mod calls;
 mod event;
 mod machine;
+mod open_calls;
 mod receive;
 mod serving;
 mod streams;

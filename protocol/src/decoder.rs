@@ -5,7 +5,8 @@
 //! at a time and only when it is full, so a peer that claims 4 GiB gets no more memory than the
 //! bytes it has really sent (invariant 4).
 
-use crate::frame::{Frame, Header, Kind};
+use crate::frame::{Frame, Header};
+use crate::kind::Kind;
 use crate::limits::{HEADER, MAX_DATA};
 use crate::peer_error::PeerError;
 

@@ -12,9 +12,10 @@ use serde::Serialize;
 use sha2::Sha256;
 
 use crate::decoder::Decoder;
-use crate::frame::{Frame, Header, Kind};
+use crate::frame::{Frame, Header};
 use crate::hello::{AuthKind, Hello, Refused, Session, agree, from_json};
 use crate::ids::SessionId;
+use crate::kind::Kind;
 use crate::limits::MAX_HANDSHAKE;
 use crate::peer_error::PeerError;
 

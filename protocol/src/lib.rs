@@ -27,6 +27,7 @@ mod frame;
 mod handshake;
 mod hello;
 mod ids;
+mod kind;
 pub mod limits;
 mod list;
 mod member;
@@ -51,12 +52,13 @@ pub use control::{
 pub use decoder::Decoder;
 pub use error::{Blame, Cause, Code, Effect, Error, Retry};
 pub use extension::Extensions;
-pub use frame::{Budget, Flags, Frame, Header, Kind};
+pub use frame::{Budget, Flags, Frame, Header};
 pub use handshake::{Handshake, HandshakeError, PREFACE, Secret};
 pub use hello::{AuthKind, Hello, Limits, Refused, Session, VERSION, Version};
 pub use ids::{
     Anchor, CallId, Href, ObjectId, OperationId, RawDigest, Revision, SessionId, StoreId, StreamId,
 };
+pub use kind::Kind;
 pub use member::{Group, Member, MemberObjectType, Sink};
 pub use peer_error::PeerError;
 pub use stream::Items;

@@ -146,7 +146,7 @@ pub(crate) fn append(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Kind;
+    use crate::kind::Kind;
 
     fn put(outbound: &mut Outbound, id: u64, body: &[u8]) {
         let add = |out: &mut Vec<u8>| {

@@ -1,8 +1,8 @@
 //! What a peer did that the protocol forbids. Each of these ends the connection, with an ABORT
 //! that carries the text, and costs only that connection.
 
-use crate::frame::Kind;
 use crate::ids::{CallId, StreamId};
+use crate::kind::Kind;
 
 /// A rule of the protocol that the other side broke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -12,6 +12,7 @@ mod helper;
 mod keeper;
 mod layers;
 mod messages;
+mod names;
 mod plugin;
 mod proc;
 mod spawn;

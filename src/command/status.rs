@@ -20,8 +20,10 @@ struct GroupStatus {
     conflicts: u64,
     quarantined: u64,
     in_doubt: u64,
-    /// Seconds since 1970; null: never, or the last run was cut off.
+    /// Seconds since 1970, when the last run ended; null: never, or see `unfinished`.
     last_run: Option<u64>,
+    /// The last run goes on at this moment, or was cut off.
+    unfinished: bool,
     last_outcome: Option<String>,
 }
 
@@ -67,6 +69,7 @@ fn summary(group: &GroupConfig, found: &Status) -> GroupStatus {
         quarantined: total(|collection| collection.quarantined),
         in_doubt: total(|collection| collection.intents),
         last_run: last.and_then(|run| run.finished),
+        unfinished: last.is_some_and(|run| run.finished.is_none()),
         last_outcome: last.and_then(|run| run.outcome.clone()),
     }
 }
@@ -75,8 +78,10 @@ fn write(group: &GroupStatus, out: &mut dyn Write) -> io::Result<()> {
     let GroupStatus { group: name, members: [a, b], items, conflicts, quarantined, in_doubt, .. } = group;
     let last = match (group.last_run, &group.last_outcome) {
         (Some(at), Some(outcome)) => format!("last run {} ({outcome})", ago(at)),
-        (None, None) => "never synchronised".to_owned(),
-        _ => "the last run was cut off; the next one goes on from there".to_owned(),
+        _ if group.unfinished => {
+            "the last run goes on, or was cut off; the next one goes on from there".to_owned()
+        }
+        _ => "never synchronised".to_owned(),
     };
     writeln!(out, "{name}   {a} ⇄ {b}")?;
     writeln!(

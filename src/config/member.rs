@@ -92,7 +92,9 @@ fn connection(value: Value<'_>) -> Result<ConnectBy> {
     match value.text()? {
         "inherited" => Ok(ConnectBy::Inherited),
         "named" => Ok(ConnectBy::Name),
-        other => Err(value.error(format!("`connection` cannot be \"{other}\"")).did_you_mean(other, &["inherited", "named"])),
+        other => Err(value
+            .error(format!("`connection` cannot be \"{other}\""))
+            .did_you_mean(other, &["inherited", "named"])),
     }
 }
 

@@ -108,6 +108,8 @@ impl Found {
         let names: Vec<String> = self.collections.iter().map(|name| Printable(name).to_string()).collect();
         writeln!(out, "  collections   {}", if names.is_empty() { "none".into() } else { names.join(", ") })?;
         writeln!(out, "  sandbox")?;
-        self.sandbox.iter().try_for_each(|(guarantee, standing)| writeln!(out, "    {guarantee:28} {standing}"))
+        self.sandbox
+            .iter()
+            .try_for_each(|(guarantee, standing)| writeln!(out, "    {guarantee:28} {standing}"))
     }
 }

@@ -203,6 +203,7 @@ impl Members {
     async fn connect(&mut self, snapshot: &Snapshot, settings: &mut Settings) {
         let request = |side: Side| Connect {
             slow_sync: settings.slow[side.index()],
+            read_only: settings.dry_run,
             anchor: snapshot.anchors[side.index()].clone(),
         };
         let (a, b) = tokio::join!(

@@ -4,9 +4,6 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::time::Duration;
-
-use outrigger::store::Store;
 
 use crate::support::trace::{Aim, Moment, Seen, Step, Victim, measure, strike};
 use crate::support::{LAPTOP, Link, PHONE, World, card, no_process_is_left};
@@ -127,11 +124,20 @@ impl Stage {
     fn check(&self, story: Story, aim: Aim, seen: &Seen) {
         no_process_is_left(self.world.root());
         let context = format!("{story:?}\n{aim:?}\nthe killed run: {:?}\n{}", seen.code, seen.output);
+        // Looking at what a killed run left does not mend it.
+        let left = self.world.tree();
+        self.world.run(["status"]);
+        self.world.run(["plan", "contacts"]);
+        left.assert_untouched(&self.world.tree());
         let next = self.world.sync();
         assert_eq!(next.status.code(), Some(3), "one conflict waits\n{context}\n{next:?}");
         for (side, member) in story.cast.into_iter().enumerate() {
             let items = self.world.items(member);
-            assert!(items == self.after[side], "{}\n{context}\n{next:?}", differences(member, &items, &self.after[side]));
+            assert!(
+                items == self.after[side],
+                "{}\n{context}\n{next:?}",
+                differences(member, &items, &self.after[side])
+            );
         }
         if matches!(story.plot, Plot::First) {
             for member in story.cast {
@@ -147,13 +153,7 @@ impl Stage {
     /// Invariant 11: what was in a member before is in a member or in the journal.
     fn assert_nothing_is_lost(&self, context: &str) {
         let mut found: Vec<Vec<u8>> = self.after.iter().flat_map(|items| items.values().cloned()).collect();
-        let store = Store::open(&self.world.state(), "contacts", Duration::ZERO).unwrap();
-        for run in store.runs(u32::MAX).wait().unwrap() {
-            for entry in store.undo_entries(run.id).wait().unwrap() {
-                found.extend(store.undo_content(entry.id).wait().unwrap());
-            }
-        }
-        store.close().unwrap();
+        found.extend(self.world.journal());
         for content in &self.before {
             let text = String::from_utf8_lossy(content);
             assert!(found.contains(content), "in no member and not in the journal:\n{text}\n{context}");

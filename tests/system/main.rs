@@ -14,7 +14,17 @@
 mod layers;
 
 // Plugins are started on Linux only, so far.
+#[cfg(target_os = "linux")]
+mod configuration;
+#[cfg(target_os = "linux")]
+mod conflicts;
+#[cfg(target_os = "linux")]
+mod deletions;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod kill;
 #[cfg(target_os = "linux")]
+mod plan;
+#[cfg(target_os = "linux")]
 mod support;
+#[cfg(target_os = "linux")]
+mod sync;

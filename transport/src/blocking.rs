@@ -121,8 +121,8 @@ impl<C> BlockingLink<C> {
         &mut self,
         mut each: impl FnMut(Event<'_, C>, &mut Connection<C>),
     ) -> Result<(), LinkError> {
+        let now = self.started.elapsed();
         loop {
-            let now = self.started.elapsed();
             let result = match self.decoder.next_frame() {
                 Ok(None) => return Ok(()),
                 Ok(Some(frame)) => self.connection.receive(frame, now),

@@ -23,6 +23,8 @@ pub mod memory;
 mod tokio_link;
 #[cfg(unix)]
 mod unix;
+#[cfg(all(unix, feature = "tokio"))]
+mod unix_tokio;
 #[cfg(windows)]
 mod windows;
 
@@ -36,3 +38,5 @@ pub use local::{Listener, Stream};
 pub use tokio_link::{Ending, Handler, Link};
 #[cfg(unix)]
 pub use unix::{SocketCarrier, inherited};
+#[cfg(all(unix, feature = "tokio"))]
+pub use unix_tokio::SocketStream;

@@ -5,10 +5,10 @@ use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use outrigger_protocol::{
-    AuthKind, CallOptions, Commit, Committed, Connect, ConnectDone, Connection, Error, Event, Extensions, Group,
-    Handshake, Hello, Initialize, Member, Method, ObjectId, Role, SessionId, codec, limits,
+    AuthKind, CallOptions, Commit, Committed, Connect, ConnectDone, Connection, Error, Event, Extensions,
+    Group, Handshake, Hello, Initialize, Member, Method, ObjectId, Role, SessionId, codec, limits,
 };
-use outrigger_transport::{BlockingLink, Handler, Link, SocketCarrier, Wait};
+use outrigger_transport::{BlockingLink, Handler, Link, SocketCarrier, SocketStream, Wait};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -107,7 +107,14 @@ fn nanos(time: Duration) -> u32 {
 impl<'a> Watch<'a> {
     fn start(server: &'a Server, time: Duration) -> Self {
         let begun = Instant::now();
-        Self { server, before: server.usage(), begun, end: begun + time, calls: 0.0, each: Vec::with_capacity(1 << 20) }
+        Self {
+            server,
+            before: server.usage(),
+            begun,
+            end: begun + time,
+            calls: 0.0,
+            each: Vec::with_capacity(1 << 20),
+        }
     }
 
     /// `count` calls took from `begun` to now. False: it is time to stop.
@@ -194,7 +201,8 @@ fn prepare<C>(connection: &mut Connection<C>, mut context: impl FnMut() -> C) {
         last_run: None,
         ext,
     };
-    let (connect, done) = (Connect { slow_sync: false, anchor: None }, ConnectDone { slow_sync: false });
+    let (connect, done) =
+        (Connect { slow_sync: false, read_only: false, anchor: None }, ConnectDone { slow_sync: false });
     call(connection, ObjectId::HOST, Method::INITIALIZE, &Initialize { member, group }, context());
     call(connection, instance, Method::DISCOVER, &(), context());
     call(connection, SINK, Method::CONNECT, &connect, context());
@@ -207,7 +215,13 @@ const PREPARING: usize = 4;
 /// The first sink of the SDK's plugin.
 const SINK: ObjectId = ObjectId(2);
 
-fn call<C, T: Serialize>(connection: &mut Connection<C>, target: ObjectId, method: Method, body: &T, context: C) {
+fn call<C, T: Serialize>(
+    connection: &mut Connection<C>,
+    target: ObjectId,
+    method: Method,
+    body: &T,
+    context: C,
+) {
     let called = connection.call(target, method, body, CallOptions::default(), context, Duration::ZERO);
     assert!(called.is_ok(), "{method}");
 }
@@ -271,7 +285,9 @@ pub(crate) fn blocking(mut server: Server, sdk: bool, outstanding: Outstanding, 
         client.prepare();
     }
     let mut free = outstanding.count();
-    (0..100).for_each(|_| drop(client.turn(&mut free)));
+    for _ in 0..100 {
+        client.turn(&mut free);
+    }
     let mut watch = Watch::start(&server, time);
     loop {
         let begun = Instant::now();
@@ -303,9 +319,8 @@ impl Handler<Caller> for Answers {
 async fn commit(link: &Link<Caller>, batch: &Commit<'_>, sdk: bool) {
     let (tell, told) = oneshot::channel();
     let now = link.now();
-    let called = link.with(|connection| {
-        connection.call(SINK, Method::COMMIT, batch, CallOptions::default(), tell, now)
-    });
+    let called = link
+        .with(|connection| connection.call(SINK, Method::COMMIT, batch, CallOptions::default(), tell, now));
     assert!(called.is_ok());
     check(&told.await.unwrap().unwrap(), sdk);
 }
@@ -330,8 +345,7 @@ pub(crate) fn tokio(server: Server, sdk: bool, outstanding: Outstanding, time: D
 
 async fn tokio_run(mut server: Server, sdk: bool, outstanding: Outstanding, time: Duration) -> Figures {
     let socket = server.socket.take().unwrap();
-    socket.set_nonblocking(true).unwrap();
-    let socket = ::tokio::net::UnixStream::from_std(socket).unwrap();
+    let socket = SocketStream::new(socket.into()).unwrap();
     let limit = limits::HANDSHAKE_TIME;
     let (link, driver) = Link::establish(socket, handshake(), Role::Broker, limit, Answers).await.unwrap();
     let driver = ::tokio::spawn(driver);

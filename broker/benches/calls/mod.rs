@@ -66,7 +66,8 @@ pub(crate) fn main() {
     // `cargo bench` says so; without it (`cargo test`), a glance whether it runs at all.
     let whole = arguments.iter().any(|argument| argument == "--bench");
     let filter = arguments.into_iter().find(|argument| !argument.starts_with('-')).unwrap_or_default();
-    let (time, pairs) = if whole { (Duration::from_millis(300), PAIRS) } else { (Duration::from_millis(5), 1) };
+    let (time, pairs) =
+        if whole { (Duration::from_millis(300), PAIRS) } else { (Duration::from_millis(5), 1) };
     println!("a commit of one item: {} bytes a frame; {pairs} pairs, medians", payload::frame().len());
     for outstanding in [Outstanding::One, Outstanding::Window] {
         for placement in [Placement::Same, Placement::Free] {
@@ -77,7 +78,8 @@ pub(crate) fn main() {
 
 fn table(outstanding: Outstanding, placement: Placement, filter: &str, time: Duration, pairs: usize) {
     let title = format!("{}, {}", outstanding.title(), placement.title());
-    let subjects = Subject::ALL.iter().filter(|subject| format!("{title}, {}", subject.name()).contains(filter));
+    let subjects =
+        Subject::ALL.iter().filter(|subject| format!("{title}, {}", subject.name()).contains(filter));
     let mut headed = false;
     for subject in subjects {
         if !std::mem::replace(&mut headed, true) {

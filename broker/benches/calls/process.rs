@@ -31,7 +31,11 @@ impl Placement {
         let count = if self == Self::Same { 1 } else { CpuSet::MAX_CPU };
         (0..count).for_each(|cpu| cpus.set(cpu));
         sched_setaffinity(None, &cpus).unwrap();
-        assert_eq!(self == Self::Same, sched_getaffinity(None).unwrap().count() == 1, "more than one CPU is needed");
+        assert_eq!(
+            self == Self::Same,
+            sched_getaffinity(None).unwrap().count() == 1,
+            "more than one CPU is needed"
+        );
     }
 }
 

@@ -93,7 +93,12 @@ impl Plugin for Accepting {
         Ok(vec![Collection { name: "a".into(), ..Collection::default() }])
     }
 
-    fn get_changes(&mut self, _: &str, _: GetChanges, _: &mut ChangeSink<'_, '_>) -> Result<ListingEnd, Error> {
+    fn get_changes(
+        &mut self,
+        _: &str,
+        _: GetChanges,
+        _: &mut ChangeSink<'_, '_>,
+    ) -> Result<ListingEnd, Error> {
         Ok(ListingEnd::default())
     }
 
@@ -101,7 +106,12 @@ impl Plugin for Accepting {
         Ok(())
     }
 
-    fn commit(&mut self, _: &str, batch: Commit<'_>, _: &mut Context<'_>) -> Result<Vec<CommitResult>, Error> {
+    fn commit(
+        &mut self,
+        _: &str,
+        batch: Commit<'_>,
+        _: &mut Context<'_>,
+    ) -> Result<Vec<CommitResult>, Error> {
         Ok(batch.items.iter().map(done).collect())
     }
 }

@@ -68,7 +68,9 @@ fn a_body_that_cannot_be_decoded_is_invalid() {
     let (instance, sinks) = client.instance();
     client.begin_run(sinks[0]);
     let before = log.lock().unwrap().len();
-    for method in [Method::COMMIT, Method::READ, Method::GET_CHANGES, Method::COMMITTED_ALL, Method::DISCONNECT] {
+    for method in
+        [Method::COMMIT, Method::READ, Method::GET_CHANGES, Method::COMMITTED_ALL, Method::DISCONNECT]
+    {
         let error = client.call(sinks[0], method, &0xffff_ffff_ffffu64).unwrap_err();
         assert_eq!(error.code, Code::INVALID, "{method}: {error}");
     }

@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use outrigger_plugin_sdk::protocol::{
-    AuthKind, CallId, CallOptions, Change, Commit, CommitItem, Connect, ConnectDone, Discovered, Error, Event,
-    GetChanges, Group, Handshake, Hello, Initialize, Initialized, Member, Method, ObjectId, Role, SessionId,
-    codec,
+    AuthKind, CallId, CallOptions, Change, Commit, CommitItem, Connect, ConnectDone, Discovered, Error,
+    Event, GetChanges, Group, Handshake, Hello, Initialize, Initialized, Member, Method, ObjectId, Role,
+    SessionId, codec,
 };
 use outrigger_plugin_sdk::serve_on;
 use outrigger_transport::memory::{CAPACITY, MemoryEnd, pair};
@@ -49,8 +49,13 @@ pub(crate) fn seen(log: &Arc<Mutex<Vec<String>>>) -> Vec<String> {
 }
 
 pub(crate) fn initialize() -> Initialize {
-    let member =
-        Member { name: "m".into(), generation: 1, options: vec![], object_types: vec![], ext: Default::default() };
+    let member = Member {
+        name: "m".into(),
+        generation: 1,
+        options: vec![],
+        object_types: vec![],
+        ext: Default::default(),
+    };
     let group = Group {
         name: "g".into(),
         generation: 1,
@@ -147,7 +152,12 @@ impl Client {
         self.ends.contains_key(&context)
     }
 
-    pub(crate) fn call<T: Serialize + ?Sized>(&mut self, target: ObjectId, method: Method, body: &T) -> Answer {
+    pub(crate) fn call<T: Serialize + ?Sized>(
+        &mut self,
+        target: ObjectId,
+        method: Method,
+        body: &T,
+    ) -> Answer {
         let context = self.send(target, method, body);
         self.wait(context)
     }
@@ -164,7 +174,8 @@ impl Client {
     }
 
     pub(crate) fn begin_run(&mut self, sink: ObjectId) {
-        self.call(sink, Method::CONNECT, &Connect { slow_sync: false, anchor: None }).unwrap();
+        self.call(sink, Method::CONNECT, &Connect { slow_sync: false, read_only: false, anchor: None })
+            .unwrap();
         self.call(sink, Method::CONNECT_DONE, &ConnectDone { slow_sync: false }).unwrap();
     }
 

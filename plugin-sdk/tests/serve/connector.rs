@@ -20,11 +20,7 @@ pub(crate) struct Connector {
 
 impl Connector {
     pub(crate) fn new() -> Self {
-        Self {
-            seen: Arc::default(),
-            on_commit: Box::new(|_, _| Ok(())),
-            on_changes: Box::new(|_| Ok(())),
-        }
+        Self { seen: Arc::default(), on_commit: Box::new(|_, _| Ok(())), on_changes: Box::new(|_| Ok(())) }
     }
 
     /// A commit does this before it succeeds.
@@ -86,7 +82,11 @@ impl Plugin for Connector {
         Ok(vec![collection("a"), collection("b")])
     }
 
-    fn create_collection(&mut self, request: CreateCollection, _: &mut Context<'_>) -> Result<Collection, Error> {
+    fn create_collection(
+        &mut self,
+        request: CreateCollection,
+        _: &mut Context<'_>,
+    ) -> Result<Collection, Error> {
         self.note("create_collection");
         Ok(Collection { name: request.name, ..Collection::default() })
     }
@@ -112,7 +112,12 @@ impl Plugin for Connector {
         Ok(ListingEnd { complete: true, anchor: None })
     }
 
-    fn read(&mut self, sink: &str, items: Vec<ReadItem>, results: &mut ReadSink<'_, '_>) -> Result<(), Error> {
+    fn read(
+        &mut self,
+        sink: &str,
+        items: Vec<ReadItem>,
+        results: &mut ReadSink<'_, '_>,
+    ) -> Result<(), Error> {
         self.note(format!("read {sink}"));
         for index in 0..u32::try_from(items.len()).unwrap() {
             results.push(&ReadResult { index, outcome: ReadOutcome::NotFound })?;

@@ -10,7 +10,7 @@ use crate::client::{Client, decoded, initialize, listing, part, seen, start, sta
 use crate::connector::{Connector, item};
 
 fn connect() -> Connect {
-    Connect { slow_sync: false, anchor: None }
+    Connect { slow_sync: false, read_only: false, anchor: None }
 }
 
 fn read() -> Read {
@@ -36,7 +36,13 @@ fn a_whole_life_reaches_the_connector_in_order() {
     client.call(instance, Method::FINALIZE, &()).unwrap();
     part(client, served);
     let run = [
-        "connect a", "connect_done a", "get_changes a", "read a", "commit a", "committed_all a", "sync_done a",
+        "connect a",
+        "connect_done a",
+        "get_changes a",
+        "read a",
+        "commit a",
+        "committed_all a",
+        "sync_done a",
         "disconnect a",
     ];
     let expected: Vec<&str> =
@@ -71,7 +77,7 @@ fn calls_out_of_order_never_reach_the_connector() {
     assert_eq!(refused(&mut client, ObjectId::HOST, M::INITIALIZE), Code::INVALID_STATE);
     assert_eq!(refused(&mut client, instance, M::COMMIT), Code::NOT_FOUND, "an instance is no sink");
     let sink = sinks[0];
-    let mut refuse = |client: &mut Client, methods: &[Method]| {
+    let refuse = |client: &mut Client, methods: &[Method]| {
         let before = seen(&log);
         for method in methods {
             assert_eq!(refused(client, sink, *method), Code::INVALID_STATE, "{method}");

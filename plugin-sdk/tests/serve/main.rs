@@ -1,4 +1,5 @@
 //! What a broker sees of a plugin that the SDK serves.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod answers;
 mod calls_in_flight;

@@ -72,7 +72,8 @@ fn it_lives_on_an_inherited_connection_and_its_standard_input_is_empty() {
 fn a_broker_that_vanishes_is_an_error() {
     serve_if_plugin();
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let child = again("a_broker_that_vanishes_is_an_error", OwnedFd::from(theirs).into(), &[("OUTRIGGER_FD", "0")]);
+    let child =
+        again("a_broker_that_vanishes_is_an_error", OwnedFd::from(theirs).into(), &[("OUTRIGGER_FD", "0")]);
     drop(Client::over(Box::new(SocketCarrier::new(ours.into())), listening()));
     let (code, said) = exit(child);
     assert_eq!(code, Some(1));

@@ -33,7 +33,7 @@ impl Raw {
         let setup = [
             (ObjectId::HOST, Method::INITIALIZE, encoded(&initialize())),
             (instance, Method::DISCOVER, vec![]),
-            (sink, Method::CONNECT, encoded(&Connect { slow_sync: false, anchor: None })),
+            (sink, Method::CONNECT, encoded(&Connect { slow_sync: false, read_only: false, anchor: None })),
             (sink, Method::CONNECT_DONE, encoded(&ConnectDone { slow_sync: false })),
         ];
         for (id, (target, method, body)) in (1..).step_by(2).zip(setup) {
@@ -66,7 +66,13 @@ impl Raw {
 
     pub(crate) fn call(&mut self, id: u64, target: ObjectId, method: Method, body: &[u8]) {
         let body_len = u32::try_from(body.len()).unwrap();
-        let header = Header { body_len, target, method: method.0, budget: Budget::DEFAULT, ..Header::new(Kind::CALL, id) };
+        let header = Header {
+            body_len,
+            target,
+            method: method.0,
+            budget: Budget::DEFAULT,
+            ..Header::new(Kind::CALL, id)
+        };
         self.write(&[&header.encode()[..], body].concat());
     }
 

@@ -60,6 +60,7 @@ impl Folder {
         items: &[CommitItem<'_>],
         progress: &mut dyn FnMut(usize) -> Result<(), Error>,
     ) -> Result<Vec<CommitResult>, Error> {
+        self.check_writable()?;
         self.check_present()?;
         if self.unclean {
             self.recover()?;

@@ -24,6 +24,8 @@ pub(crate) struct Folder {
     pub(crate) options: Options,
     /// Something of ours may lie about: recovery comes before the next write.
     pub(crate) unclean: bool,
+    /// The run only looks: not even a leftover may be touched.
+    read_only: bool,
 }
 
 /// What one reading of the folder saw.
@@ -36,18 +38,32 @@ struct Names {
 impl Folder {
     /// Opens the folder and mends what a dead run left.
     pub(crate) fn open(options: &Options, path: PathBuf) -> Result<Self, Error> {
+        let mut folder = Self::look(options, path)?;
+        folder.read_only = false;
+        folder.recover()?;
+        Ok(folder)
+    }
+
+    /// Opens the folder to look at it, and leaves everything as it is.
+    pub(crate) fn look(options: &Options, path: PathBuf) -> Result<Self, Error> {
         options.check_present()?;
         let disk =
             Disk::open(&path).map_err(|error| failed("open", path.as_os_str().as_encoded_bytes(), &error))?;
-        let mut folder = Self { disk, path, options: options.clone(), unclean: true };
-        folder.recover()?;
-        Ok(folder)
+        Ok(Self { disk, path, options: options.clone(), unclean: true, read_only: true })
     }
 
     /// Whether this is still the folder that the settings mean. If not, nothing that is missing in
     /// it was deleted.
     pub(crate) fn is_present(&self) -> bool {
         self.options.is_present() && self.disk.is_at(&self.path)
+    }
+
+    /// The error for a write in a run that only looks.
+    pub(crate) fn check_writable(&self) -> Result<(), Error> {
+        if self.read_only {
+            return Err(Error::new(Code::READ_ONLY, "this run was opened to look only").by(Blame::Caller));
+        }
+        Ok(())
     }
 
     /// The error for a folder that is not there any more.
@@ -63,7 +79,9 @@ impl Folder {
     /// not depend on the file system (1 ms for 10,000).
     pub(crate) fn list(&mut self, push: &mut dyn FnMut(&Change) -> Result<(), Error>) -> Result<bool, Error> {
         let mut names = self.names();
-        if names.leftovers {
+        if names.leftovers && self.read_only {
+            names.complete = false; // an item may lie aside
+        } else if names.leftovers {
             self.recover()?;
             names = self.names();
         }
@@ -153,7 +171,7 @@ impl Folder {
     #[cfg(test)]
     pub(crate) fn unrecovered(path: PathBuf) -> Self {
         let options = crate::testing::options(path.parent().unwrap(), &[]);
-        Self { disk: Disk::open(&path).unwrap(), path, options, unclean: true }
+        Self { disk: Disk::open(&path).unwrap(), path, options, unclean: true, read_only: false }
     }
 
     /// Every name of ours in the folder.

@@ -263,3 +263,22 @@ fn s2_what_cannot_be_looked_at_is_said_so() {
     *folder.disk.gate.borrow_mut() = Some(Box::new(|_| Err(std::io::Error::other("bad sector"))));
     assert!(!list(&mut folder).1, "a folder that cannot be read to the end");
 }
+
+#[test]
+fn a_run_that_only_looks_leaves_even_a_leftover_where_it_is() {
+    let root = tempfile::tempdir().unwrap();
+    let book = folder(root.path()).path().to_owned();
+    fs::write(book.join("a.vcf"), "a").unwrap();
+    let leftover = crate::aside::new_name(outrigger_plugin_sdk::protocol::OperationId(uuid::Uuid::nil()));
+    let leftover = book.join(String::from_utf8(leftover).unwrap());
+    fs::write(&leftover, "half").unwrap();
+    let mut looking = Folder::look(&options(root.path(), &[]), book).unwrap();
+    let mut seen = 0;
+    let complete = looking.list(&mut |_| Ok(seen += 1)).unwrap();
+    assert_eq!((seen, complete), (1, false), "an item may lie aside, so nothing counts as deleted");
+    let refused = looking.commit(&[], &mut |_| Ok(())).unwrap_err();
+    assert_eq!(refused.code, Code::READ_ONLY);
+    assert!(leftover.exists());
+    folder(root.path());
+    assert!(!leftover.exists(), "a run that writes tidies up");
+}

@@ -68,9 +68,10 @@ impl Plugin for Vdir {
     }
 
     /// Opens the folder and mends what a dead run left there, before anybody asks what is in it.
-    fn connect(&mut self, sink: &str, _: Connect, _: &mut Context<'_>) -> Result<Connected, Error> {
+    fn connect(&mut self, sink: &str, request: Connect, _: &mut Context<'_>) -> Result<Connected, Error> {
         let options = self.options()?;
-        let folder = Folder::open(options, options.usable_folder(sink)?)?;
+        let open = if request.read_only { Folder::look } else { Folder::open };
+        let folder = open(options, options.usable_folder(sink)?)?;
         self.open.insert(sink.into(), folder);
         Ok(Connected { slow_sync: false })
     }

@@ -8,8 +8,9 @@ use super::machine::Connection;
 use crate::call::Method;
 use crate::codec;
 use crate::error::{Blame, Code, Error};
-use crate::frame::{Budget, Flags, Header, Kind};
+use crate::frame::{Budget, Flags, Header};
 use crate::ids::{CallId, ObjectId};
+use crate::kind::Kind;
 use crate::pending::NewCall;
 
 /// How a call differs from its method's defaults.

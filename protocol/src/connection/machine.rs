@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::control::{Abort, Goodbye};
 use crate::error::{Blame, Code, Effect, Error};
-use crate::frame::{Header, Kind};
+use crate::frame::Header;
 use crate::hello::{Limits, Session};
 use crate::ids::CallId;
+use crate::kind::Kind;
 use crate::limits::MAX_DATA;
 use crate::outbound::Outbound;
 use crate::peer_error::PeerError;
@@ -14,7 +15,7 @@ use crate::pending::{Clock, Ended, PendingCalls};
 use crate::stream::{Receiving, Sending};
 use crate::{codec, connection::event::Event, text};
 
-use super::serving::Serving;
+use super::open_calls::OpenCalls;
 
 /// Bytes of automatic answers (PONG, CREDIT, …) that may wait for a peer that does not read: 1 MiB.
 /// A peer that waits for answers never makes as many.
@@ -55,7 +56,7 @@ pub struct Connection<C> {
     pub(super) peer: Limits,
     pub(super) out: Outbound,
     pub(super) pending: PendingCalls<C>,
-    pub(super) serving: Serving,
+    pub(super) serving: OpenCalls,
     pub(super) sending: Vec<Sending>,
     pub(super) receiving: Vec<Receiving>,
     /// Replies that wait behind the data of their own call (decisions W1).
@@ -92,7 +93,7 @@ impl<C> Connection<C> {
             peer,
             out: Outbound::default(),
             pending: PendingCalls::new(peer.dispatch_window as usize),
-            serving: Serving::default(),
+            serving: OpenCalls::default(),
             sending: Vec::new(),
             receiving: Vec::new(),
             held: Vec::new(),

@@ -9,8 +9,9 @@ use super::machine::{Connection, failed};
 use crate::codec;
 use crate::control::{Abort, Goodbye, Log, Progress};
 use crate::error::{Blame, Code, Error};
-use crate::frame::{Flags, Frame, Header, Kind, check_extensions};
+use crate::frame::{Flags, Frame, Header, check_extensions};
 use crate::ids::CallId;
+use crate::kind::Kind;
 use crate::peer_error::PeerError;
 
 /// Decodes a frame's body.

@@ -10,60 +10,13 @@ use crate::call::Method;
 use crate::codec;
 use crate::control::{Log, Progress};
 use crate::error::{Blame, Code, Effect, Error};
-use crate::frame::{Budget, Flags, Frame, Header, Kind, check_extensions};
-use crate::hello::Limits;
+use crate::frame::{Budget, Flags, Frame, Header, check_extensions};
 use crate::ids::CallId;
+use crate::kind::Kind;
 use crate::limits::MAX_DEPTH;
 use crate::outbound::append;
 use crate::peer_error::PeerError;
 use crate::text;
-
-/// The peer's calls that are not answered yet.
-#[derive(Debug, Default)]
-pub(super) struct Serving {
-    open: Vec<Open>,
-    bytes: u64,
-    /// The highest number of a call that was accepted.
-    pub(super) highest: u64,
-}
-
-#[derive(Debug)]
-struct Open {
-    id: CallId,
-    bytes: u64,
-    nested: bool,
-}
-
-impl Serving {
-    pub(super) const fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-
-    pub(super) fn is_open(&self, id: CallId) -> bool {
-        self.open.iter().any(|call| call.id == id)
-    }
-
-    /// Whether a receiver with the limits `own` must take one more call. Calls within calls have
-    /// a window of their own, [`MAX_DEPTH`] times as large.
-    fn has_room(&self, nested: bool, own: &Limits) -> bool {
-        let window = own.max_calls.saturating_mul(if nested { MAX_DEPTH } else { 1 });
-        let calls = self.open.iter().filter(|call| call.nested == nested).count();
-        let bytes = own.call_bytes.saturating_add(own.max_body.into());
-        calls < window as usize && self.bytes <= bytes
-    }
-
-    fn begin(&mut self, id: CallId, bytes: u64, nested: bool) {
-        self.open.push(Open { id, bytes, nested });
-        self.bytes += bytes;
-        self.highest = id.0;
-    }
-
-    fn end(&mut self, id: CallId) -> bool {
-        let Some(at) = self.open.iter().position(|call| call.id == id) else { return false };
-        self.bytes -= self.open.remove(at).bytes;
-        true
-    }
-}
 
 impl<C> Connection<C> {
     /// A CALL arrives.
@@ -108,7 +61,7 @@ impl<C> Connection<C> {
     /// not read would make the queue of answers grow.
     fn expect_reader(&self) -> Result<(), PeerError> {
         let window = self.own.max_calls.saturating_mul(1 + MAX_DEPTH);
-        if self.serving.open.len() + self.held.len() + self.out.answers() < window as usize {
+        if self.serving.len() + self.held.len() + self.out.answers() < window as usize {
             Ok(())
         } else {
             Err(PeerError::NotReading)

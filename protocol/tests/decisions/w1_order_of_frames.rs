@@ -30,12 +30,14 @@ const fn values_now() -> std::time::Duration {
 #[test]
 fn a_cancel_of_a_queued_call_takes_it_back_not_started() {
     let mut pair = Pair::new();
-    let [first, second, third] = [1, 2, 3].map(|target| pair.broker.call(target, Method::COMMIT, target));
+    let [first, second, third, fourth] =
+        [1, 2, 3, 4].map(|target| pair.broker.call(target, Method::COMMIT, target));
     let event = pair.broker.connection.cancel(second, pair.now).map(Seen::from).unwrap();
     let (call, error) = event.failure().unwrap();
     assert_eq!((call, error.code, error.effect), (second, Code::CANCELLED, Effect::NotStarted));
     assert_eq!(event.context(), Some(2));
     assert!(pair.broker.connection.cancel(second, pair.now).is_none(), "only once");
+    assert!(pair.broker.connection.cancel(fourth, pair.now).is_some());
     let sent = pair.broker.say();
     assert_eq!(frames::kinds(&sent), [(Kind::CALL, first.0), (Kind::CALL, third.0)]);
 }

@@ -237,7 +237,7 @@ fn requests(c: &mut Choices<'_>) {
         Initialized: Initialized { instance: ObjectId(c.small()) };
         Discovered: Discovered { sinks: c.list(Choices::sink), can_create: c.flag() };
         CreateCollection: CreateCollection { name: c.text(), object_types: c.texts() };
-        Connect: Connect { slow_sync: c.flag(), anchor: c.anchor() };
+        Connect: Connect { slow_sync: c.flag(), read_only: c.flag(), anchor: c.anchor() };
         Connected: Connected { slow_sync: c.flag() };
         ConnectDone: ConnectDone { slow_sync: c.flag() };
         GetChanges: GetChanges { slow_sync: c.flag(), anchor: c.anchor() };

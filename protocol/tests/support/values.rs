@@ -109,7 +109,7 @@ pub(crate) fn create_collection() -> CreateCollection {
 }
 
 pub(crate) fn connect() -> Connect {
-    Connect { slow_sync: false, anchor: Some(Anchor::from("t1")) }
+    Connect { slow_sync: false, read_only: false, anchor: Some(Anchor::from("t1")) }
 }
 
 pub(crate) fn listing() -> Listing {

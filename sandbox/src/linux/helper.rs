@@ -4,7 +4,6 @@
 //! signals and the session right, fork. From there on it is [`keeper`](super::keeper) and
 //! [`plugin`](super::plugin).
 
-use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,12 +16,10 @@ use rustix::stdio::{dup2_stdin, stdin};
 use super::channel::{self, Received, Wait};
 use super::keeper::Keeper;
 use super::messages::{Notice, Start};
+use super::names::{FAILED, name_process};
 use super::plugin::{Body, Plugin};
 use super::sys::{self, Disposition};
 use crate::{Failure, FirstParty, HOST_ARGUMENT};
-
-/// The exit code of a helper that failed before there was a plugin.
-pub(super) const FAILED: i32 = 125;
 
 /// Becomes the sandbox helper if this process was started as one; otherwise returns at once.
 ///
@@ -142,12 +139,4 @@ fn calm_signals() -> io::Result<()> {
         sys::set_disposition(signal, Disposition::Default);
     }
     sys::block_only(&[libc::SIGCHLD])
-}
-
-/// The name in `ps` and `top`; the kernel cuts it to 15 bytes. Only a convenience, so a failure
-/// does not matter.
-pub(super) fn name_process(role: &str, label: &str) {
-    if let Ok(name) = CString::new(format!("{role}:{label}")) {
-        rustix::thread::set_name(&name).ok();
-    }
 }

@@ -16,8 +16,8 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, set
 use rustix::stdio::dup2_stdin;
 
 use super::channel::{self, Received, Wait};
-use super::helper::{FAILED, name_process};
 use super::messages::{Image, Notice, Order, Start};
+use super::names::{FAILED, name_process};
 use super::sys::{self, Disposition};
 use super::{layers, proc};
 use crate::{ExecError, ExecFailure, Failure, FirstParty, Report};

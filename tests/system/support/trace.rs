@@ -262,7 +262,8 @@ impl Tracer {
             Role::Plugin if call.sends() => Some(Step::Frame),
             Role::Plugin if call.looks() && !known.has_written && call.is_on("") => Some(Step::Listing),
             Role::Plugin if call.changes() => {
-                self.seen.marks.renames += usize::from(call.is_any(&[libc::SYS_renameat2, libc::SYS_renameat]));
+                self.seen.marks.renames +=
+                    usize::from(call.is_any(&[libc::SYS_renameat2, libc::SYS_renameat]));
                 self.seen.marks.removals += usize::from(call.is_any(&[libc::SYS_unlinkat]));
                 self.threads.entry(thread).and_modify(|thread| thread.has_written = true);
                 Some(Step::Writing)
@@ -326,7 +327,8 @@ impl Tracer {
         };
         let process = number("Tgid:").unwrap_or(thread);
         let parent = number("PPid:").and_then(|parent| self.threads.get(&parent)).map(|parent| parent.role);
-        let is_ours = fs::read_link(format!("/proc/{thread}/exe")).is_ok_and(|program| program == self.program);
+        let is_ours =
+            fs::read_link(format!("/proc/{thread}/exe")).is_ok_and(|program| program == self.program);
         let role = match (process == self.root, parent) {
             (true, _) if is_ours => Role::Command,
             (false, Some(Role::Command)) => Role::Keeper,

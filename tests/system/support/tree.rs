@@ -43,9 +43,10 @@ pub(crate) fn tree(root: &Path) -> Tree {
 }
 
 impl Tree {
-    /// How many files and folders.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
+    /// All of it but one file.
+    pub(crate) fn without(mut self, path: &Path) -> Self {
+        self.0.remove(path);
+        self
     }
 
     /// Fails, and says what differs, unless `now` is the same.
@@ -55,6 +56,16 @@ impl Tree {
         let differs = names.filter_map(|path| difference(path, self.0.get(path), now.0.get(path)));
         let differs: Vec<String> = differs.collect();
         assert!(differs.is_empty(), "something was written:\n{}", differs.join("\n"));
+    }
+
+    /// The same for what is below `folder`, which itself may have changed.
+    #[track_caller]
+    pub(crate) fn assert_same_below(&self, now: &Self, folder: &Path) {
+        let below = |tree: &Self| {
+            let entries = tree.0.iter().filter(|(path, _)| path.starts_with(folder) && *path != folder);
+            Self(entries.map(|(path, entry)| (path.clone(), entry.clone())).collect())
+        };
+        below(self).assert_untouched(&below(now));
     }
 }
 

@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 
+use outrigger::store::Store;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -52,13 +53,17 @@ impl World {
         fs::create_dir(world.path("home")).unwrap();
         fs::create_dir(world.path("tmp")).unwrap();
         let built = env!("CARGO_BIN_EXE_outrigger");
-        fs::hard_link(built, world.program()).or_else(|_| fs::copy(built, world.program()).map(|_| ())).unwrap();
+        fs::hard_link(built, world.program())
+            .or_else(|_| fs::copy(built, world.program()).map(|_| ()))
+            .unwrap();
         world
     }
 
     /// Writes the usual configuration, with more lines in the table of the group, and more tables.
     pub(crate) fn configure(&self, in_group: &str, more: &str) {
-        let member = |name: &str| format!("[member.{name}]\nplugin = \"vdir\"\npath = \"./{name}\"\n{}", self.connection());
+        let member = |name: &str| {
+            format!("[member.{name}]\nplugin = \"vdir\"\npath = \"./{name}\"\n{}", self.connection())
+        };
         let text = format!(
             "state = \"./state\"\n\n{}\n{}\n[group.contacts]\nmembers = [\"{LAPTOP}\", \"{PHONE}\"]\n\
              collections = \"all\"\ncreate_collections = true\n{in_group}\n\n{more}\n",
@@ -173,9 +178,25 @@ impl World {
         }
     }
 
+    /// All that is in this world, to the last time stamp; but not the command, whose links are
+    /// counted together with those of other tests.
+    pub(crate) fn tree(&self) -> Tree {
+        tree(self.root()).without(&self.program())
+    }
+
     /// Both members, to the last time stamp.
     pub(crate) fn members(&self) -> [Tree; 2] {
         [LAPTOP, PHONE].map(|member| tree(&self.member(member)))
+    }
+
+    /// Every content that can be had back.
+    pub(crate) fn journal(&self) -> Vec<Vec<u8>> {
+        let store = Store::open(&self.state(), "contacts", DEADLINE).unwrap();
+        let runs = store.runs(u32::MAX).wait().unwrap();
+        let entries = runs.iter().flat_map(|run| store.undo_entries(run.id).wait().unwrap());
+        let contents = entries.filter_map(|entry| store.undo_content(entry.id).wait().unwrap()).collect();
+        store.close().unwrap();
+        contents
     }
 
     /// The command with arguments, in this world: nothing of the real user is seen.

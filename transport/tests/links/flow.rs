@@ -38,7 +38,11 @@ struct Counting {
 }
 
 impl AsyncRead for Counting {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.end).poll_read(context, buffer);
         self.counts.reads.fetch_add(usize::from(read.is_ready()), Ordering::SeqCst);
         read
@@ -46,7 +50,11 @@ impl AsyncRead for Counting {
 }
 
 impl AsyncWrite for Counting {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.counts.writes.fetch_add(1, Ordering::SeqCst);
         Pin::new(&mut self.end).poll_write(context, bytes)
     }
@@ -243,10 +251,8 @@ fn a_call_after_the_end_is_refused_with_its_context() {
     run(async {
         let (ours, theirs) = pair(CAPACITY);
         let (teller, mut told) = teller();
-        let (client, server) = tokio::join!(
-            establish(ours, Role::Broker, teller),
-            establish(theirs, Role::Plugin, Silent)
-        );
+        let (client, server) =
+            tokio::join!(establish(ours, Role::Broker, teller), establish(theirs, Role::Plugin, Silent));
         let ((link, driver), server) = (client.unwrap(), server.unwrap());
         link.with(|connection| call(connection, 5, b"open", Duration::ZERO)).unwrap();
         drop(server);
@@ -287,7 +293,11 @@ fn goodbye_ends_it_for_good() {
             link.with(|connection| call(connection, 1, b"first", Duration::ZERO)).unwrap();
             link.with(|connection| connection.goodbye());
             assert!(matches!(driver.await, Ending::Done));
-            assert_eq!(told.recv().await.unwrap(), (1, Ok(b"first".to_vec())), "what was accepted is finished");
+            assert_eq!(
+                told.recv().await.unwrap(),
+                (1, Ok(b"first".to_vec())),
+                "what was accepted is finished"
+            );
         });
         assert!(matches!(server.join().unwrap(), Err(LinkError::Closed { mid_frame: false })));
     });

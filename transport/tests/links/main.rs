@@ -1,4 +1,5 @@
 //! Both drivers, over every kind of connection.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod both_drivers;
 mod flow;

@@ -19,7 +19,8 @@ type Dialled = Result<BlockingLink<()>, LinkError>;
 async fn accept(listener: &Listener, secret: Option<Secret>) -> Result<Ending, LinkError> {
     let stream = listener.accept().await?;
     let (_link, driver) =
-        Link::<()>::establish(stream, listening(secret), Role::Broker, limits::HANDSHAKE_TIME, Silent).await?;
+        Link::<()>::establish(stream, listening(secret), Role::Broker, limits::HANDSHAKE_TIME, Silent)
+            .await?;
     Ok(driver.await)
 }
 

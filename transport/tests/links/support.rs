@@ -16,7 +16,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub(crate) const ECHO: Method = Method(900);
 
 /// How each call ended, with its context.
-pub(crate) type Ends = Vec<(usize, Result<Vec<u8>, Error>)>;
+pub(crate) type Ends = Vec<End>;
+
+/// How one did.
+pub(crate) type End = (usize, Result<Vec<u8>, Error>);
 
 pub(crate) fn dialling(secret: Option<Secret>) -> Handshake {
     Handshake::dial(Hello::new("plugin", AuthKind::Inherited, [1; 32]), secret)
@@ -27,7 +30,10 @@ pub(crate) fn listening(secret: Option<Secret>) -> Handshake {
     Handshake::listen(Hello::new("broker", AuthKind::Inherited, [2; 32]), secret, id)
 }
 
-pub(crate) fn establish_blocking<C>(carrier: impl Carrier + 'static, role: Role) -> Result<BlockingLink<C>, LinkError> {
+pub(crate) fn establish_blocking<C>(
+    carrier: impl Carrier + 'static,
+    role: Role,
+) -> Result<BlockingLink<C>, LinkError> {
     let handshake = if role == Role::Broker { listening(None) } else { dialling(None) };
     BlockingLink::establish(Box::new(carrier), handshake, role)
 }
@@ -71,7 +77,7 @@ impl Handler<()> for Silent {
 }
 
 /// Tells how calls end.
-pub(crate) struct Teller(pub(crate) tokio::sync::mpsc::UnboundedSender<(usize, Result<Vec<u8>, Error>)>);
+pub(crate) struct Teller(pub(crate) tokio::sync::mpsc::UnboundedSender<End>);
 
 impl Handler<usize> for Teller {
     fn event(&mut self, event: Event<'_, usize>, _: &mut Connection<usize>) {
@@ -81,13 +87,13 @@ impl Handler<usize> for Teller {
     }
 }
 
-pub(crate) fn teller() -> (Teller, tokio::sync::mpsc::UnboundedReceiver<(usize, Result<Vec<u8>, Error>)>) {
+pub(crate) fn teller() -> (Teller, tokio::sync::mpsc::UnboundedReceiver<End>) {
     let (tell, told) = tokio::sync::mpsc::unbounded_channel();
     (Teller(tell), told)
 }
 
 /// The context of a call and how it ended, if this is the end of one.
-pub(crate) fn end_of(event: Event<'_, usize>) -> Option<(usize, Result<Vec<u8>, Error>)> {
+pub(crate) fn end_of(event: Event<'_, usize>) -> Option<End> {
     match event {
         Event::Reply { context, body, .. } => {
             let body: &[u8] = codec::decode(body).unwrap();
@@ -104,7 +110,7 @@ pub(crate) fn call(
     context: usize,
     body: &[u8],
     now: Duration,
-) -> Result<(), (usize, Result<Vec<u8>, Error>)> {
+) -> Result<(), End> {
     let target = ObjectId(u32::try_from(context).unwrap());
     let called = connection.call(target, ECHO, body, CallOptions::default(), context, now);
     called.map(|_| ()).map_err(|refusal| (refusal.context, Err(refusal.error)))

@@ -3,9 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use outrigger_protocol::{
-    CallOptions, Code, Connection, Event, ObjectId, Progress, Role, limits,
-};
+use outrigger_protocol::{CallOptions, Code, Connection, Event, ObjectId, Progress, Role, limits};
 use outrigger_transport::memory::{CAPACITY, pair};
 use outrigger_transport::{BlockingLink, Carrier, Handler, LinkError, Wait};
 use tokio::time::Instant;
@@ -18,12 +16,12 @@ fn options(total: u64, idle: u64) -> CallOptions {
 }
 
 /// Says for a while that it is at work, and never answers.
-struct Progressing(u64);
+struct Progressing(u32);
 
 impl Handler<()> for Progressing {
     fn event(&mut self, event: Event<'_, ()>, connection: &mut Connection<()>) {
         if let Event::Call(call) = event {
-            connection.progress(call.id, &Progress { done: 0, total: None, waiting_ms: self.0 as u32 * 1000 });
+            connection.progress(call.id, &Progress { done: 0, total: None, waiting_ms: self.0 * 1000 });
         }
     }
 }

@@ -1,0 +1,134 @@
+//! The command line and the configuration: what is wrong is named with its place, before anything
+//! is touched.
+
+use std::fs;
+
+use crate::support::{LAPTOP, Link, PHONE, World, card, over_both_connections};
+
+over_both_connections!(check_says_what_there_is, init_writes_what_check_and_sync_take);
+
+fn check_says_what_there_is(world: World) {
+    fs::create_dir(world.member(PHONE).join("work")).unwrap();
+    let before = world.tree();
+    let run = world.run(["check"]).expect(0);
+    before.assert_untouched(&world.tree());
+    let run = run.says(&[
+        "contacts/laptop",
+        "contacts/phone",
+        "collections   book, work",
+        "env_and_descriptors_clean",
+    ]);
+    assert!(run.stdout.contains("enforced") && run.stdout.contains("unavailable: not built yet"), "{run:?}");
+    fs::remove_dir_all(world.member(PHONE)).unwrap();
+    world.run(["check"]).expect(4).says(&["phone", "No such file"]);
+}
+
+fn init_writes_what_check_and_sync_take(world: World) {
+    fs::remove_file(world.config()).unwrap();
+    let members =
+        ["--member", "laptop=vdir:./laptop", "--member", "phone=vdir:./phone", "--group", "contacts"];
+    let init = |world: &World| world.run(["init"].into_iter().chain(members));
+    init(&world).expect(0).says(&["wrote", "check contacts", "sync contacts"]);
+    let written = fs::read_to_string(world.config()).unwrap();
+    init(&world).expect(2).says(&["cannot be written", "there already"]);
+    assert_eq!(fs::read_to_string(world.config()).unwrap(), written);
+    let [before, after] = ["path = \"./laptop\"\n", "path = \"./phone\"\n"].map(|line| {
+        assert!(written.contains(line), "{written}");
+        format!("{line}{}", world.connection())
+    });
+    let connected = written.replace("path = \"./laptop\"\n", &before).replace("path = \"./phone\"\n", &after);
+    world.configure_as(&connected);
+    world.put(LAPTOP, "anna.vcf", card("anna", "Anna"));
+    world.run(["check", "contacts"]).expect(0);
+    world.sync_well().wrote(PHONE, [1, 0, 0]);
+    world.assert_equal();
+}
+
+#[test]
+fn init_needs_somebody_to_ask_or_all_the_answers() {
+    let world = World::empty(Link::Inherited);
+    world.run(["init"]).expect(2).says(&["nobody is there to ask", "--member"]);
+    world.run(["init", "--member", "laptop=vdir"]).expect(2).says(&["NAME=PLUGIN:PLACE"]);
+    let refused = world.run(["init", "--member", "a b=vdir:x", "--member", "c=vdir:y"]).expect(2);
+    assert!(!world.config().exists(), "{refused:?}");
+}
+
+#[test]
+fn without_a_home_configuration_the_usual_place_is_named() {
+    let world = World::empty(Link::Inherited);
+    let place = world.path("home").join(".config/outrigger/config.toml");
+    let run = crate::support::Running::new(world.command(["sync"]).spawn().unwrap()).wait().expect(2);
+    run.says(&[&place.display().to_string(), "outrigger init"]);
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    let config = "[member.a]\nplugin = \"vdir\"\npath = \"~/a\"\n[member.b]\nplugin = \"vdir\"\npath = \"~/b\"\n\
+                  [group.g]\nmembers = [\"a\", \"b\"]\ncreate_collections = true\n";
+    fs::write(&place, config).unwrap();
+    for member in ["a", "b"] {
+        fs::create_dir_all(world.path("home").join(member)).unwrap();
+    }
+    fs::create_dir(world.path("home/a/book")).unwrap();
+    crate::support::Running::new(world.command(["sync"]).spawn().unwrap()).wait().expect(0);
+    assert!(world.path("home/b/book").is_dir());
+    assert!(world.path("home/.local/state/outrigger/groups/g.db").is_file());
+}
+
+#[test]
+fn a_mistake_is_named_with_its_line_and_what_was_meant() {
+    let world = World::new(Link::Inherited);
+    let good = fs::read_to_string(world.config()).unwrap();
+    let cases = [
+        (
+            "create_collections",
+            "creat_collections",
+            &["unknown key `creat_collections`", "did you mean `create_collections`?"][..],
+        ),
+        ("plugin = \"vdir\"", "plugin = \"vdri\"", &["no plugin is called `vdri`", "vdir"]),
+        ("path =", "pth =", &["unknown key `pth`", "did you mean `path`?"]),
+        (
+            "members = [\"laptop\", \"phone\"]",
+            "members = [\"laptop\", \"phon\"]",
+            &["no member is called `phon`", "did you mean `phone`?"],
+        ),
+        ("state =", "sate =", &["unknown key `sate`", "did you mean `state`?"]),
+        ("[group.contacts]", "[group.contacts", &["outrigger.toml:"]),
+        ("collections = \"all\"", "collections = \"from:server\"", &["not built yet"]),
+        ("collections = \"all\"", "conflict = \"newest\"", &["not built yet", "queue"]),
+    ];
+    let before = world.members();
+    for (right, wrong, words) in cases {
+        let text = good.replacen(right, wrong, 1);
+        assert_ne!(text, good);
+        world.configure_as(&text);
+        let line = 1 + text[..text.find(wrong).unwrap()].lines().count();
+        for command in ["sync", "plan", "check"] {
+            let run = world.run([command]).expect(2).says(words);
+            assert!(
+                all(&run).contains(&format!("outrigger.toml:{line}:")) || right == "plugin = \"vdir\"",
+                "line {line}: {run:?}"
+            );
+        }
+    }
+    assert!(!world.state().exists());
+    for (before, now) in before.iter().zip(&world.members()) {
+        before.assert_untouched(now);
+    }
+}
+
+fn all(run: &crate::support::Run) -> String {
+    format!("{}{}", run.stdout, run.stderr)
+}
+
+#[test]
+fn a_group_that_is_not_there_is_named_with_the_nearest() {
+    let world = World::new(Link::Inherited);
+    for command in ["sync", "plan", "check"] {
+        let run = world
+            .run([command, "contcts"])
+            .expect(2)
+            .says(&["no group is called `contcts`", "did you mean `contacts`?"]);
+        assert!(run.stdout.is_empty(), "{run:?}");
+    }
+    assert!(!world.state().exists());
+    world.run(["snyc"]).expect(2).says(&["sync"]);
+    world.run(["sync", "--allow-deletes", "many"]).expect(2);
+}
