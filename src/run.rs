@@ -126,6 +126,9 @@ struct GroupRun<'r> {
 
 impl GroupRun<'_> {
     async fn run(&mut self, plugins: &mut Vec<crate::report::PluginReport>) -> Result<(), Failure> {
+        for member in self.group.members.iter().filter_map(|name| self.config.member(name)) {
+            members::check_plugin(self.config, member)?;
+        }
         let store = self.open_store()?;
         self.watcher.phase(&self.group.name, "", "starting plugins");
         let sessions = self.start_members(&store).await?;
@@ -178,7 +181,8 @@ impl GroupRun<'_> {
         match started {
             Ok(session) => Some(session),
             Err(StartFailure { member, failure, required }) => {
-                if required {
+                // Only what is not there can be waited for; the rest somebody has to mend.
+                if required || failure.exit != Exit::Partial {
                     self.report.failures.push(failure);
                 } else {
                     let why =

@@ -8,7 +8,7 @@ use crate::action::BatchId;
 use crate::table::Place;
 
 /// Items in one read or commit at most.
-pub(crate) const MAX_BATCH: usize = 128;
+pub(crate) const MAX_BATCH: usize = 240;
 
 /// Read calls in flight at one member, so that it never waits for us between two.
 pub(crate) const MAX_OPEN_READS: usize = 2;

@@ -19,6 +19,18 @@ pub fn first_party(name: &str) -> Option<FirstParty> {
     }
 }
 
+/// Whether the member's plugin is there: what can be said before anything is made or started.
+///
+/// # Errors
+/// No plugin has that name.
+pub(crate) fn check_plugin(config: &Config, member: &MemberConfig) -> Result<(), Failure> {
+    if first_party(&member.plugin).is_some() {
+        return Ok(());
+    }
+    let text = format!("no plugin is called `{}`", member.plugin);
+    Err(config.error(member.at, text, Some("the plugins are: vdir".into())).into())
+}
+
 /// Why a member cannot take part.
 pub(crate) struct StartFailure {
     pub(crate) member: String,
@@ -57,10 +69,7 @@ impl MemberSession {
         group: &GroupConfig,
         lock: Option<File>,
     ) -> Result<Self, Failure> {
-        if first_party(&member.plugin).is_none() {
-            let text = format!("no plugin is called `{}`", member.plugin);
-            return Err(config.error(member.at, text, Some("the plugins are: vdir".into())).into());
-        }
+        check_plugin(config, member)?;
         let mut spec = PluginSpec::new(&member.name, Program::FirstParty { name: member.plugin.clone() });
         spec.connect = member.connect;
         spec.policy = member.sandbox.clone();

@@ -125,10 +125,13 @@ impl Stage {
         no_process_is_left(self.world.root());
         let context = format!("{story:?}\n{aim:?}\nthe killed run: {:?}\n{}", seen.code, seen.output);
         // Looking at what a killed run left does not mend it.
-        let left = self.world.tree();
+        let (members, all) = (self.world.members(), self.world.tree().without_ctime());
         self.world.run(["status"]);
         self.world.run(["plan", "contacts"]);
-        left.assert_untouched(&self.world.tree());
+        all.assert_untouched(&self.world.tree().without_ctime());
+        for (before, now) in members.iter().zip(&self.world.members()) {
+            before.assert_untouched(now);
+        }
         let next = self.world.sync();
         assert_eq!(next.status.code(), Some(3), "one conflict waits\n{context}\n{next:?}");
         for (side, member) in story.cast.into_iter().enumerate() {

@@ -23,6 +23,8 @@ mod deletions;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod kill;
 #[cfg(target_os = "linux")]
+mod members;
+#[cfg(target_os = "linux")]
 mod plan;
 #[cfg(target_os = "linux")]
 mod support;

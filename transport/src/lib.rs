@@ -23,8 +23,6 @@ pub mod memory;
 mod tokio_link;
 #[cfg(unix)]
 mod unix;
-#[cfg(all(unix, feature = "tokio"))]
-mod unix_tokio;
 #[cfg(windows)]
 mod windows;
 
@@ -38,5 +36,3 @@ pub use local::{Listener, Stream};
 pub use tokio_link::{Ending, Handler, Link};
 #[cfg(unix)]
 pub use unix::{SocketCarrier, inherited};
-#[cfg(all(unix, feature = "tokio"))]
-pub use unix_tokio::SocketStream;

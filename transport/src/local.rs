@@ -91,11 +91,7 @@ fn carrier(stream: interprocess::local_socket::Stream) -> io::Result<Box<dyn Car
 }
 
 /// A connected local socket, for the asynchronous driver.
-#[cfg(all(feature = "tokio", unix))]
-pub type Stream = crate::unix_tokio::SocketStream;
-
-/// A connected local socket, for the asynchronous driver.
-#[cfg(all(feature = "tokio", windows))]
+#[cfg(feature = "tokio")]
 pub type Stream = interprocess::local_socket::tokio::Stream;
 
 /// A local socket that waits for a peer. Its name goes away with it.
@@ -124,18 +120,19 @@ impl Listener {
     /// # Errors
     /// The listener is broken, or the peer belongs to another user.
     pub async fn accept(&self) -> io::Result<Stream> {
-        checked(self.0.accept().await?)
+        let stream = self.0.accept().await?;
+        check_peer(&stream)?;
+        Ok(stream)
     }
 }
 
-/// The connection, if its peer is of the same user.
 #[cfg(all(feature = "tokio", unix))]
-fn checked(stream: interprocess::local_socket::tokio::Stream) -> io::Result<Stream> {
+fn check_peer(stream: &Stream) -> io::Result<()> {
     let interprocess::local_socket::tokio::Stream::UdSocket(socket) = stream;
     let peer = socket.inner().peer_cred()?.uid();
     let own = rustix::process::geteuid().as_raw();
     if peer == own {
-        return Stream::new(socket.try_into()?);
+        return Ok(());
     }
     let text = format!("a process of user {peer} connected to a socket of user {own}");
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
@@ -143,6 +140,6 @@ fn checked(stream: interprocess::local_socket::tokio::Stream) -> io::Result<Stre
 
 #[cfg(all(feature = "tokio", windows))]
 #[expect(clippy::unnecessary_wraps, reason = "the Unix twin can fail")]
-fn checked(stream: Stream) -> io::Result<Stream> {
-    Ok(stream) // the pipe's default access list, and the proof in the handshake, have to do
+fn check_peer(_stream: &Stream) -> io::Result<()> {
+    Ok(()) // the pipe's default access list, and the proof in the handshake, have to do
 }

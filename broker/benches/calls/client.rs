@@ -8,7 +8,7 @@ use outrigger_protocol::{
     AuthKind, CallOptions, Commit, Committed, Connect, ConnectDone, Connection, Error, Event, Extensions,
     Group, Handshake, Hello, Initialize, Member, Method, ObjectId, Role, SessionId, codec, limits,
 };
-use outrigger_transport::{BlockingLink, Handler, Link, SocketCarrier, SocketStream, Wait};
+use outrigger_transport::{BlockingLink, Handler, Link, SocketCarrier, Wait};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -345,7 +345,8 @@ pub(crate) fn tokio(server: Server, sdk: bool, outstanding: Outstanding, time: D
 
 async fn tokio_run(mut server: Server, sdk: bool, outstanding: Outstanding, time: Duration) -> Figures {
     let socket = server.socket.take().unwrap();
-    let socket = SocketStream::new(socket.into()).unwrap();
+    socket.set_nonblocking(true).unwrap();
+    let socket = ::tokio::net::UnixStream::from_std(socket).unwrap();
     let limit = limits::HANDSHAKE_TIME;
     let (link, driver) = Link::establish(socket, handshake(), Role::Broker, limit, Answers).await.unwrap();
     let driver = ::tokio::spawn(driver);

@@ -15,8 +15,8 @@ use crate::names::{self, Format};
 use crate::place::{Fresh, Placed, Stored, absent};
 use crate::stamp::Stat;
 
-/// Items whose files are open at once.
-const BATCH: usize = 256;
+/// Items whose files are open at once: some systems allow a process no more than 256.
+const BATCH: usize = 240;
 
 /// Contents in a batch up to which each is made durable by a sync of its own; more share one sync
 /// of the file system.

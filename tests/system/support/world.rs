@@ -38,7 +38,12 @@ impl World {
     /// Two empty address books called `book`, and a configuration that keeps all collections of
     /// both the same.
     pub(crate) fn new(link: Link) -> Self {
-        let world = Self::empty(link);
+        Self::somewhere(link, Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    /// The same, below a folder that other users may enter.
+    pub(crate) fn somewhere(link: Link, place: &Path) -> Self {
+        let world = Self::empty_in(link, place);
         for member in [LAPTOP, PHONE] {
             fs::create_dir_all(world.member(member).join("book")).unwrap();
         }
@@ -48,7 +53,11 @@ impl World {
 
     /// Nothing but the command and a home.
     pub(crate) fn empty(link: Link) -> Self {
-        let root = tempfile::Builder::new().prefix("w").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        Self::empty_in(link, Path::new(env!("CARGO_TARGET_TMPDIR")))
+    }
+
+    fn empty_in(link: Link, place: &Path) -> Self {
+        let root = tempfile::Builder::new().prefix("w").tempdir_in(place).unwrap();
         let world = Self { root, link };
         fs::create_dir(world.path("home")).unwrap();
         fs::create_dir(world.path("tmp")).unwrap();
@@ -197,6 +206,19 @@ impl World {
         let contents = entries.filter_map(|entry| store.undo_content(entry.id).wait().unwrap()).collect();
         store.close().unwrap();
         contents
+    }
+
+    /// Makes all of it belong to another user; but not the command, which other tests link to.
+    pub(crate) fn give_to(&self, user: u32) {
+        let mut left = vec![self.root().to_owned()];
+        while let Some(path) = left.pop() {
+            if path.is_dir() {
+                left.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            }
+            if path != self.program() {
+                std::os::unix::fs::chown(&path, Some(user), Some(user)).unwrap();
+            }
+        }
     }
 
     /// The command with arguments, in this world: nothing of the real user is seen.

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use outrigger_protocol::{Code, Role};
-use outrigger_transport::{Ending, LinkError, SocketCarrier, SocketStream};
+use outrigger_transport::{Ending, LinkError, SocketCarrier};
 
 use crate::support::{call, establish, establish_blocking, run, serve_blocking, teller, within};
 
@@ -14,8 +14,9 @@ fn carrier(socket: UnixStream) -> SocketCarrier {
     SocketCarrier::new(socket.into())
 }
 
-fn stream(socket: UnixStream) -> SocketStream {
-    SocketStream::new(socket.into()).unwrap()
+fn stream(socket: UnixStream) -> tokio::net::UnixStream {
+    socket.set_nonblocking(true).unwrap();
+    tokio::net::UnixStream::from_std(socket).unwrap()
 }
 
 #[test]
