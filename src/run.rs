@@ -13,7 +13,8 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use outrigger_engine::{Settings, Side};
-use outrigger_store::{ErrorKind, RunId, Store};
+use outrigger_store::{ErrorKind, Request, RunId, Store};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use crate::config::{Config, GroupConfig};
@@ -205,7 +206,7 @@ impl GroupRun<'_> {
     async fn run_collections(&mut self, store: &Store, sessions: [&MemberSession; 2]) -> Result<(), Failure> {
         let found = pairs::pair(self.group, sessions, self.options.dry_run).await;
         self.report.failures.extend(found.failures);
-        let run = self.begin(store)?;
+        let run = self.begin(store).await?;
         for pair in found.pairs {
             if self.collections.is_empty() || self.collections.contains(&pair.name) {
                 let report = self.run_collection(store, sessions, pair).await;
@@ -213,7 +214,7 @@ impl GroupRun<'_> {
             }
         }
         self.note_unknown_collections();
-        self.end(store, run)
+        self.end(store, run).await
     }
 
     async fn run_collection(
@@ -262,21 +263,19 @@ impl GroupRun<'_> {
         }
     }
 
-    fn begin(&self, store: &Store) -> Result<Option<RunId>, Failure> {
+    async fn begin(&self, store: &Store) -> Result<Option<RunId>, Failure> {
         if self.options.dry_run {
             return Ok(None);
         }
-        let begun = store.begin_run(now(), Uuid::now_v7()).wait();
-        begun.map(Some).map_err(|error| store_failure(&self.group.name, &error))
+        ask(&self.group.name, store.begin_run(now(), Uuid::now_v7())).await.map(Some)
     }
 
-    fn end(&self, store: &Store, run: Option<RunId>) -> Result<(), Failure> {
+    async fn end(&self, store: &Store, run: Option<RunId>) -> Result<(), Failure> {
         let Some(run) = run else { return Ok(()) };
         let outcome = format!("exit {}", self.report.exit().code());
         let journal = &self.config.journal;
-        let ended = store.end_run(run, now(), outcome).wait();
-        let pruned = ended.and_then(|()| store.prune(now(), journal.keep(), journal.size).wait());
-        pruned.map(|_| ()).map_err(|error| store_failure(&self.group.name, &error))
+        ask(&self.group.name, store.end_run(run, now(), outcome)).await?;
+        ask(&self.group.name, store.prune(now(), journal.keep(), journal.size)).await.map(|_| ())
     }
 }
 
@@ -290,6 +289,16 @@ async fn maybe<T>(future: Option<impl Future<Output = T>>) -> Option<T> {
 /// Seconds since 1970.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Asks the store without stopping the thread that keeps the plugins' deadlines (decisions P6).
+pub(crate) async fn ask<T: Send + 'static>(group: &str, request: Request<'_, T>) -> Result<T, Failure> {
+    let (tell, told) = oneshot::channel();
+    request.then(move |answer| drop(tell.send(answer)));
+    match told.await {
+        Ok(answer) => answer.map_err(|error| store_failure(group, &error)),
+        Err(_) => Err(Failure::internal(format!("the state of the group {group} gave no answer"))),
+    }
 }
 
 /// What the store says, as a failure of the group.
@@ -308,4 +317,27 @@ fn peak_rss() -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn p6_a_store_that_waits_for_its_disk_does_not_stop_a_deadline() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), "g", Duration::ZERO).unwrap();
+        let (disk_is_back, gate) = mpsc::channel::<()>();
+        store.status().then(move |_| gate.recv().unwrap()); // the store's thread stands still
+        let collection = outrigger_store::Collection::new("c", "a", "b");
+        let load = ask("g", store.load(&collection));
+        let deadline = async {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            disk_is_back.send(()).unwrap();
+        };
+        let (loaded, ()) = tokio::join!(load, deadline);
+        assert!(loaded.unwrap().rows.is_empty());
+    }
 }

@@ -254,7 +254,10 @@ impl Run {
     }
 
     pub(crate) fn know(&mut self, place: Place, side: Side, known: bool) {
-        self.table.mark_mut(place, |mark| mark.known[side.index()] = known);
+        self.table.mark_mut(place, |mark| {
+            mark.known[side.index()] = known;
+            mark.pending[side.index()] &= !known;
+        });
     }
 
     pub(crate) fn change(&mut self, place: Place, change: impl FnOnce(&mut Row)) {

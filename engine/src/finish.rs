@@ -98,9 +98,12 @@ impl Run {
     }
 
     fn left(&self, place: Place) -> Left {
-        let Some(packed) = self.table.packed(place).filter(|row| !row.is_at_rest()) else {
-            return Left::Nothing;
-        };
+        let nothing =
+            if self.table.mark(place).pending.contains(&true) { Left::Pending } else { Left::Nothing };
+        let Some(packed) = self.table.packed(place) else { return Left::Nothing };
+        if packed.is_at_rest() {
+            return nothing;
+        }
         if packed.is_quarantined() {
             return Left::Quarantined;
         }
@@ -109,7 +112,7 @@ impl Run {
             return Left::Conflict;
         }
         match self.decide(place, &row) {
-            Decision::Nothing => Left::Nothing,
+            Decision::Nothing => nothing,
             Decision::WriteFrom(source) => self.owed(source.other()),
             Decision::DeleteOn(side) => self.owed(side),
             Decision::Wait | Decision::Adopt | Decision::Drop | Decision::Conflict => Left::Pending,

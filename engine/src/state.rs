@@ -225,6 +225,7 @@ impl Run {
     pub(crate) fn pending(&mut self, place: Place, side: Side, reason: impl Into<String>) {
         let Some(row) = self.table.row(place) else { return };
         let href = href(&row, side);
+        self.table.mark_mut(place, |mark| mark.pending[side.index()] = true);
         self.reports.push_back(Report::Pending { side, href, reason: reason.into() });
     }
 

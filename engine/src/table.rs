@@ -19,6 +19,8 @@ pub(crate) struct Mark {
     pub(crate) known: [bool; 2],
     /// Per member: a listing of this run named it.
     pub(crate) listed: [bool; 2],
+    /// Per member: it was reported as pending, and nothing was learnt of it since.
+    pub(crate) pending: [bool; 2],
     /// A write of an earlier run is in doubt: hands off.
     pub(crate) held: bool,
     /// A deletion that the guard has counted.

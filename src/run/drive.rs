@@ -41,11 +41,12 @@ impl Drive<'_> {
         members: [String; 2],
     ) -> CollectionReport {
         let mut report = CollectionReport::new(name);
-        let snapshot = match self.store.load(&self.collection).wait() {
+        let snapshot = match super::ask(name, self.store.load(&self.collection)).await {
             Ok(snapshot) => snapshot,
-            Err(error) => {
-                report.take(Report::JournalFailed { reason: error.to_string() }, self.settings.dry_run);
-                report.worsen(Exit::Internal);
+            Err(failure) => {
+                let reason = failure.causes.first().map_or_else(|| failure.to_string(), ToString::to_string);
+                report.take(Report::JournalFailed { reason }, self.settings.dry_run);
+                report.worsen(failure.exit);
                 return report;
             }
         };

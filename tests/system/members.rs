@@ -32,7 +32,12 @@ fn a_member_that_is_not_there_stops_the_group_and_is_named(world: World) {
     world.put(LAPTOP, "bert.vcf", card("bert", "Bert"));
     let before = world.members();
     let run = world.sync().expect(4);
-    run.says(&["the plugin of phone cannot say what it has", "the plugin vdir says", "phone", "No such file"]);
+    run.says(&[
+        "the plugin of phone cannot say what it has",
+        "the plugin vdir says",
+        "phone",
+        "No such file",
+    ]);
     before[0].assert_untouched(&world.members()[0]);
     fs::rename(world.path("away"), world.member(PHONE)).unwrap();
     world.sync_well().wrote(PHONE, [1, 0, 0]);
@@ -84,7 +89,8 @@ fn s7_the_second_item_of_a_uid_is_left_alone(world: World) {
     world.sync_well();
     world.put(LAPTOP, "copy of anna.vcf", card("anna", "Anna, copied and edited"));
     world.put(LAPTOP, "bert.vcf", card("bert", "Bert, edited"));
-    let run = world.sync().expect(4).counted("quarantined", 1).wrote(PHONE, [0, 1, 0]).wrote(LAPTOP, [0, 0, 0]);
+    let run =
+        world.sync().expect(4).counted("quarantined", 1).wrote(PHONE, [0, 1, 0]).wrote(LAPTOP, [0, 0, 0]);
     run.says(&["left", "copy of anna.vcf", "anna.vcf"]);
     assert_eq!(world.items(PHONE).len(), 2);
     world.assert_at_rest(4).counted("quarantined", 1);
@@ -100,7 +106,8 @@ fn s7_the_second_item_of_a_uid_is_left_alone(world: World) {
 
 fn an_item_that_is_too_large_is_named_and_the_rest_goes_on(world: World) {
     let photo = "QUJD".repeat(300_000);
-    let large = card("large", "Large").replace("END:VCARD", &format!("PHOTO;ENCODING=b:{photo}\r\nEND:VCARD"));
+    let large =
+        card("large", "Large").replace("END:VCARD", &format!("PHOTO;ENCODING=b:{photo}\r\nEND:VCARD"));
     world.put(LAPTOP, "large.vcf", &large);
     world.put(LAPTOP, "small.vcf", card("small", "Small"));
     let run = world.sync().expect(4).wrote(PHONE, [1, 0, 0]);
@@ -113,7 +120,11 @@ fn an_item_that_is_too_large_is_named_and_the_rest_goes_on(world: World) {
     // Just below the limit is fine, also as one of several.
     for uid in ["one", "two", "three"] {
         let photo = "QUJD".repeat(240_000);
-        world.put(PHONE, format!("{uid}.vcf"), card(uid, "x").replace("END:VCARD", &format!("NOTE:{photo}\r\nEND:VCARD")));
+        world.put(
+            PHONE,
+            format!("{uid}.vcf"),
+            card(uid, "x").replace("END:VCARD", &format!("NOTE:{photo}\r\nEND:VCARD")),
+        );
     }
     world.sync_well().wrote(LAPTOP, [3, 0, 0]);
     world.assert_equal();
@@ -196,7 +207,8 @@ fn x3_a_run_that_follows_a_killed_one_at_once_waits_for_its_last_process() {
 /// The plugin processes below a command: the children of its children.
 fn plugins(world: &World, command: i32) -> Vec<i32> {
     let all = processes(world.root());
-    let keepers: Vec<i32> = all.iter().filter(|process| process.parent == command).map(|process| process.pid).collect();
+    let keepers: Vec<i32> =
+        all.iter().filter(|process| process.parent == command).map(|process| process.pid).collect();
     all.iter().filter(|process| keepers.contains(&process.parent)).map(|process| process.pid).collect()
 }
 
@@ -236,7 +248,8 @@ fn a_folder_that_may_not_be_written_is_said_to_be_so() {
         run
     };
     let book = world.member(PHONE).join("book");
-    let mode = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let mode =
+        |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     world.put(LAPTOP, "anna.vcf", card("anna", "Anna"));
     mode(&book, 0o555);
     // A folder that cannot be written is a read-only member: nothing is lost, and it is said.
@@ -274,13 +287,17 @@ fn a_missing_state_directory_is_made_private() {
 fn the_demo_of_the_readme_shows_two_plugin_processes() {
     let world = World::empty(Link::Inherited);
     let run = Running::new(world.command(["demo"]).spawn().unwrap()).wait().expect(0);
-    let run = run.says(&["laptop was served by the plugin vdir in process", "phone was served by the plugin vdir", "1 conflict"]);
-    let pids: std::collections::BTreeSet<&str> = run
-        .stdout
-        .lines()
-        .filter_map(|line| line.split_once("in process ")?.1.split(',').next())
-        .collect();
-    assert!(pids.len() >= 6 && pids.iter().all(|pid| pid.parse::<u32>().is_ok()), "three runs of two: {pids:?}");
+    let run = run.says(&[
+        "laptop was served by the plugin vdir in process",
+        "phone was served by the plugin vdir",
+        "1 conflict",
+    ]);
+    let pids: std::collections::BTreeSet<&str> =
+        run.stdout.lines().filter_map(|line| line.split_once("in process ")?.1.split(',').next()).collect();
+    assert!(
+        pids.len() >= 6 && pids.iter().all(|pid| pid.parse::<u32>().is_ok()),
+        "three runs of two: {pids:?}"
+    );
     no_process_is_left(world.root());
     assert_eq!(fs::read_dir(world.path("tmp")).unwrap().count(), 0, "the folder is gone again");
     let kept = Running::new(world.command(["demo", "--keep"]).spawn().unwrap()).wait().expect(0);

@@ -157,21 +157,24 @@ fn a_peer_that_does_not_read_does_not_stop_us_from_reading() {
     within(LIMIT, || {
         let (ours, theirs) = pair(4096);
         let hears_nothing = theirs.incoming();
-        let (established, wait) = std::sync::mpsc::channel();
+        let (tell, established) = std::sync::mpsc::channel();
+        let (go, wait) = std::sync::mpsc::channel();
         let peer = std::thread::spawn(move || {
             let mut link = establish_blocking(theirs, Role::Plugin).unwrap();
+            tell.send(()).unwrap();
             wait.recv().unwrap();
             flood(&mut link, 500);
         });
         run(async {
             let (tell, mut lines) = tokio::sync::mpsc::unbounded_channel();
             let (link, driver) = establish(ours, Role::Broker, Lines(tell)).await.unwrap();
+            established.recv().unwrap();
             hears_nothing.hold();
             for context in 0..64 {
                 link.with(|connection| call(connection, context, &[7; 1024], Duration::ZERO)).unwrap();
             }
             tokio::spawn(driver);
-            established.send(()).unwrap();
+            go.send(()).unwrap();
             for _ in 0..500 {
                 lines.recv().await.unwrap();
             }
