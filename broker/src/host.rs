@@ -30,6 +30,7 @@ pub(crate) struct Parts {
     pub(crate) outputs: tokio::task::JoinSet<()>,
     pub(crate) shared: Wiring,
     pub(crate) start: Duration,
+    pub(crate) calls_timeout: Option<Duration>,
 }
 
 /// What the connection's event handler and the host share.
@@ -69,6 +70,7 @@ pub struct PluginHost {
     facts: Arc<Facts>,
     link: Link<Caller>,
     room: Arc<Notify>,
+    calls_timeout: Option<Duration>,
     stop: mpsc::Sender<()>,
     end: watch::Receiver<Option<Arc<Final>>>,
 }
@@ -96,6 +98,7 @@ impl PluginHost {
             facts: Arc::new(facts),
             link: parts.link.clone(),
             room: Arc::clone(&parts.shared.room),
+            calls_timeout: parts.calls_timeout,
             stop,
             end,
         };
@@ -134,7 +137,7 @@ impl PluginHost {
             match self.try_call(target, method, request, caller) {
                 Ok(call) => break call,
                 Err(Refusal { context, error }) if error.code == Code::OVERLOADED => caller = context,
-                Err(Refusal { error, .. }) => return Err(error),
+                Err(Refusal { error, .. }) => return Err(*error),
             }
             room.await;
         };
@@ -162,11 +165,18 @@ impl PluginHost {
     ) -> Result<CallId, Refusal<Caller>> {
         if self.end.borrow().is_some() {
             let error = Error::new(Code::DISCONNECTED, format!("{method}: the plugin has ended"));
-            return Err(Refusal { context: caller, error });
+            return Err(Refusal { context: caller, error: Box::new(error) });
         }
         let now = self.link.now();
         self.link
-            .with(|connection| connection.call(target, method, request, CallOptions::default(), caller, now))
+            .with(|connection| connection.call(target, method, request, self.options(method), caller, now))
+    }
+
+    /// The method's own times, where they are not shortened.
+    fn options(&self, method: Method) -> CallOptions {
+        let rules = method.rules_or_default();
+        let shorter = |time: Duration| self.calls_timeout.filter(|limit| *limit < time);
+        CallOptions { total: shorter(rules.total), idle: shorter(rules.idle), nested: false }
     }
 
     /// Adds how the plugin died to the error of a call that was lost with it.

@@ -30,7 +30,8 @@ pub(crate) struct PluginLog {
 
 #[derive(Debug)]
 struct State {
-    last: VecDeque<String>,
+    /// As they were printed, whatever the rate: a plugin that floods may have last words too.
+    last: VecDeque<Vec<u8>>,
     budget: f64,
     refilled: Instant,
     discarded: u64,
@@ -56,8 +57,8 @@ impl PluginLog {
 
     /// A line of standard output or standard error; `None` when past the rate.
     fn printed(&self, line: &[u8]) {
+        self.keep(line);
         let Some(line) = self.admit(line) else { return };
-        self.keep(line.clone());
         tracing::info!(target: "plugin", plugin = self.name.as_str(), "{line}");
     }
 
@@ -77,18 +78,20 @@ impl PluginLog {
         Some(printable(line))
     }
 
-    fn keep(&self, line: String) {
+    fn keep(&self, line: &[u8]) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.last.len() == KEPT_LINES {
-            state.last.pop_front();
-        }
-        state.last.push_back(line);
+        // The oldest line's memory is used again: a flood costs no allocations.
+        let oldest = if state.last.len() == KEPT_LINES { state.last.pop_front() } else { None };
+        let mut kept = oldest.unwrap_or_default();
+        kept.clear();
+        kept.extend_from_slice(line);
+        state.last.push_back(kept);
     }
 
     /// The last lines that it printed, oldest first.
     pub(crate) fn last_words(&self) -> Vec<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.last.iter().cloned().collect()
+        state.last.iter().map(|line| printable(line)).collect()
     }
 
     /// Bytes that came past the rate.
@@ -151,5 +154,7 @@ mod tests {
         log.drain(&lines[..]).await;
         assert!(log.discarded() > 1 << 20, "{}", log.discarded());
         assert!(log.last_words().len() <= KEPT_LINES);
+        log.drain(&b"and then it died\n"[..]).await;
+        assert_eq!(log.last_words().last().map(String::as_str), Some("and then it died"));
     }
 }

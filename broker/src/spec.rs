@@ -33,11 +33,13 @@ pub struct PluginSpec {
     pub helper: Helper,
     /// From the start of the process to the end of the handshake.
     pub handshake_limit: Duration,
+    /// No call may take longer, nor go so long without a sign of life; `None`: as its method says.
+    pub calls_timeout: Option<Duration>,
 }
 
 impl PluginSpec {
     /// A plugin with an inherited connection, the default policy, an empty environment, and the
-    /// handshake's default limit.
+    /// default limits.
     #[must_use]
     pub fn new(name: impl Into<String>, program: Program) -> Self {
         Self {
@@ -49,6 +51,7 @@ impl PluginSpec {
             environment: Vec::new(),
             helper: Helper::default(),
             handshake_limit: outrigger_protocol::limits::HANDSHAKE_TIME,
+            calls_timeout: None,
         }
     }
 }

@@ -62,7 +62,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     let begun = Instant::now();
     let name = spec.name.clone();
-    let limit = spec.handshake_limit;
+    let (limit, calls_timeout) = (spec.handshake_limit, spec.calls_timeout);
     let io_error = |error| StartError::Io { name: name.clone(), error };
     let (theirs, ours) = prepare(&spec).map_err(io_error)?;
     let mut child = spawn(spec, theirs).await?;
@@ -86,7 +86,8 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     };
     match greeted {
         Ok((link, driver)) => {
-            let parts = Parts { name, report, link, watch, log, outputs, shared, start: begun.elapsed() };
+            let start = begun.elapsed();
+            let parts = Parts { name, report, link, watch, log, outputs, shared, start, calls_timeout };
             Ok(PluginHost::run(parts, driver))
         }
         Err(error) => {

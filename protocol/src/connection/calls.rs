@@ -30,7 +30,7 @@ pub struct Refusal<C> {
     /// The context that was to be stored.
     pub context: C,
     /// Why. [`Code::OVERLOADED`]: the window of unanswered calls is full; try when one is answered.
-    pub error: Error,
+    pub error: Box<Error>,
 }
 
 impl<C> Connection<C> {
@@ -51,7 +51,7 @@ impl<C> Connection<C> {
         now: Duration,
     ) -> Result<CallId, Refusal<C>> {
         if let Some(error) = self.refusal(target, method, options) {
-            return Err(Refusal { context, error });
+            return Err(Refusal { context, error: Box::new(error) });
         }
         let id = self.number();
         let header = Header {
@@ -67,7 +67,7 @@ impl<C> Connection<C> {
             Err(error) => {
                 self.next = id; // nothing left under this number
                 let error = Error::new(Code::TOO_LARGE, format!("{method}: {error}")).by(Blame::Caller);
-                return Err(Refusal { context, error });
+                return Err(Refusal { context, error: Box::new(error) });
             }
         };
         let rules = method.rules_or_default();

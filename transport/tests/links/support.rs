@@ -113,7 +113,7 @@ pub(crate) fn call(
 ) -> Result<(), End> {
     let target = ObjectId(u32::try_from(context).unwrap());
     let called = connection.call(target, ECHO, body, CallOptions::default(), context, now);
-    called.map(|_| ()).map_err(|refusal| (refusal.context, Err(refusal.error)))
+    called.map(|_| ()).map_err(|refusal| (refusal.context, Err(*refusal.error)))
 }
 
 /// Which driver an end is driven by.

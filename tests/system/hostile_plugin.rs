@@ -1,0 +1,278 @@
+//! A plugin that does one thing wrong, at one place: `hostile_plugin PLACE DEED`.
+//!
+//! Places: `start` (before it connects), `hello` (instead of its first bytes), or the name of a
+//! method (while it works on that call); `end` (after the goodbye). What it does elsewhere is
+//! right. `plugins.rs` says what each deed must cost.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+#[cfg(target_os = "linux")]
+fn main() -> ExitCode {
+    hostile::main()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn main() -> ExitCode {
+    ExitCode::FAILURE
+}
+
+#[cfg(target_os = "linux")]
+mod hostile {
+    use std::io::{BufRead as _, Read as _, Write as _, stderr, stdin, stdout};
+    use std::os::fd::AsFd as _;
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, ExitCode};
+    use std::time::Duration;
+
+    use nix::sys::signal::{SigSet, Signal, raise};
+    use outrigger_plugin_sdk::protocol::{
+        Budget, Change, ChangeKind, Code, Commit, CommitOutcome, CommitResult, Connect, ConnectDone, Connected, Error,
+        Extensions, Flags, GetChanges, Header, Href, Initialize, Kind, ObjectId, PREFACE, RawDigest, ReadItem,
+        ReadOutcome, ReadResult, Revision,
+    };
+    use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, Plugin, ReadSink, serve};
+
+    pub(super) fn main() -> ExitCode {
+        let mut args = std::env::args().skip(1);
+        let (Some(place), Some(deed)) = (args.next(), args.next()) else {
+            return ExitCode::FAILURE;
+        };
+        let mut hostile = Hostile { place, deed, raw: None };
+        if hostile.deed == "sleep" {
+            // What `leave_a_daemon` started.
+            loop {
+                std::thread::park();
+            }
+        }
+        if hostile.deed == "deaf" || hostile.place == "deaf" {
+            SigSet::from(Signal::SIGTERM).thread_block().ok();
+        }
+        hostile.at("start");
+        if hostile.place == "hello" {
+            hostile.raw = connect();
+            hostile.at("hello");
+            return ExitCode::FAILURE;
+        }
+        if std::env::var_os("OUTRIGGER_FD").is_some() {
+            hostile.raw = stdin().as_fd().try_clone_to_owned().ok().map(UnixStream::from);
+        }
+        let (place, deed) = (hostile.place.clone(), hostile.deed.clone());
+        let code = serve(hostile);
+        Hostile { place, deed, raw: None }.at("end");
+        code
+    }
+
+    /// The bare connection, however it is to be had.
+    fn connect() -> Option<UnixStream> {
+        match std::env::var_os("OUTRIGGER_ENDPOINT") {
+            Some(endpoint) => {
+                let mut token = String::new();
+                stdin().lock().read_line(&mut token).ok()?;
+                UnixStream::connect(endpoint).ok()
+            }
+            None => stdin().as_fd().try_clone_to_owned().ok().map(UnixStream::from),
+        }
+    }
+
+    struct Hostile {
+        place: String,
+        deed: String,
+        /// Its own connection, behind the back of the SDK.
+        raw: Option<UnixStream>,
+    }
+
+    impl Hostile {
+        /// Comes to a place. Says so, and does the deed if it is the one.
+        fn at(&mut self, place: &str) {
+            if self.place != place {
+                return;
+            }
+            writeln!(stderr(), "about to {} at {place}", self.deed).ok();
+            match self.deed.as_str() {
+                "exit" => std::process::exit(3),
+                "abort" => std::process::abort(),
+                "segv" => drop(raise(Signal::SIGSEGV)),
+                "kill" => drop(raise(Signal::SIGKILL)),
+                "hang" | "deaf" => loop {
+                    std::thread::park();
+                },
+                "flood" => flood(5 << 20),
+                "flood-much" => flood(50 << 20),
+                "garbage" => self.send(b"HTTP/1.1 400 Bad Request\r\n\r\n".repeat(8).as_slice()),
+                "drip" => self.drip(),
+                "huge" => self.send(&self.huge()),
+                "unissued" => self.send(&Header::new(Kind::REPLY, 0x7FFF_FFFF).encode()),
+                "parity" => self.send(&Header::new(Kind::REPLY, 2).encode()),
+                "close" => self.close(),
+                "daemon" => leave_a_daemon(),
+                _ => {}
+            }
+        }
+
+        fn send(&self, bytes: &[u8]) {
+            if let Some(mut raw) = self.raw.as_ref() {
+                raw.write_all(bytes).ok();
+            }
+        }
+
+        /// A frame of 4 GiB, as its header says.
+        fn huge(&self) -> Vec<u8> {
+            let header = Header {
+                body_len: u32::MAX,
+                flags: Flags::NONE,
+                target: ObjectId::HOST,
+                budget: Budget(0),
+                ..Header::new(if self.place == "hello" { Kind::HELLO } else { Kind::LOG }, 0)
+            };
+            let preface: &[u8] = if self.place == "hello" { &PREFACE } else { &[] };
+            [preface, &header.encode(), b"only this much"].concat()
+        }
+
+        /// What is right, one byte a second, for ever.
+        fn drip(&self) {
+            let bytes = if self.place == "hello" { PREFACE.to_vec() } else { Header::new(Kind::LOG, 0).encode().to_vec() };
+            for byte in bytes.into_iter().chain(std::iter::repeat(b' ')) {
+                self.send(&[byte]);
+                std::thread::park_timeout(Duration::from_secs(1));
+            }
+        }
+
+        fn close(&self) {
+            if let Some(raw) = &self.raw {
+                raw.shutdown(std::net::Shutdown::Both).ok();
+            }
+            loop {
+                std::thread::park();
+            }
+        }
+    }
+
+    /// Text on both outputs, so many bytes each.
+    fn flood(bytes: usize) {
+        let line = [b"flood ".repeat(20).as_slice(), b"\n"].concat();
+        let text = line.repeat((64 << 10) / line.len());
+        for _ in 0..bytes / text.len() {
+            stdout().write_all(&text).ok();
+            stderr().write_all(&text).ok();
+        }
+        stdout().flush().ok();
+        writeln!(stderr(), "the flood is over").ok();
+    }
+
+    /// A grandchild in a session of its own, which holds on to the log.
+    fn leave_a_daemon() {
+        let own = std::env::args_os().next().unwrap_or_default();
+        let script = "setsid \"$0\" x sleep & setsid \"$0\" x sleep &";
+        drop(Command::new("/bin/sh").arg("-c").arg(script).arg(own).env("PATH", "/usr/bin:/bin").status());
+    }
+
+    /// What it was started with, in words.
+    fn inheritance() -> String {
+        let environment: Vec<String> =
+            std::env::vars_os().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
+        let folder = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+        let mut open: Vec<String> = folder
+            .filter_map(|entry| {
+                let target = std::fs::read_link(entry.path()).ok()?;
+                let name = entry.file_name();
+                (!target.starts_with("/proc")).then(|| format!("{}:{}", name.display(), target.display()))
+            })
+            .collect();
+        open.sort();
+        let mut rest = String::new();
+        if std::env::var_os("OUTRIGGER_FD").is_none() {
+            stdin().read_to_string(&mut rest).ok();
+        }
+        format!("environment {environment:?} open {open:?} more input {rest:?}")
+    }
+
+    impl Plugin for Hostile {
+        fn initialize(&mut self, _: Initialize, _: &mut Context<'_>) -> Result<(), Error> {
+            self.at("initialize");
+            if self.deed == "tell" {
+                return Err(Error::new(Code::INVALID, inheritance()));
+            }
+            Ok(())
+        }
+
+        fn discover(&mut self, _: &mut Context<'_>) -> Result<Vec<Collection>, Error> {
+            self.at("discover");
+            Ok(vec![Collection { name: "notes".into(), ..Collection::default() }])
+        }
+
+        fn connect(&mut self, _: &str, _: Connect, _: &mut Context<'_>) -> Result<Connected, Error> {
+            self.at("connect");
+            Ok(Connected { slow_sync: false })
+        }
+
+        fn connect_done(&mut self, _: &str, _: ConnectDone, _: &mut Context<'_>) -> Result<(), Error> {
+            self.at("connect_done");
+            Ok(())
+        }
+
+        fn get_changes(&mut self, _: &str, _: GetChanges, changes: &mut ChangeSink<'_, '_>) -> Result<ListingEnd, Error> {
+            for number in 0..10 {
+                changes.push(&Change {
+                    href: Href::from(format!("note-{number}").as_str()),
+                    kind: ChangeKind::Unknown,
+                    revision: Revision::from("1"),
+                    settled: true,
+                    object_type: "note".into(),
+                    format: "text".into(),
+                    ext: Extensions::default(),
+                })?;
+            }
+            self.at("get_changes");
+            Ok(ListingEnd { complete: true, anchor: None })
+        }
+
+        fn read(&mut self, _: &str, items: Vec<ReadItem>, results: &mut ReadSink<'_, '_>) -> Result<(), Error> {
+            self.at("read");
+            for (index, _) in (0..).zip(items) {
+                let outcome = ReadOutcome::Item {
+                    revision: Revision::from("1"),
+                    settled: true,
+                    format: "text".into(),
+                    data: b"note".as_slice().into(),
+                };
+                results.push(&ReadResult { index, outcome })?;
+            }
+            Ok(())
+        }
+
+        fn commit(&mut self, _: &str, batch: Commit<'_>, _: &mut Context<'_>) -> Result<Vec<CommitResult>, Error> {
+            self.at("commit");
+            let done = |digest: RawDigest, href: Href| CommitOutcome::Done {
+                href,
+                revision: Revision::from("2"),
+                settled: true,
+                digest: Some(digest),
+            };
+            let answers = batch.items.into_iter();
+            Ok(answers
+                .map(|item| CommitResult { operation: item.operation, outcome: done(item.digest, item.href) })
+                .collect())
+        }
+
+        fn committed_all(&mut self, _: &str, _: &mut Context<'_>) -> Result<(), Error> {
+            self.at("committed_all");
+            Ok(())
+        }
+
+        fn sync_done(&mut self, _: &str, _: &mut Context<'_>) -> Result<(), Error> {
+            self.at("sync_done");
+            Ok(())
+        }
+
+        fn disconnect(&mut self, _: &str, _: &mut Context<'_>) -> Result<(), Error> {
+            self.at("disconnect");
+            Ok(())
+        }
+
+        fn finalize(&mut self, _: &mut Context<'_>) -> Result<(), Error> {
+            self.at("finalize");
+            Ok(())
+        }
+    }
+}
