@@ -13,13 +13,20 @@ use std::time::Instant;
 use outrigger_protocol::Level;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
-/// Lines kept for the last words.
-const KEPT_LINES: usize = 20;
+/// Lines of each output that are kept for the last words.
+const KEPT_LINES: usize = 10;
 /// Bytes kept of one line.
 const MAX_LINE: usize = 2048;
 /// Bytes a second that are logged, and how many may come at once.
 const RATE: f64 = 65_536.0;
 const BURST: f64 = 262_144.0;
+
+/// Where a line was printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    Stdout = 0,
+    Stderr = 1,
+}
 
 /// The log of one plugin process.
 #[derive(Debug)]
@@ -30,8 +37,9 @@ pub(crate) struct PluginLog {
 
 #[derive(Debug)]
 struct State {
-    /// As they were printed, whatever the rate: a plugin that floods may have last words too.
-    last: VecDeque<Vec<u8>>,
+    /// As they were printed, whatever the rate: a plugin that floods may have last words too. Apart
+    /// by output, so that what is left in one cannot push the other out.
+    last: [VecDeque<Vec<u8>>; 2],
     budget: f64,
     refilled: Instant,
     discarded: u64,
@@ -39,7 +47,7 @@ struct State {
 
 impl PluginLog {
     pub(crate) fn new(name: String) -> Self {
-        let state = State { last: VecDeque::new(), budget: BURST, refilled: Instant::now(), discarded: 0 };
+        let state = State { last: Default::default(), budget: BURST, refilled: Instant::now(), discarded: 0 };
         Self { name, state: Mutex::new(state) }
     }
 
@@ -56,8 +64,8 @@ impl PluginLog {
     }
 
     /// A line of standard output or standard error; `None` when past the rate.
-    fn printed(&self, line: &[u8]) {
-        self.keep(line);
+    fn printed(&self, line: &[u8], output: Output) {
+        self.keep(line, output);
         let Some(line) = self.admit(line) else { return };
         tracing::info!(target: "plugin", plugin = self.name.as_str(), "{line}");
     }
@@ -78,20 +86,21 @@ impl PluginLog {
         Some(printable(line))
     }
 
-    fn keep(&self, line: &[u8]) {
+    fn keep(&self, line: &[u8], output: Output) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = &mut state.last[output as usize];
         // The oldest line's memory is used again: a flood costs no allocations.
-        let oldest = if state.last.len() == KEPT_LINES { state.last.pop_front() } else { None };
+        let oldest = if last.len() == KEPT_LINES { last.pop_front() } else { None };
         let mut kept = oldest.unwrap_or_default();
         kept.clear();
         kept.extend_from_slice(line);
-        state.last.push_back(kept);
+        last.push_back(kept);
     }
 
-    /// The last lines that it printed, oldest first.
+    /// The last lines that it printed, oldest first; those of standard error last.
     pub(crate) fn last_words(&self) -> Vec<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.last.iter().map(|line| printable(line)).collect()
+        state.last.iter().flatten().map(|line| printable(line)).collect()
     }
 
     /// Bytes that came past the rate.
@@ -100,24 +109,24 @@ impl PluginLog {
     }
 
     /// Reads an output of the plugin to its end. Memory: one buffer and one line.
-    pub(crate) async fn drain(&self, mut output: impl AsyncRead + Unpin) {
+    pub(crate) async fn drain(&self, mut from: impl AsyncRead + Unpin, output: Output) {
         let mut buffer = vec![0; 16 << 10];
         let mut line = Vec::new();
         loop {
-            let count = match output.read(&mut buffer).await {
+            let count = match from.read(&mut buffer).await {
                 Ok(0) | Err(_) => break,
                 Ok(count) => count,
             };
             for byte in buffer.get(..count).unwrap_or_default() {
                 match byte {
-                    b'\n' => self.printed(&std::mem::take(&mut line)),
+                    b'\n' => self.printed(&std::mem::take(&mut line), output),
                     _ if line.len() < MAX_LINE => line.push(*byte),
                     _ => {}
                 }
             }
         }
         if !line.is_empty() {
-            self.printed(&line);
+            self.printed(&line, output);
         }
     }
 }
@@ -149,12 +158,12 @@ mod tests {
     async fn a_flood_is_discarded_and_counted() {
         let log = PluginLog::new("p".into());
         let flood = vec![b'x'; 100 << 20];
-        log.drain(&flood[..]).await; // one line without an end
+        log.drain(&flood[..], Output::Stdout).await; // one line without an end
         let lines = b"hello world\n".repeat(1 << 18);
-        log.drain(&lines[..]).await;
+        log.drain(&b"and then it died\n"[..], Output::Stderr).await;
+        log.drain(&lines[..], Output::Stdout).await;
         assert!(log.discarded() > 1 << 20, "{}", log.discarded());
-        assert!(log.last_words().len() <= KEPT_LINES);
-        log.drain(&b"and then it died\n"[..]).await;
+        assert!(log.last_words().len() <= KEPT_LINES + 1);
         assert_eq!(log.last_words().last().map(String::as_str), Some("and then it died"));
     }
 }

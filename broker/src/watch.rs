@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use outrigger_sandbox::{Child, Descriptor, Ended};
 
-use crate::log::PluginLog;
+use crate::log::{Output, PluginLog};
 
 /// How long the log may still be read once the process has ended: something it started may hold
 /// its output open for ever.
@@ -15,11 +15,13 @@ const DRAIN: Duration = Duration::from_millis(200);
 /// Reads both outputs in the background until they end.
 pub(crate) fn read_output(child: &mut Child, log: &Arc<PluginLog>) -> tokio::task::JoinSet<()> {
     let mut readers = tokio::task::JoinSet::new();
-    for output in [child.take_stdout(), child.take_stderr()].into_iter().flatten() {
-        match reader(output) {
-            Ok(output) => {
+    let outputs = [(child.take_stdout(), Output::Stdout), (child.take_stderr(), Output::Stderr)];
+    for (from, output) in outputs {
+        let Some(from) = from else { continue };
+        match reader(from) {
+            Ok(from) => {
                 let log = Arc::clone(log);
-                readers.spawn(async move { log.drain(output).await });
+                readers.spawn(async move { log.drain(from, output).await });
             }
             Err(error) => tracing::warn!(%error, "the output of a plugin cannot be read"),
         }

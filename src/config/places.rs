@@ -49,7 +49,7 @@ impl Places {
                 Some(self.home.as_ref()?.join(rest.trim_start_matches(std::path::is_separator)))
             }
             // `~name`, another user's home, is a file name here: nothing of ours can look it up.
-            _ => Some(base.join(path)),
+            _ => Some(base.join(path).components().collect()), // without `./` in messages
         }
     }
 }
@@ -73,6 +73,7 @@ mod tests {
         assert_eq!(resolve("~"), Some("/home/ana".into()));
         assert_eq!(resolve("~/a/b"), Some("/home/ana/a/b".into()));
         assert_eq!(resolve("a/b"), Some("/base/a/b".into()));
+        assert_eq!(resolve("./a").map(PathBuf::into_os_string), Some("/base/a".into()));
         assert_eq!(resolve("/a"), Some("/a".into()));
         assert_eq!(resolve("~ana/a"), Some("/base/~ana/a".into()));
     }

@@ -23,7 +23,7 @@ const SETTINGS: &str = "
     PRAGMA trusted_schema = OFF;
     PRAGMA cell_size_check = ON;
     PRAGMA temp_store = MEMORY;
-    PRAGMA cache_size = -8192;
+    PRAGMA cache_size = -2048;
 ";
 
 /// The connection, and what is known of it beyond the tables.

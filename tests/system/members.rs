@@ -269,7 +269,7 @@ fn a_folder_that_may_not_be_written_is_said_to_be_so() {
     // A state directory that cannot be written.
     fs::remove_dir_all(world.state()).unwrap();
     mode(world.root(), 0o555);
-    sync().expect(1).says(&["state", "Permission denied"]);
+    sync().expect(1).says(&["state", "cannot be written", "check owner and mode"]);
     mode(world.root(), 0o755);
 }
 
