@@ -1,6 +1,7 @@
 //! Who waits for an answer: the context that is stored under a call's number.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use outrigger_protocol::{Blame, CallId, Code, Connection, Effect, Error, Event, Items, StreamId};
 use outrigger_transport::Handler;
@@ -53,6 +54,8 @@ pub(crate) struct Events {
     pub(crate) room: Arc<Notify>,
     /// Told when a call has run out of time: the host may have to be ended.
     pub(crate) overdue: Arc<Notify>,
+    /// Calls that ended with the connection.
+    pub(crate) lost: Arc<AtomicUsize>,
 }
 
 impl Handler<Caller> for Events {
@@ -63,7 +66,7 @@ impl Handler<Caller> for Events {
                 self.room.notify_waiters();
             }
             Event::Failed { context, error, .. } => {
-                self.note_overdue(error.code);
+                self.note(error.code);
                 context.answer(Err(error));
                 self.room.notify_waiters();
             }
@@ -81,9 +84,11 @@ impl Handler<Caller> for Events {
 }
 
 impl Events {
-    fn note_overdue(&self, code: Code) {
-        if code == Code::DEADLINE || code == Code::IDLE_TIMEOUT {
-            self.overdue.notify_one();
+    fn note(&self, code: Code) {
+        match code {
+            Code::DEADLINE | Code::IDLE_TIMEOUT => self.overdue.notify_one(),
+            Code::DISCONNECTED => drop(self.lost.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
         }
     }
 }

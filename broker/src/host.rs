@@ -1,6 +1,7 @@
 //! One running plugin: its process, its connection, and the calls that are open on it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use outrigger_protocol::{
@@ -34,11 +35,13 @@ pub(crate) struct Parts {
 }
 
 /// What the connection's event handler and the host share.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Wiring {
     room: Arc<Notify>,
     /// Told when a call has run out of time.
     overdue: Arc<Notify>,
+    /// Calls that ended with the connection.
+    lost: Arc<AtomicUsize>,
 }
 
 /// What is known of a plugin process.
@@ -77,9 +80,9 @@ pub struct PluginHost {
 
 impl PluginHost {
     pub(crate) fn wiring(log: &Arc<PluginLog>) -> (Events, Wiring) {
-        let wiring = Wiring { room: Arc::new(Notify::new()), overdue: Arc::new(Notify::new()) };
-        let Wiring { room, overdue } = wiring.clone();
-        (Events { log: Arc::clone(log), room, overdue }, wiring)
+        let wiring = Wiring::default();
+        let Wiring { room, overdue, lost } = wiring.clone();
+        (Events { log: Arc::clone(log), room, overdue, lost }, wiring)
     }
 
     pub(crate) fn run(parts: Parts, driver: impl Future<Output = Ending> + Send + 'static) -> Self {
@@ -253,7 +256,6 @@ async fn supervise(
         _ = stop.recv() => parts.link.with(|connection| connection.goodbye()),
         () = overdue => {} // end_process takes it from here
     }
-    let calls_in_flight = parts.link.with(|connection| connection.open_calls());
     if ending.is_none() {
         ending = timeout(GRACE, &mut driver).await.ok();
     }
@@ -271,7 +273,7 @@ async fn supervise(
         plugin: parts.name,
         exit: ended.map(|ended| ended.exit),
         last_words: parts.log.last_words(),
-        calls_in_flight,
+        calls_in_flight: parts.shared.lost.load(Ordering::Relaxed),
         connection,
     };
     tracing::debug!(%death, discarded_log_bytes = parts.log.discarded(), "plugin ended");

@@ -27,9 +27,9 @@ mod hostile {
 
     use nix::sys::signal::{SigSet, Signal, raise};
     use outrigger_plugin_sdk::protocol::{
-        Budget, Change, ChangeKind, Code, Commit, CommitOutcome, CommitResult, Connect, ConnectDone, Connected, Error,
-        Extensions, Flags, GetChanges, Header, Href, Initialize, Kind, ObjectId, PREFACE, RawDigest, ReadItem,
-        ReadOutcome, ReadResult, Revision,
+        Budget, Change, ChangeKind, Code, Commit, CommitOutcome, CommitResult, Connect, ConnectDone,
+        Connected, Error, Extensions, Flags, GetChanges, Header, Href, Initialize, Kind, ObjectId, PREFACE,
+        RawDigest, ReadItem, ReadOutcome, ReadResult, Revision,
     };
     use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, Plugin, ReadSink, serve};
 
@@ -132,7 +132,11 @@ mod hostile {
 
         /// What is right, one byte a second, for ever.
         fn drip(&self) {
-            let bytes = if self.place == "hello" { PREFACE.to_vec() } else { Header::new(Kind::LOG, 0).encode().to_vec() };
+            let bytes = if self.place == "hello" {
+                PREFACE.to_vec()
+            } else {
+                Header::new(Kind::LOG, 0).encode().to_vec()
+            };
             for byte in bytes.into_iter().chain(std::iter::repeat(b' ')) {
                 self.send(&[byte]);
                 std::thread::park_timeout(Duration::from_secs(1));
@@ -170,8 +174,9 @@ mod hostile {
 
     /// What it was started with, in words.
     fn inheritance() -> String {
-        let environment: Vec<String> =
-            std::env::vars_os().map(|(name, value)| format!("{}={}", name.display(), value.display())).collect();
+        let environment: Vec<String> = std::env::vars_os()
+            .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+            .collect();
         let folder = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
         let mut open: Vec<String> = folder
             .filter_map(|entry| {
@@ -212,7 +217,12 @@ mod hostile {
             Ok(())
         }
 
-        fn get_changes(&mut self, _: &str, _: GetChanges, changes: &mut ChangeSink<'_, '_>) -> Result<ListingEnd, Error> {
+        fn get_changes(
+            &mut self,
+            _: &str,
+            _: GetChanges,
+            changes: &mut ChangeSink<'_, '_>,
+        ) -> Result<ListingEnd, Error> {
             for number in 0..10 {
                 changes.push(&Change {
                     href: Href::from(format!("note-{number}").as_str()),
@@ -228,7 +238,12 @@ mod hostile {
             Ok(ListingEnd { complete: true, anchor: None })
         }
 
-        fn read(&mut self, _: &str, items: Vec<ReadItem>, results: &mut ReadSink<'_, '_>) -> Result<(), Error> {
+        fn read(
+            &mut self,
+            _: &str,
+            items: Vec<ReadItem>,
+            results: &mut ReadSink<'_, '_>,
+        ) -> Result<(), Error> {
             self.at("read");
             for (index, _) in (0..).zip(items) {
                 let outcome = ReadOutcome::Item {
@@ -242,7 +257,12 @@ mod hostile {
             Ok(())
         }
 
-        fn commit(&mut self, _: &str, batch: Commit<'_>, _: &mut Context<'_>) -> Result<Vec<CommitResult>, Error> {
+        fn commit(
+            &mut self,
+            _: &str,
+            batch: Commit<'_>,
+            _: &mut Context<'_>,
+        ) -> Result<Vec<CommitResult>, Error> {
             self.at("commit");
             let done = |digest: RawDigest, href: Href| CommitOutcome::Done {
                 href,

@@ -204,11 +204,43 @@ fn x3_a_run_that_follows_a_killed_one_at_once_waits_for_its_last_process() {
     }
 }
 
+/// A keeper that is stopped cannot end anything, and a plugin may still be writing: as long as it
+/// holds the lock, no run begins.
+#[test]
+fn x3_no_run_begins_while_a_process_of_a_killed_one_is_left() {
+    let world = World::new(Link::Inherited);
+    for number in 0..400 {
+        world.put(LAPTOP, format!("c{number}.vcf"), card(&format!("c{number}"), "c"));
+    }
+    let killed = world.start(["sync", "contacts"]);
+    until("the first item has come across", || (!world.items(PHONE).is_empty()).then_some(()));
+    let keepers = keepers(&world, killed.pid);
+    assert_eq!(keepers.len(), 2);
+    for keeper in &keepers {
+        kill(Pid::from_raw(*keeper), Signal::SIGSTOP).unwrap();
+    }
+    kill(Pid::from_raw(killed.pid), Signal::SIGKILL).unwrap();
+    killed.wait();
+    let next = world.start(["sync", "contacts", "--json"]).wait().expect(75);
+    assert_eq!(next.json()["plugins"].as_array().map(Vec::len), Some(0), "no plugin was started");
+    for keeper in &keepers {
+        kill(Pid::from_raw(*keeper), Signal::SIGCONT).unwrap();
+    }
+    no_process_is_left(world.root());
+    world.sync_well();
+    world.assert_equal();
+}
+
+/// The keepers of a command's plugins: its children.
+fn keepers(world: &World, command: i32) -> Vec<i32> {
+    let all = processes(world.root());
+    all.iter().filter(|process| process.parent == command).map(|process| process.pid).collect()
+}
+
 /// The plugin processes below a command: the children of its children.
 fn plugins(world: &World, command: i32) -> Vec<i32> {
     let all = processes(world.root());
-    let keepers: Vec<i32> =
-        all.iter().filter(|process| process.parent == command).map(|process| process.pid).collect();
+    let keepers = keepers(world, command);
     all.iter().filter(|process| keepers.contains(&process.parent)).map(|process| process.pid).collect()
 }
 

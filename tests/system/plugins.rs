@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 
 use outrigger::broker::{ConnectBy, Death, Instance, PluginHost, PluginSpec, SinkClient, StartError, start};
 use outrigger::protocol::{
-    Blame, Change, Code, CommitItem, CommitKind, CommitOutcome, Connect, ConnectDone, Effect, Error, Extensions,
-    GetChanges, Group, Href, Initialize, Listing, Member, OperationId, RawDigest, ReadItem, ReadOutcome, Revision,
+    Blame, Change, Code, CommitItem, CommitKind, CommitOutcome, Connect, ConnectDone, Effect, Error,
+    Extensions, GetChanges, Group, Href, Initialize, Listing, Member, OperationId, RawDigest, ReadItem,
+    ReadOutcome, Revision,
 };
 use outrigger::sandbox::{Exit, Helper, Program};
 
-use crate::support::{Link, World, no_process_is_left, over_both_connections, processes};
+use crate::support::{Link, World, no_process_is_left, over_both_connections, processes, until};
 
 over_both_connections!(
     the_whole_life_of_the_echo_plugin,
@@ -50,9 +51,14 @@ fn example(name: &str, source: &str) -> PathBuf {
     let examples = profile.join("examples");
     BUILT.call_once(|| {
         let age = |path: PathBuf| fs::metadata(path).and_then(|found| found.modified()).ok();
-        let sources = [("echo_plugin", "examples/echo_plugin.rs"), ("hostile_plugin", "tests/system/hostile_plugin.rs")];
+        let sources = [
+            ("echo_plugin", "examples/echo_plugin.rs"),
+            ("hostile_plugin", "tests/system/hostile_plugin.rs"),
+        ];
         let is_fresh = |(name, source): (&str, &str)| {
-            age(examples.join(name)).is_some_and(|built| Some(built) >= age(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(source)))
+            age(examples.join(name)).is_some_and(|built| {
+                Some(built) >= age(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(source))
+            })
         };
         if !sources.into_iter().all(is_fresh) {
             let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -197,7 +203,11 @@ fn the_whole_life_of_the_echo_plugin(world: World) {
         assert_eq!(discovered.sinks.iter().map(|sink| sink.name.as_str()).collect::<Vec<_>>(), ["notes"]);
         let sink = instance.sink(discovered.sinks[0].clone());
         let early = list(&sink).await.unwrap_err();
-        assert_eq!((early.code, early.effect), (Code::INVALID_STATE, Effect::NotStarted), "w2: not before connect");
+        assert_eq!(
+            (early.code, early.effect),
+            (Code::INVALID_STATE, Effect::NotStarted),
+            "w2: not before connect"
+        );
         sink.connect(&Connect { slow_sync: false, read_only: false, anchor: None }).await.unwrap();
         sink.connect_done(&ConnectDone { slow_sync: false }).await.unwrap();
 
@@ -213,7 +223,10 @@ fn the_whole_life_of_the_echo_plugin(world: World) {
         let updated = commit(&sink, write(CommitKind::Update, "new", Some(&revision), "two")).await.unwrap();
         let CommitOutcome::Done { revision: second, .. } = updated else { panic!("{updated:?}") };
         let stale = commit(&sink, write(CommitKind::Delete, "new", Some(&revision), "")).await.unwrap();
-        assert!(matches!(&stale, CommitOutcome::Failed(error) if error.code == Code::PRECONDITION), "{stale:?}");
+        assert!(
+            matches!(&stale, CommitOutcome::Failed(error) if error.code == Code::PRECONDITION),
+            "{stale:?}"
+        );
         assert_eq!(read(&sink, &["new"]).await.unwrap(), [Some(b"two".to_vec())]);
         let deleted = commit(&sink, write(CommitKind::Delete, "new", Some(&second), "")).await.unwrap();
         assert!(matches!(deleted, CommitOutcome::Done { .. }), "{deleted:?}");
@@ -303,8 +316,17 @@ fn w8_what_is_no_handshake_ends_it(world: World) {
 
 fn a_crash_at_any_place_is_told_with_signal_words_and_calls(world: World) {
     let places = [
-        "initialize", "discover", "connect", "connect_done", "get_changes", "read", "commit", "committed_all",
-        "sync_done", "disconnect", "finalize",
+        "initialize",
+        "discover",
+        "connect",
+        "connect_done",
+        "get_changes",
+        "read",
+        "commit",
+        "committed_all",
+        "sync_done",
+        "disconnect",
+        "finalize",
     ];
     let deeds = [
         ("segv", Exit::Signal(11), "was ended by signal 11 (SIGSEGV)"),
@@ -321,7 +343,10 @@ fn a_crash_at_any_place_is_told_with_signal_words_and_calls(world: World) {
             assert!(begun.elapsed() < AT_ONCE, "{place}: {:?}", begun.elapsed());
             assert_eq!((error.code, error.blame), (Code::DISCONNECTED, Blame::Plugin), "{place}: {error:?}");
             let told = format!("{error:?}");
-            assert!(told.contains(words) && told.contains(&format!("about to {deed} at {place}")), "{place}: {told}");
+            assert!(
+                told.contains(words) && told.contains(&format!("about to {deed} at {place}")),
+                "{place}: {told}"
+            );
             // What may have been done to the store is not known.
             assert_ne!(error.effect, Effect::NotStarted, "{place}: {error:?}");
             let death = host.wait().await;
@@ -337,7 +362,8 @@ fn a_crash_at_any_place_is_told_with_signal_words_and_calls(world: World) {
 
 fn what_breaks_the_protocol_ends_the_connection_and_nothing_else(world: World) {
     // A raw socket behind the SDK's back is to be had only where the connection is inherited.
-    let deeds: &[&str] = if world.link() == Link::Named { &[] } else { &["garbage", "huge", "unissued", "parity", "close"] };
+    let deeds: &[&str] =
+        if world.link() == Link::Named { &[] } else { &["garbage", "huge", "unissued", "parity", "close"] };
     block_on(async {
         // Another plugin, which has nothing to do with it.
         let good = start(spec(&world, "echo_plugin", &[])).await.unwrap();
@@ -438,7 +464,9 @@ fn w3_a_call_that_hangs_ends_at_its_deadline_and_its_plugin_soon_after(world: Wo
 #[test]
 fn a_plugin_that_ignores_everything_is_stopped_in_bounded_time() {
     std::thread::scope(|scope| {
-        for (place, deed) in [("get_changes", "deaf"), ("end", "deaf"), ("get_changes", "drip"), ("end", "hang")] {
+        for (place, deed) in
+            [("get_changes", "deaf"), ("end", "deaf"), ("get_changes", "drip"), ("end", "hang")]
+        {
             scope.spawn(move || {
                 let world = World::empty(Link::Inherited);
                 block_on(async {
@@ -476,7 +504,10 @@ fn p1_a_plugin_has_its_own_environment_and_three_descriptors(world: World) {
             assert!(open.contains("\"0:/dev/null\""), "descriptor 0 is no longer the connection: {open}");
         }
         Link::Named => {
-            assert!(environment.starts_with("environment [\"GREETING=hello\", \"OUTRIGGER_ENDPOINT=/"), "{environment}");
+            assert!(
+                environment.starts_with("environment [\"GREETING=hello\", \"OUTRIGGER_ENDPOINT=/"),
+                "{environment}"
+            );
             assert!(!environment.contains("OUTRIGGER_FD"), "{environment}");
             assert!(open.contains("more input \"\""), "the token was taken: {open}");
         }
@@ -485,18 +516,26 @@ fn p1_a_plugin_has_its_own_environment_and_three_descriptors(world: World) {
     // The SDK's own connection, and (named) the pipe of the token; the raw one of this program.
     let leaked = fs::read_link(format!("/proc/self/fd/{}", leaked.as_raw_fd())).unwrap();
     assert!(!open.contains(leaked.to_str().unwrap()), "{leaked:?} leaked: {open}");
-    assert_eq!(open.matches("socket:").count(), if world.link() == Link::Inherited { 2 } else { 1 }, "{open}");
+    assert_eq!(
+        open.matches("socket:").count(),
+        if world.link() == Link::Inherited { 2 } else { 1 },
+        "{open}"
+    );
     assert!(open.matches("pipe:").count() <= 3, "{open}");
     no_process_is_left(world.root());
 }
 
 fn what_a_plugin_started_ends_with_it(world: World) {
-    for (place, deed) in [("discover", "daemon"), ("discover", "daemon")] {
+    for place in ["initialize", "discover"] {
         block_on(async {
-            let host = start(hostile(&world, place, deed)).await.unwrap();
+            let host = start(hostile(&world, place, "daemon")).await.unwrap();
             live(&host).await.unwrap();
-            let ours = processes(world.root());
-            assert!(ours.iter().filter(|process| process.command.contains("x sleep")).count() >= 1, "{ours:?}");
+            until("a daemon runs", || {
+                processes(world.root())
+                    .iter()
+                    .any(|process| process.command.contains("x sleep"))
+                    .then_some(())
+            });
             let begun = Instant::now();
             host.stop().await;
             assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());

@@ -262,12 +262,6 @@ impl World {
         self.sync().expect(0)
     }
 
-    /// `plan contacts --json`.
-    #[track_caller]
-    pub(crate) fn plan(&self) -> Run {
-        self.run(["plan", "contacts", "--json"])
-    }
-
     /// A sync that must find nothing to do: nothing written, nothing fetched, nothing touched.
     #[track_caller]
     pub(crate) fn assert_at_rest(&self, code: i32) -> Run {
