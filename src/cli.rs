@@ -206,7 +206,7 @@ Exit codes:
     1  internal error
     2  the command line or the configuration is wrong
     3  done, but conflicts wait for a decision
-    4  partial: some items or members failed; trying again may help
+    4  partial: some items or members failed or are not done yet; trying again may help
     5  stopped by the guard against mass deletion
     6  credentials are missing or refused
     7  a plugin is broken, or was denied something

@@ -9,6 +9,7 @@ mod init;
 mod status;
 mod sync;
 mod terminal;
+mod waiting;
 
 use std::io::Write as _;
 use std::path::PathBuf;

@@ -33,6 +33,7 @@ pub use group::{CollectionPair, Collections, GroupConfig};
 pub use member::MemberConfig;
 use name::check_names;
 pub use name::is_valid_name;
+pub(crate) use nearest::nearest;
 pub use places::Places;
 pub use policy::JournalLimits;
 use policy::Policies;
@@ -92,7 +93,7 @@ impl Config {
     /// The name among the groups that `name` was meant to be.
     #[must_use]
     pub fn nearest_group(&self, name: &str) -> Option<&str> {
-        nearest::nearest(name, self.groups.iter().map(|group| group.name.as_str()))
+        nearest(name, self.groups.iter().map(|group| group.name.as_str()))
     }
 
     /// A complaint about something in this file that only shows when it is used: a plugin that is

@@ -204,7 +204,9 @@ impl GroupRun<'_> {
     }
 
     async fn run_collections(&mut self, store: &Store, sessions: [&MemberSession; 2]) -> Result<(), Failure> {
-        let found = pairs::pair(self.group, sessions, self.options.dry_run).await;
+        let known = ask(&self.group.name, store.status()).await?;
+        let known = known.collections.into_iter().filter(|one| one.rows > 0).map(|one| one.name).collect();
+        let found = pairs::pair(self.group, sessions, &known, self.options.dry_run).await;
         self.report.failures.extend(found.failures);
         let run = self.begin(store).await?;
         for pair in found.pairs {
@@ -302,7 +304,8 @@ pub(crate) async fn ask<T: Send + 'static>(group: &str, request: Request<'_, T>)
 }
 
 /// What the store says, as a failure of the group.
-pub(crate) fn store_failure(group: &str, error: &outrigger_store::Error) -> Failure {
+#[must_use]
+pub fn store_failure(group: &str, error: &outrigger_store::Error) -> Failure {
     let exit = if matches!(error.kind(), ErrorKind::Locked { .. }) { Exit::Locked } else { Exit::Internal };
     let failure = Failure::new(exit, format!("the state of the group {group} cannot be used")).because(error);
     match error.hint() {

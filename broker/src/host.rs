@@ -21,6 +21,9 @@ use crate::watch::{Watch, finish_output};
 /// Grace for a cancelled call, for a goodbye, for a signal: each rung of the way out.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How often a call that waits for room looks whether there is any.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// What `start` puts together.
 pub(crate) struct Parts {
     pub(crate) name: String,
@@ -142,7 +145,8 @@ impl PluginHost {
                 Err(Refusal { context, error }) if error.code == Code::OVERLOADED => caller = context,
                 Err(Refusal { error, .. }) => return Err(*error),
             }
-            room.await;
+            // Looked at again from time to time: room may also come of itself, or the end.
+            let _told = timeout(LOOK_AGAIN, room).await;
         };
         let mut guard = CancelOnDrop { link: &self.link, call: Some(call) };
         let answer = answer.await;
@@ -278,6 +282,7 @@ async fn supervise(
     };
     tracing::debug!(%death, discarded_log_bytes = parts.log.discarded(), "plugin ended");
     tell.send_replace(Some(Arc::new(Final { death, ended })));
+    parts.shared.room.notify_waiters();
 }
 
 /// Waits until a call has run out of time and the plugin has not answered the cancel in the grace

@@ -4,14 +4,11 @@ use outrigger_protocol::{Error, Href, RawDigest, ReadItem, ReadOutcome, ReadResu
 
 use crate::action::{Action, BatchId};
 use crate::canonical::Canonical;
-use crate::observe::{self, State, UNREAD, owes_read_back};
+use crate::observe::{self, DUPLICATE, State, UNREAD, owes_read_back};
 use crate::reads::{Answer, Fresh, LotId, MAX_BATCH, Why};
 use crate::row::{Row, Side};
 use crate::state::Run;
 use crate::table::Place;
-
-/// Begins the reason of a quarantine for a UID that another item has.
-pub(crate) const DUPLICATE: &str = "another item has the same UID: ";
 
 impl Run {
     /// Sends what is queued, as long as the member has room.

@@ -6,8 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::answers::DUPLICATE;
-use crate::observe::{UNREAD, content, is_present, owes_read_back};
+use crate::observe::{DUPLICATE, UNREAD, content, is_present, owes_read_back};
 use crate::row::{Digest, Row, Side};
 use crate::state::Run;
 use crate::table::Place;

@@ -16,6 +16,9 @@ pub(crate) struct State {
     pub(crate) settled: bool,
 }
 
+/// Begins the reason of a quarantine for a UID that another item has.
+pub(crate) const DUPLICATE: &str = "another item has the same UID: ";
+
 /// Whether the entry waits for a read-back (decisions S4): the member did not say what it stored.
 /// Told by `rewritten` being set while nothing else than what was sent is agreed.
 pub(crate) fn owes_read_back(row: &Row, side: Side) -> bool {
@@ -45,6 +48,8 @@ pub(crate) fn not_modified(row: &mut Row, side: Side, state: State) {
         *revision = state.revision;
         *settled = state.settled;
     }
+    // It can be read again. If it was a write that failed, that is tried once more.
+    row.quarantine.take_if(|reason| !reason.starts_with(DUPLICATE));
 }
 
 /// The item holds `canonical`.

@@ -530,3 +530,22 @@ fn items_that_differ_in_the_uid_alone_are_linked_only_where_each_is_the_only_one
     rest(&mut world);
     assert_eq!(world.members[1].items.len(), 3);
 }
+
+/// An item outgrows the limit and comes back to its old text: it is not left alone for ever, and
+/// what the other member holds reaches it.
+#[test]
+fn an_item_that_can_be_read_again_is_not_left_alone() {
+    let mut world = World::new();
+    world.member(Side::A).put(b"1", card(Some(1), 1));
+    world.run();
+    world.run();
+    world.member(Side::A).put(b"1", vec![b'x'; outrigger_protocol::limits::MAX_ITEM_DATA + 1]);
+    let href = world.member(Side::B).items.keys().next().unwrap().clone();
+    world.member(Side::B).put(&href, card(Some(1), 2));
+    assert_eq!(world.run().summary().quarantined, 1);
+    assert_eq!(world.run().summary().quarantined, 1);
+    world.member(Side::A).put(b"1", card(Some(1), 1));
+    let outcome = world.run();
+    assert_eq!(outcome.summary().quarantined, 0, "{:?}", outcome.reports);
+    assert_eq!(world.member(Side::A).items[&b"1".to_vec()].data, card(Some(1), 2));
+}

@@ -24,7 +24,7 @@
 //! and standard error are its log and never the protocol.
 //!
 //! What is not here: asking the user, calling the engine, several instances in one process, bulk
-//! data. They come with the issues of the protocol.
+//! data. They come with later versions of the protocol.
 #![forbid(unsafe_code)]
 
 mod context;

@@ -26,7 +26,7 @@ pub fn serve_to_code(plugin: impl Plugin) -> u8 {
     let (carrier, secret) = match connect() {
         Ok(Some(found)) => found,
         Ok(None) => {
-            say("this is an Outrigger plugin: name it in a configuration, do not run it by hand");
+            say("this is an Outrigger plugin: a broker starts it, it does nothing by hand");
             return 2;
         }
         Err(error) => {

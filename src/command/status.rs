@@ -5,9 +5,11 @@ use std::io::{self, Write};
 use outrigger::config::{Config, GroupConfig};
 use outrigger::exit::Exit;
 use outrigger::report::Failure;
-use outrigger::store::{ErrorKind, Status, status as status_of};
+use outrigger::run::store_failure;
+use outrigger::store::{Error, Status, status as status_of};
 use serde::Serialize;
 
+use super::waiting::{SHOWN, Waiting, waiting};
 use super::{Ended, load, print};
 use crate::cli::{Cli, StatusArgs};
 
@@ -20,6 +22,8 @@ struct GroupStatus {
     conflicts: u64,
     quarantined: u64,
     in_doubt: u64,
+    /// Conflicts and items that are left alone, one by one; at most 20 a collection.
+    waiting: Vec<Waiting>,
     /// Seconds since 1970, when the last run ended; null: never, or see `unfinished`.
     last_run: Option<u64>,
     /// The last run goes on at this moment, or was cut off.
@@ -46,18 +50,13 @@ pub(crate) fn status(cli: &Cli, args: &StatusArgs) -> Ended {
 }
 
 fn read(config: &Config, group: &GroupConfig) -> Result<GroupStatus, Failure> {
-    let found = status_of(&config.state, &group.name);
-    let found = found.map_err(|error| {
-        let exit =
-            if matches!(error.kind(), ErrorKind::Locked { .. }) { Exit::Locked } else { Exit::Internal };
-        let failure =
-            Failure::new(exit, format!("the state of {} cannot be read", group.name)).because(&error);
-        error.hint().map_or(failure.clone(), |hint| failure.hint(hint))
-    })?;
-    Ok(summary(group, &found))
+    let failed = |error: &Error| store_failure(&group.name, error);
+    let found = status_of(&config.state, &group.name).map_err(|error| failed(&error))?;
+    let waiting = waiting(&config.state, group, &found).map_err(|error| failed(&error))?;
+    Ok(summary(group, &found, waiting))
 }
 
-fn summary(group: &GroupConfig, found: &Status) -> GroupStatus {
+fn summary(group: &GroupConfig, found: &Status, waiting: Vec<Waiting>) -> GroupStatus {
     let total =
         |count: fn(&outrigger::store::CollectionStatus) -> u64| found.collections.iter().map(count).sum();
     let last = found.last_run.as_ref();
@@ -68,6 +67,7 @@ fn summary(group: &GroupConfig, found: &Status) -> GroupStatus {
         conflicts: total(|collection| collection.conflicts),
         quarantined: total(|collection| collection.quarantined),
         in_doubt: total(|collection| collection.intents),
+        waiting,
         last_run: last.and_then(|run| run.finished),
         unfinished: last.is_some_and(|run| run.finished.is_none()),
         last_outcome: last.and_then(|run| run.outcome.clone()),
@@ -86,8 +86,13 @@ fn write(group: &GroupStatus, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{name}   {a} ⇄ {b}")?;
     writeln!(
         out,
-        "  {items} items, {conflicts} conflicts, {quarantined} left alone, {in_doubt} in doubt; {last}"
-    )
+        "  {items} items, {conflicts} in conflict, {quarantined} left alone, {in_doubt} in doubt; {last}"
+    )?;
+    group.waiting.iter().try_for_each(|waiting| writeln!(out, "{}", waiting.line(&group.members)))?;
+    match usize::try_from(conflicts + quarantined).unwrap_or(usize::MAX).saturating_sub(group.waiting.len()) {
+        0 => Ok(()),
+        more => writeln!(out, "  and {more} more (at most {SHOWN} of a collection are named)"),
+    }
 }
 
 /// A moment, roughly, as people say it.

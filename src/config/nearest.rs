@@ -1,7 +1,7 @@
 //! Which known word a mistyped one was meant to be.
 
 /// The word of `known` nearest to `word`, if any is near enough to be what was meant.
-pub(super) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     // A third of the letters may be wrong; more than that is another word, not a slip.
     let tolerated = (word.chars().count() / 3).max(1);
     known

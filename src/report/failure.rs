@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 
-use super::escape::Words;
+use super::escape::{Printable, Words};
 use crate::config::ConfigError;
 use crate::exit::Exit;
 
@@ -114,7 +114,8 @@ impl Error for Failure {}
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Ours(text) => f.write_str(text),
+            // It may quote what a peer or a file said.
+            Self::Ours(text) => write!(f, "{}", Printable(text)),
             Self::Plugin { plugin, words } => write!(f, "the plugin {plugin} says: {}", Words(words)),
         }
     }

@@ -118,7 +118,12 @@ impl Account<'_> {
                 text += &format!("   {}{tail}", plural(count, one, many));
             }
         };
-        add(summary.conflicts, "conflict waits", "conflicts wait", ": outrigger status");
+        add(
+            summary.conflicts,
+            "conflict waits",
+            "conflicts wait",
+            &format!(": {} status", self.group.command),
+        );
         add(summary.quarantined, "item is left alone", "items are left alone", "");
         add(summary.pending, "item is pending", "items are pending", "");
         add(
@@ -177,12 +182,16 @@ impl Account<'_> {
         let rest = if (names.len() as u64) < planned { ", …" } else { "" };
         writeln!(
             to,
-            "  stopped   before any deletion: {} of {} items would go on {member}",
+            "  stopped   before anything was written to {member}: {} of its {} items would be deleted",
             grouped(planned),
             grouped(total)
         )?;
         writeln!(to, "            {}{rest}", names.join(", "))?;
-        writeln!(to, "            to delete them all the same (the journal keeps them):")?;
+        writeln!(
+            to,
+            "            if they should stay: put them back where they were deleted, and sync again"
+        )?;
+        writeln!(to, "            if they should go, and what else is new there with them:")?;
         writeln!(to, "              {} sync {} --allow-deletes {planned}", self.group.command, self.target())
     }
 
@@ -192,7 +201,12 @@ impl Account<'_> {
             to,
             "  stopped   {member} is another store than at the last run: nothing was written there"
         )?;
-        writeln!(to, "            is it a new or emptied account, or another disk in the same place?")
+        writeln!(to, "            is it a new or emptied account, or another disk in the same place?")?;
+        writeln!(
+            to,
+            "            if it is meant: give the group another name in the configuration; the next run"
+        )?;
+        writeln!(to, "            then compares everything anew, and deletes nothing")
     }
 
     /// What names this collection on a command line that the user may copy.

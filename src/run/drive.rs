@@ -30,7 +30,11 @@ pub(super) struct Drive<'d> {
 }
 
 /// What a call or the store has to say, back on the run's own thread.
-type Later = Event<'static>;
+struct Later {
+    event: Event<'static>,
+    /// What the command cannot end better than.
+    exit: Exit,
+}
 
 impl Drive<'_> {
     /// Runs it; whatever happens is in the report.
@@ -71,6 +75,7 @@ impl Drive<'_> {
         let (later, mut events) = mpsc::unbounded_channel::<Later>();
         for side in Side::BOTH {
             if let Some(error) = members.failed[side.index()].take() {
+                report.worsen(exit_of(&error));
                 engine.receive(Event::MemberLost { side, error });
             }
         }
@@ -86,7 +91,8 @@ impl Drive<'_> {
                 self.note(&said, members, &mut came_through, report, begun);
                 report.take(said, dry_run);
             }
-            if !finished && let Some(event) = events.recv().await {
+            if !finished && let Some(Later { event, exit }) = events.recv().await {
+                report.worsen(exit);
                 engine.receive(event);
             }
         }
@@ -329,19 +335,32 @@ fn failed(
     later: &mpsc::UnboundedSender<Later>,
     side: Side,
     error: Error,
-    event: impl FnOnce(Error) -> Later,
+    event: impl FnOnce(Error) -> Event<'static>,
 ) {
     let gone = matches!(error.code, Code::DISCONNECTED | Code::DEADLINE | Code::IDLE_TIMEOUT | Code::BUSY);
     let lost = gone.then(|| error.clone());
-    tell(later, event(error));
+    let exit = exit_of(&error);
+    drop(later.send(Later { event: event(error), exit }));
     if let Some(error) = lost {
         tell(later, Event::MemberLost { side, error });
     }
 }
 
 /// A run that has ended asks for nothing more, so nobody misses what comes after.
-fn tell(later: &mpsc::UnboundedSender<Later>, event: Later) {
-    drop(later.send(event));
+fn tell(later: &mpsc::UnboundedSender<Later>, event: Event<'static>) {
+    drop(later.send(Later { event, exit: Exit::Done }));
+}
+
+/// What a failed call means for the end of the command: a plugin that died, hung or panicked is
+/// broken; a password that is refused needs a person; the rest is the engine's to count.
+fn exit_of(error: &Error) -> Exit {
+    match error.code {
+        Code::AUTH => Exit::Credentials,
+        Code::DISCONNECTED | Code::DEADLINE | Code::IDLE_TIMEOUT | Code::PANIC | Code::INTERNAL => {
+            Exit::Plugin
+        }
+        _ => Exit::Done,
+    }
 }
 
 /// Nothing was listed of a sink that does not exist, so nothing of it is read or written.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use outrigger_protocol::{Error, Sink};
 
 use super::members::MemberSession;
-use crate::config::{CollectionPair, Collections, GroupConfig};
+use crate::config::{CollectionPair, Collections, GroupConfig, nearest};
 use crate::exit::Exit;
 use crate::report::Failure;
 
@@ -24,10 +24,21 @@ pub(super) struct Pairs {
 }
 
 /// Pairs the collections of two members, and makes those that are missing where the group says so.
-pub(super) async fn pair(group: &GroupConfig, sessions: [&MemberSession; 2], dry_run: bool) -> Pairs {
+/// One that is `known` to hold items is never made anew: a disk that is not mounted looks like that.
+pub(super) async fn pair(
+    group: &GroupConfig,
+    sessions: [&MemberSession; 2],
+    known: &BTreeSet<String>,
+    dry_run: bool,
+) -> Pairs {
     let mut found = Pairs::default();
-    for wanted in wanted(group, sessions) {
-        match pair_one(group, sessions, &wanted, dry_run).await {
+    let wanted = wanted(group, sessions);
+    if wanted.is_empty() {
+        found.failures.push(nothing_there(group));
+    }
+    for wanted in wanted {
+        let may_make = group.create_collections && !known.contains(&wanted.name);
+        match pair_one(group, sessions, &wanted, may_make, dry_run).await {
             Ok(pair) => found.pairs.push(pair),
             Err(failure) => found.failures.push(failure),
         }
@@ -58,15 +69,22 @@ async fn pair_one(
     group: &GroupConfig,
     sessions: [&MemberSession; 2],
     wanted: &CollectionPair,
+    may_make: bool,
     dry_run: bool,
 ) -> Result<Pair, Failure> {
+    let there = |side: usize| {
+        sessions[side].discovered.sinks.iter().find(|sink| sink.name == wanted.at_members[side])
+    };
+    if there(0).is_none() && there(1).is_none() {
+        return Err(nowhere(group, sessions, wanted));
+    }
     let mut sinks = [None, None];
     for side in [0, 1] {
         let name = &wanted.at_members[side];
-        let known = sessions[side].discovered.sinks.iter().find(|sink| &sink.name == name);
-        sinks[side] = match known {
+        sinks[side] = match there(side) {
             Some(sink) => Some(available(group, side, sink)?),
             None if !group.create_collections => return Err(missing(group, side, name)),
+            None if !may_make => return Err(gone(group, side, name)),
             None if dry_run => None,
             None => {
                 let made = sessions[side].create_collection(name).await;
@@ -75,6 +93,33 @@ async fn pair_one(
         };
     }
     Ok(Pair { name: wanted.name.clone(), sinks })
+}
+
+fn nothing_there(group: &GroupConfig) -> Failure {
+    let [a, b] = &group.members;
+    let text = format!("neither {a} nor {b} has a collection");
+    Failure::new(Exit::Partial, text)
+        .hint("a member is a folder of folders: each folder in it is one collection")
+}
+
+fn nowhere(group: &GroupConfig, sessions: [&MemberSession; 2], wanted: &CollectionPair) -> Failure {
+    let names = sessions.iter().flat_map(|session| &session.discovered.sinks).map(|sink| sink.name.as_str());
+    let nearest = nearest(&wanted.name, names);
+    let text = format!("no member of {} has a collection called {}", group.name, wanted.name);
+    let failure = Failure::usage(text);
+    match nearest {
+        Some(nearest) => failure.hint(format!("did you mean `{nearest}`?")),
+        None => failure.hint("make it at one of the members; `outrigger check` lists what is there"),
+    }
+}
+
+fn gone(group: &GroupConfig, side: usize, name: &str) -> Failure {
+    let member = &group.members[side];
+    let text =
+        format!("the collection {name} was at {member} and is not there any more; nothing was written");
+    Failure::new(Exit::Guard, text).hint(format!(
+        "is the disk of {member} not mounted? If the collection shall be empty there, make it again by hand"
+    ))
 }
 
 fn available(group: &GroupConfig, side: usize, sink: &Sink) -> Result<Sink, Failure> {

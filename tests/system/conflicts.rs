@@ -33,7 +33,11 @@ fn a_conflict_waits_and_the_rest_goes_on(world: World) {
         let run = world.assert_at_rest(3).counted("conflicts", 1);
         assert_eq!(raised(&run.stdout), 0, "{run:?}");
     }
-    world.run(["status"]).expect(3).says(&["1 conflicts"]);
+    world.run(["status"]).expect(3).says(&[
+        "1 in conflict",
+        "\"anna.vcf\" at laptop",
+        "\"anna.vcf\" at phone",
+    ]);
     // One that changed once more is raised once more.
     world.put(PHONE, "anna.vcf", card("anna", "of the phone, again"));
     let run = world.sync().expect(3).counted("conflicts", 1);
@@ -41,7 +45,7 @@ fn a_conflict_waits_and_the_rest_goes_on(world: World) {
     world.put(PHONE, "anna.vcf", card("anna", "of the laptop"));
     world.sync_well().counted("conflicts", 0);
     world.assert_equal();
-    world.run(["status"]).expect(0).says(&["0 conflicts"]);
+    world.run(["status"]).expect(0).says(&["0 in conflict"]);
 }
 
 fn a_conflict_at_first_contact_overwrites_nothing(world: World) {

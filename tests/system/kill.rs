@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write as _;
 
-use crate::support::trace::{Aim, Moment, Seen, Step, Victim, measure, strike};
+use crate::support::trace::{Aim, Moment, Seen, Step, Victim, interfere, measure, strike};
 use crate::support::{LAPTOP, Link, PHONE, World, card, no_process_is_left};
 
 /// Trials of each story at each kind of step. `KILL_TRIALS=100 cargo test --test system kill_`
@@ -155,7 +155,8 @@ impl Stage {
 
     /// Invariant 11: what was in a member before is in a member or in the journal.
     fn assert_nothing_is_lost(&self, context: &str) {
-        let mut found: Vec<Vec<u8>> = self.after.iter().flat_map(|items| items.values().cloned()).collect();
+        let items = [LAPTOP, PHONE].map(|member| self.world.items(member));
+        let mut found: Vec<Vec<u8>> = items.into_iter().flat_map(Items::into_values).collect();
         found.extend(self.world.journal());
         for content in &self.before {
             let text = String::from_utf8_lossy(content);
@@ -173,10 +174,14 @@ fn differences(member: &str, found: &Items, wanted: &Items) -> String {
     differs.collect::<Vec<_>>().join("\n")
 }
 
+fn wanted() -> usize {
+    std::env::var("KILL_TRIALS").map_or(TRIALS, |number| number.parse().unwrap())
+}
+
 /// Kills at steps of one kind, spread evenly over each story; at each the plugin or the command,
 /// before or after the step.
 fn kill_at(step: Step) {
-    let wanted = std::env::var("KILL_TRIALS").map_or(TRIALS, |number| number.parse().unwrap());
+    let wanted = wanted();
     let (mut trials, mut steps) = (0, 0);
     for (index, story) in STORIES.into_iter().enumerate() {
         let measured = {
@@ -231,4 +236,58 @@ fn x1_x6_kill_at_the_journal() {
 #[test]
 fn x5_kill_before_and_at_the_anchor() {
     kill_at(Step::Anchor);
+}
+
+/// Somebody saves an item at the member where it is about to be replaced (b0) or deleted (b4), at
+/// any step of the run: what he saved stays, and nothing else is lost.
+#[test]
+fn s5_x6_a_save_in_the_middle_of_a_run_is_not_lost() {
+    let mut saves = 0;
+    for (story, uid, by_rename) in [
+        (STORIES[0], "b0", false),
+        (STORIES[1], "b0", true),
+        (STORIES[0], "b4", true),
+        (STORIES[1], "b4", false),
+    ] {
+        let measured = measure(&story.stage().world);
+        for (step, trials) in [(Step::Writing, wanted()), (Step::Frame, wanted() / 2)] {
+            for trial in 0..trials {
+                let nth = 1 + (2 * trial + 1) * measured.count(step) / (2 * trials);
+                let mut stage = story.stage();
+                // What he saves over is his own affair.
+                stage.before.retain(|content| *content != card(uid, "base").into_bytes());
+                let [one, other] = story.cast;
+                let (file, saved) = (stage.world.file(other, name(uid)), card(uid, "saved meanwhile"));
+                let content = saved.clone();
+                let (seen, done) = interfere(&stage.world, step, nth, move || match by_rename {
+                    true => {
+                        let aside = file.with_extension("tmp");
+                        std::fs::write(&aside, content).unwrap();
+                        std::fs::rename(&aside, &file).unwrap();
+                    }
+                    false => std::fs::write(&file, content).unwrap(),
+                });
+                saves += usize::from(done);
+                no_process_is_left(stage.world.root());
+                let context =
+                    format!("{story:?} {uid} at {step:?} {nth} of {:?}\n{}", measured.code, seen.output);
+                let next = stage.world.sync().expect(3);
+                let items = stage.world.items(other);
+                let journal = stage.world.journal().contains(&saved.clone().into_bytes());
+                assert!(
+                    stage.world.has(other, name(uid)),
+                    "gone, in the journal: {journal}: {:?} {next:?}\n{context}",
+                    items.keys()
+                );
+                assert_eq!(stage.world.get(other, name(uid)), saved, "{context}\n{next:?}");
+                let at_one = stage.world.get(one, name(uid));
+                let conflicting = uid == "b0" && at_one == card(uid, "edited");
+                assert!(at_one == saved || conflicting, "{at_one}\n{context}\n{next:?}");
+                stage.world.assert_tidy();
+                stage.assert_nothing_is_lost(&context);
+                stage.world.assert_at_rest(3);
+            }
+        }
+    }
+    assert!(saves >= 30, "only {saves} of the runs came to the step at which to save");
 }

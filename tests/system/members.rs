@@ -1,7 +1,7 @@
 //! Members that are not there, or not as they should be; and what the shell sees of it.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::Stdio;
@@ -303,6 +303,27 @@ fn a_folder_that_may_not_be_written_is_said_to_be_so() {
     mode(world.root(), 0o555);
     sync().expect(1).says(&["state", "cannot be written", "check owner and mode"]);
     mode(world.root(), 0o755);
+}
+
+/// The command reads its configuration from a pipe, so that it can be replaced when it has begun
+/// and has not yet started its plugins.
+#[test]
+fn p2_an_upgrade_in_the_middle_of_a_run_does_not_mix_versions() {
+    let world = World::new(Link::Inherited);
+    world.put(LAPTOP, "anna.vcf", card("anna", "Anna"));
+    let text = fs::read_to_string(world.config()).unwrap();
+    fs::remove_file(world.config()).unwrap();
+    nix::unistd::mkfifo(&world.config(), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let running = world.start(["sync", "contacts"]);
+    let mut config = fs::File::options().write(true).open(world.config()).unwrap(); // once it reads
+    fs::remove_file(world.program()).unwrap();
+    fs::write(world.program(), "#!/bin/sh\necho the new version >&2\nexit 99\n").unwrap();
+    fs::set_permissions(world.program(), fs::Permissions::from_mode(0o755)).unwrap();
+    config.write_all(text.as_bytes()).unwrap();
+    drop(config);
+    running.wait().expect(0);
+    assert!(world.has(PHONE, "anna.vcf"));
+    no_process_is_left(world.root());
 }
 
 #[test]

@@ -439,7 +439,9 @@ fn p6_a_plugin_that_floods_and_hangs_does_not_delay_another() {
 fn w3_a_call_that_hangs_ends_at_its_deadline_and_its_plugin_soon_after(world: World) {
     let limit = Duration::from_millis(500);
     // The last one does not even hear SIGTERM.
-    for (place, deed) in [("initialize", "hang"), ("get_changes", "hang"), ("commit", "deaf")] {
+    for (place, deed) in
+        [("initialize", "hang"), ("get_changes", "hang"), ("read", "drip"), ("commit", "deaf")]
+    {
         block_on(async {
             let mut spec = hostile(&world, place, deed);
             spec.calls_timeout = Some(limit);

@@ -21,6 +21,7 @@ over_both_connections!(
     collections_that_are_named_pair_as_named,
     items_are_bytes_and_arrive_as_they_are,
     appointments_and_tasks_travel_beside_cards,
+    s6_a_change_that_restores_size_and_time_is_seen,
     s7_without_a_uid_the_name_is_the_item,
     names_may_be_any_bytes,
     foreign_and_hidden_files_are_left_alone,
@@ -284,6 +285,38 @@ fn appointments_and_tasks_travel_beside_cards(world: World) {
     world.sync_well().wrote(PHONE, [0, 0, 1]);
     world.assert_equal();
     world.assert_at_rest(0);
+}
+
+fn s6_a_change_that_restores_size_and_time_is_seen(world: World) {
+    world.put(LAPTOP, "anna.vcf", card("anna", "one"));
+    world.sync_well();
+    for (text, by_rename) in [("two", false), ("six", true), ("ten", false)] {
+        let file = world.file(LAPTOP, "anna.vcf");
+        let before = fs::metadata(&file).unwrap();
+        if by_rename {
+            let aside = file.with_extension("tmp");
+            fs::write(&aside, card("anna", text)).unwrap();
+            fs::File::options()
+                .write(true)
+                .open(&aside)
+                .unwrap()
+                .set_modified(before.modified().unwrap())
+                .unwrap();
+            fs::rename(&aside, &file).unwrap();
+        } else {
+            world.put(LAPTOP, "anna.vcf", card("anna", text));
+            fs::File::options()
+                .write(true)
+                .open(&file)
+                .unwrap()
+                .set_modified(before.modified().unwrap())
+                .unwrap();
+        }
+        let after = fs::metadata(&file).unwrap();
+        assert_eq!((after.len(), after.modified().unwrap()), (before.len(), before.modified().unwrap()));
+        world.sync_well().wrote(PHONE, [0, 1, 0]);
+        assert_eq!(world.get(PHONE, "anna.vcf"), card("anna", text));
+    }
 }
 
 fn s7_without_a_uid_the_name_is_the_item(world: World) {

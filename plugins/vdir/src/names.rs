@@ -80,6 +80,8 @@ const MAX_STEM: usize = 120;
 /// on every system, else its digest; then the same with a piece of the digest behind it.
 pub(crate) fn for_new(key: &[u8], digest: &RawDigest, format: Format) -> impl Iterator<Item = Vec<u8>> {
     let key = if key.is_empty() { &digest.0 } else { key };
+    // Without a UID the key is the name at the other member: the extension is there already.
+    let key = if Format::of_file(key) == Some(format) { &key[..key.len() - 4] } else { key };
     let hash = RawDigest::of(key).to_string();
     let stem =
         if is_safe_stem(key) { String::from_utf8_lossy(key).into_owned() } else { hash[..32].to_owned() };

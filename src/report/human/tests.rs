@@ -86,7 +86,9 @@ fn a_stopped_run_names_the_one_command_that_goes_on() {
     let summary = Summary { guard: [true, false], ..listed() };
     let text = written(&run(collection("my book", vec![stop], summary, false), false));
     assert!(
-        text.contains("  stopped   before any deletion: 812 of 812 items would go on laptop\n"),
+        text.contains(
+            "  stopped   before anything was written to laptop: 812 of its 812 items would be deleted\n"
+        ),
         "{text}"
     );
     assert!(text.contains("\"a.vcf\", \"b.vcf\", …\n"), "{text}");

@@ -48,6 +48,8 @@ pub(crate) enum Step {
 pub(crate) enum Victim {
     Command,
     Plugin,
+    /// Something else is done; see [`interfere`].
+    Nobody,
 }
 
 /// Whether the step is still made.
@@ -83,6 +85,8 @@ pub(crate) struct Seen {
     pub(crate) marks: Marks,
     /// The process that was killed.
     pub(crate) killed: Option<i32>,
+    /// What was to be done was done: from here on nobody is followed.
+    done: bool,
     /// How the command left; `None`: by a signal.
     pub(crate) code: Option<i32>,
     pub(crate) output: String,
@@ -114,6 +118,22 @@ pub(crate) fn strike(world: &World, aim: Aim, marks: Marks) -> Seen {
     Tracer::start(world, Some((aim, marks))).run()
 }
 
+/// Runs `sync` and does something while the process that is about to make the step is held. True
+/// if it came to that.
+pub(crate) fn interfere(
+    world: &World,
+    step: Step,
+    nth: usize,
+    deed: impl FnOnce() + 'static,
+) -> (Seen, bool) {
+    let aim = Aim { step, nth, moment: Moment::Before, victim: Victim::Nobody };
+    let mut tracer = Tracer::start(world, Some((aim, Marks::default())));
+    tracer.deed = Some(Box::new(deed));
+    let seen = tracer.run();
+    let done = seen.done;
+    (seen, done)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     /// Before it is the command, or something that is none of ours.
@@ -142,6 +162,8 @@ struct Tracer {
     /// Waits for the end of the chosen call.
     armed: Option<Pid>,
     count: usize,
+    /// What to do instead of killing.
+    deed: Option<Box<dyn FnOnce()>>,
     seen: Seen,
     /// The watchdog had to end it.
     overdue: Arc<AtomicBool>,
@@ -178,6 +200,7 @@ impl Tracer {
             threads: HashMap::new(),
             armed: None,
             count: 0,
+            deed: None,
             seen: Seen::default(),
             _watchdog: watchdog(root, world.root().to_owned(), Arc::clone(&overdue)),
             overdue,
@@ -234,7 +257,7 @@ impl Tracer {
     }
 
     fn entry(&mut self, thread: Pid, registers: &user_regs_struct) {
-        if self.seen.killed.is_some() {
+        if self.seen.done {
             return;
         }
         let known = self.thread(thread);
@@ -283,12 +306,17 @@ impl Tracer {
     fn kill(&mut self, thread: Pid) {
         let Some((aim, _)) = self.aim else { return };
         self.armed = None;
+        self.seen.done = true;
+        if let Some(deed) = self.deed.take() {
+            return deed();
+        }
         let own = self.thread(thread);
         let victim = match (aim.victim, own.role) {
             (Victim::Plugin, Role::Plugin) | (Victim::Command, Role::Command) => own.process,
             (Victim::Command, _) => self.root,
             // Before there are plugins, only the command can be meant.
             (Victim::Plugin, _) => self.plugin(aim.nth).unwrap_or(self.root),
+            (Victim::Nobody, _) => return,
         };
         kill(victim, Signal::SIGKILL).unwrap();
         self.seen.killed = Some(victim.as_raw());
@@ -302,11 +330,11 @@ impl Tracer {
         plugins.get(choice % plugins.len().max(1)).copied()
     }
 
-    /// Lets a stopped thread go on: under our eyes until somebody was killed, then alone.
+    /// Lets a stopped thread go on: under our eyes until it is done, then alone.
     fn go_on(&self, thread: Pid, signal: Option<Signal>) {
-        let went = match self.seen.killed {
-            None => ptrace::syscall(thread, signal),
-            Some(_) => ptrace::detach(thread, signal),
+        let went = match self.seen.done {
+            false => ptrace::syscall(thread, signal),
+            true => ptrace::detach(thread, signal),
         };
         assert!(matches!(went, Ok(()) | Err(Errno::ESRCH)), "{thread}: {went:?}");
     }

@@ -1,0 +1,70 @@
+//! What waits for a person in a group, item by item, as the state has it.
+
+use outrigger::config::GroupConfig;
+use outrigger::engine::{Row, Side};
+use outrigger::report::Words;
+use outrigger::store::{Collection, Error, Status, Store};
+use serde::Serialize;
+
+/// Items of one collection that are named; the rest is only counted.
+pub(super) const SHOWN: usize = 20;
+
+/// One item that waits.
+#[derive(Serialize)]
+pub(super) struct Waiting {
+    collection: String,
+    /// What each member calls it; null: it is not there.
+    names: [Option<String>; 2],
+    /// `conflict`, or why it is left alone.
+    why: String,
+}
+
+/// Conflicts and items that are left alone. Reads a copy of the state; writes nothing.
+///
+/// # Errors
+/// The state cannot be read.
+pub(super) fn waiting(
+    state: &std::path::Path,
+    group: &GroupConfig,
+    found: &Status,
+) -> Result<Vec<Waiting>, Error> {
+    let mut all = Vec::new();
+    let concerned = found.collections.iter().filter(|one| one.conflicts + one.quarantined > 0);
+    let mut copy = None;
+    for collection in concerned {
+        let store = match &copy {
+            Some(store) => store,
+            None => copy.insert(Store::open_copy(state, &group.name)?),
+        };
+        let [a, b] = &group.members;
+        let snapshot = store.load(&Collection::new(&collection.name, a, b)).wait()?;
+        let rows = snapshot.rows.iter().filter(|row| row.conflict.is_some() || row.quarantine.is_some());
+        all.extend(rows.take(SHOWN).map(|row| Waiting::of(&collection.name, row)));
+    }
+    Ok(all)
+}
+
+impl Waiting {
+    fn of(collection: &str, row: &Row) -> Self {
+        let name = |side: Side| row.entries[side.index()].as_ref().map(|entry| entry.href.to_string());
+        Self {
+            collection: collection.to_owned(),
+            names: Side::BOTH.map(name),
+            why: row.quarantine.clone().unwrap_or_else(|| "conflict".into()),
+        }
+    }
+
+    /// One line for people.
+    pub(super) fn line(&self, members: &[String; 2]) -> String {
+        let named = self.names.iter().zip(members);
+        let named =
+            named.filter_map(|(name, member)| Some(format!("{} at {member}", Words(name.as_deref()?))));
+        let named = named.collect::<Vec<_>>().join(", ");
+        let (what, why) = if self.why == "conflict" {
+            ("conflict", "make the two equal, or put one back as it was".to_owned())
+        } else {
+            ("left", Words(&self.why).to_string())
+        };
+        format!("  {what:<9} {}: {named}: {why}", self.collection)
+    }
+}
