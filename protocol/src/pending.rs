@@ -119,6 +119,11 @@ impl<C> PendingCalls<C> {
         self.open.iter().any(|call| call.target == target)
     }
 
+    /// Whether any call to another object is open.
+    pub(crate) fn any_besides(&self, target: ObjectId) -> bool {
+        self.open.iter().any(|call| call.target != target)
+    }
+
     /// Whether a call on `target` ran out of time and may still be worked on.
     pub(crate) fn is_stuck(&self, target: ObjectId) -> bool {
         self.stuck.iter().any(|call| call.target == target)

@@ -1,5 +1,5 @@
 //! `kill -9` of a plugin, and of the command, at any step: no process stays behind, and the next
-//! run ends with equal members, nothing lost and nothing twice (DESIGN, X1-X6, I2 and I4).
+//! run ends with equal members, nothing lost and nothing twice (decisions X1-X6; I2 and I4 of docs/design/testing.md).
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

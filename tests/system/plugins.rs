@@ -1,5 +1,5 @@
 //! Plugins through the broker alone: the whole life of a good one, and what each misdeed of a bad
-//! one costs (DESIGN, invariants 3, 4, 6; decisions W4, W8, P1, P6).
+//! one costs (invariants 3, 4, 6 of ARCHITECTURE.md; decisions W4, W8, P1, P6).
 
 use std::fs;
 use std::os::fd::AsRawFd as _;

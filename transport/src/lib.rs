@@ -9,8 +9,8 @@
 //! ([`dial`], [`Listener`]; a Unix socket, a named pipe on Windows), a pair in memory for tests
 //! ([`memory`]).
 //!
-//! What it promises: no wait without a deadline but for a peer's next frame; a peer that does not
-//! read never stops this side from reading; whoever wants to know what a plugin or a member is
+//! What it promises: no wait without a deadline but for a peer that a plugin serves (its broker); on
+//! Unix, a peer that does not read never stops this side from reading; whoever wants to know what a plugin or a member is
 //! will not find it here.
 #![forbid(unsafe_code)]
 

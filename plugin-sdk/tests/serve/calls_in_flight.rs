@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use outrigger_plugin_sdk::Context;
-use outrigger_plugin_sdk::protocol::{Code, Commit, Committed, Effect, Error, Kind, Method, codec};
+use outrigger_plugin_sdk::protocol::{Code, Commit, Committed, Effect, Error, Kind, Method, ObjectId, codec};
 
 use crate::client::{Client, decoded, listing, part, seen, start, start_run, total};
 use crate::connector::{Connector, item};
@@ -102,29 +102,9 @@ fn looking() -> (Connector, Receiver<()>, Sender<()>) {
     (connector, running, release)
 }
 
-#[test]
-fn w2_an_instance_does_not_end_under_an_open_call() {
-    let (connector, running, release) = looking();
-    let log = connector.seen.clone();
-    let (mut client, served) = start(connector);
-    let (instance, sinks) = client.instance();
-    client.begin_run(sinks[0]);
-    let commit = client.commit(sinks[0], item("n", b"new"));
-    client.link.flush().unwrap();
-    running.recv().unwrap();
-    let finalize = client.send(instance, Method::FINALIZE, &());
-    client.link.flush().unwrap();
-    release.send(()).unwrap();
-    assert_eq!(client.wait(finalize).unwrap_err().code, Code::INVALID_STATE);
-    let _ = client.wait(commit).unwrap();
-    assert!(!seen(&log).contains(&"finalize".to_owned()));
-    client.call(instance, Method::FINALIZE, &()).unwrap();
-    part(client, served);
-}
-
 /// A broker of ours keeps the rule by itself, so this one numbers its frames by hand.
 #[test]
-fn w2_a_barrier_is_refused_while_another_call_on_the_sink_is_open() {
+fn w2_a_barrier_is_refused_while_another_call_on_the_object_or_below_it_is_open() {
     let (connector, running, release) = looking();
     let log = connector.seen.clone();
     let (mut raw, served, sink) = Raw::start_run(connector);
@@ -134,8 +114,9 @@ fn w2_a_barrier_is_refused_while_another_call_on_the_sink_is_open() {
     for (id, method) in (103..).step_by(2).zip(barriers) {
         raw.call(id, sink, method, &[]);
     }
+    raw.call(111, ObjectId(1), Method::FINALIZE, &[]);
     release.send(()).unwrap();
-    for id in [103, 105, 107, 109] {
+    for id in [103, 105, 107, 109, 111] {
         let (kind, answered, body) = raw.answer();
         assert_eq!((kind, answered), (Kind::ERROR, id));
         assert_eq!(codec::decode::<Error>(&body).unwrap().code, Code::INVALID_STATE);

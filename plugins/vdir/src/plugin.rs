@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use outrigger_plugin_sdk::protocol::{
-    Code, Commit, CommitResult, Connect, Connected, CreateCollection, Error, GetChanges, Initialize, ReadItem,
+    Code, Commit, CommitResult, Connect, Connected, CreateCollection, Effect, Error, GetChanges, Initialize,
+    ReadItem,
 };
 use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, Plugin, ReadSink};
 
@@ -104,7 +105,7 @@ impl Plugin for Vdir {
     ) -> Result<Vec<CommitResult>, Error> {
         let total = batch.items.len() as u64;
         // A disk that is busy with somebody else's large copy keeps a sync waiting, not us.
-        context.waiting(SLOW_DISK)?;
+        context.waiting(SLOW_DISK).map_err(|error| error.with_effect(Effect::NotStarted))?;
         self.folder(sink)?.commit(&batch.items, &mut |done| context.progress(done as u64, Some(total)))
     }
 

@@ -89,7 +89,9 @@ impl<C> Connection<C> {
         if self.pending.is_stuck(target) {
             return refuse(Code::BUSY, format!("{method}: {target} is still in a call that ran out of time"));
         }
-        if method.rules_or_default().barrier && self.pending.any_on(target) {
+        // Whatever else is open is below the instance.
+        let below = method == Method::FINALIZE && self.pending.any_besides(ObjectId::HOST);
+        if method.rules_or_default().barrier && (below || self.pending.any_on(target)) {
             return refuse(
                 Code::INVALID_STATE,
                 format!("{method}: other calls on {target} are not answered yet"),

@@ -17,7 +17,9 @@ fn what_must_wait_is_not_sent_while_a_call_to_its_object_is_open() {
             broker.try_call(1, method, Default::default(), 2, std::time::Duration::ZERO).unwrap_err();
         assert_eq!((refusal.context, refusal.error.code), (2, Code::INVALID_STATE), "{method}");
         assert_eq!(refusal.error.effect, Effect::NotStarted);
-        broker.call(2, method, 3); // another object is free
+        let elsewhere = broker.try_call(2, method, Default::default(), 3, std::time::Duration::ZERO);
+        // Another object is free; but whatever is open is below the instance that would end.
+        assert_eq!(elsewhere.is_ok(), method != Method::FINALIZE, "{method}");
         broker.say();
         broker.hear(&frames::reply(commit.0));
         broker.call(1, method, 4);
