@@ -62,6 +62,16 @@ demo:
 release:
     cargo build --release --workspace
 
+# One call, and 64 at once, against a bare socket pair
+[group('bench')]
+bench-calls:
+    cargo bench -p outrigger-broker --bench calls
+
+# A sync of 10,000 vCards against vdirsyncer, which must be installed
+[group('bench')]
+bench-sync *args: release
+    scripts/bench-sync.py {{args}}
+
 # Feed damaged input to TARGET for a while (needs a nightly toolchain and cargo-fuzz)
 [group('fuzz')]
 fuzz target seconds="60":
