@@ -47,6 +47,10 @@ pub struct Options {
 pub trait Watcher: Send + Sync {
     /// A phase of a collection, in a few words.
     fn phase(&self, group: &str, collection: &str, words: &str);
+
+    /// Writes that are answered, of those that are known to be needed; `total` grows while items
+    /// are still being looked at.
+    fn written(&self, done: u64, total: u64);
 }
 
 /// A watcher that looks away.
@@ -55,6 +59,7 @@ pub struct Unwatched;
 
 impl Watcher for Unwatched {
     fn phase(&self, _group: &str, _collection: &str, _words: &str) {}
+    fn written(&self, _done: u64, _total: u64) {}
 }
 
 /// Runs the groups that `options` names. What goes wrong in one group is in its report, and does
@@ -230,6 +235,7 @@ impl GroupRun<'_> {
             store,
             collection: outrigger_store::Collection::new(&pair.name, a, b),
             settings: self.settings(&pair),
+            written: Box::new(|done, total| self.watcher.written(done, total)),
             watch: Box::new(|words| self.watcher.phase(&self.group.name, &pair.name, words)),
         };
         let sinks = Side::BOTH

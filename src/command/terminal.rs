@@ -78,4 +78,16 @@ impl Watcher for Progress {
         let text: String = format!("{place}: {words}").chars().filter(|c| !c.is_control()).collect();
         self.with(|bar| bar.set_message(text));
     }
+
+    fn written(&self, done: u64, total: u64) {
+        self.with(|bar| {
+            if let Ok(style) =
+                ProgressStyle::with_template("{spinner} {msg}  {wide_bar} {pos}/{len}  {elapsed}")
+            {
+                bar.set_style(style);
+            }
+            bar.set_length(total);
+            bar.set_position(done);
+        });
+    }
 }

@@ -26,7 +26,10 @@ pub(super) struct Drive<'d> {
     pub(super) store: &'d Store,
     pub(super) collection: Collection,
     pub(super) settings: Settings,
+    /// Told the phase.
     pub(super) watch: Box<dyn Fn(&str) + Send + Sync + 'd>,
+    /// Told how many writes are answered, of how many.
+    pub(super) written: Box<dyn Fn(u64, u64) + Send + Sync + 'd>,
 }
 
 /// What a call or the store has to say, back on the run's own thread.
@@ -81,18 +84,31 @@ impl Drive<'_> {
         }
         (self.watch)("listing");
         let mut came_through = [true; 2];
+        let (mut done, mut sent, mut planned) = (0, 0, 0);
         let mut finished = false;
         while !finished {
             while let Some(action) = engine.poll_output() {
                 finished |= matches!(action, Action::Finished);
+                if let Action::Commit { items, .. } = &action {
+                    if sent == 0 {
+                        (self.watch)("copying");
+                    }
+                    sent += items.len() as u64;
+                    (self.written)(done, sent.max(planned));
+                }
                 self.perform(action, members, &engine, &later);
             }
             while let Some(said) = engine.poll_event() {
+                planned += u64::from(matches!(said, Report::Planned { .. }));
                 self.note(&said, members, &mut came_through, report, begun);
                 report.take(said, dry_run);
             }
             if !finished && let Some(Later { event, exit }) = events.recv().await {
                 report.worsen(exit);
+                if let Event::Committed { results, .. } = &event {
+                    done += results.len() as u64;
+                    (self.written)(done, sent.max(planned));
+                }
                 engine.receive(event);
             }
         }
@@ -109,7 +125,6 @@ impl Drive<'_> {
     ) {
         match said {
             Report::Listed { .. } => report.listing = begun.elapsed(),
-            Report::Planned { .. } => (self.watch)("copying"),
             Report::MemberFailed { side, words } => {
                 came_through[side.index()] = false;
                 tracing::warn!(
