@@ -267,18 +267,14 @@ fn s5_x6_a_save_in_the_middle_of_a_run_is_not_lost() {
                     }
                     false => std::fs::write(&file, content).unwrap(),
                 });
-                saves += usize::from(done);
+                if !done {
+                    continue; // a run with fewer frames than the measured one: nothing was saved
+                }
+                saves += 1;
                 no_process_is_left(stage.world.root());
                 let context =
                     format!("{story:?} {uid} at {step:?} {nth} of {:?}\n{}", measured.code, seen.output);
                 let next = stage.world.sync().expect(3);
-                let items = stage.world.items(other);
-                let journal = stage.world.journal().contains(&saved.clone().into_bytes());
-                assert!(
-                    stage.world.has(other, name(uid)),
-                    "gone, in the journal: {journal}: {:?} {next:?}\n{context}",
-                    items.keys()
-                );
                 assert_eq!(stage.world.get(other, name(uid)), saved, "{context}\n{next:?}");
                 let at_one = stage.world.get(one, name(uid));
                 let conflicting = uid == "b0" && at_one == card(uid, "edited");
