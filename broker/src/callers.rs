@@ -78,6 +78,7 @@ impl Handler<Caller> for Events {
             Event::Log(log) => self.log.said(log.level, &log.message),
             Event::Progress { call, progress } => tracing::trace!(%call, done = progress.done, "progress"),
             Event::Cancel(_) | Event::StreamEnd { .. } | Event::StreamReset { .. } => {}
+            Event::Notify(_) | Event::Snapshot(_) => {}
             Event::Pong | Event::Goodbye | Event::Closed => {}
         }
     }

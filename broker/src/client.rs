@@ -3,7 +3,6 @@
 use outrigger_protocol::{
     Change, Commit, CommitItem, Committed, Connect, ConnectDone, Connected, CreateCollection, Discovered,
     Error, GetChanges, Initialize, Initialized, Listing, Method, ObjectId, Read, ReadItem, ReadResult, Sink,
-    codec,
 };
 
 use crate::callers::OnItem;
@@ -108,8 +107,9 @@ impl SinkClient {
         request: &GetChanges,
         mut each: impl FnMut(Change) + Send + 'static,
     ) -> Result<Listing, Error> {
+        let codec = self.host.session().codec;
         let on_item: OnItem = Box::new(move |item| {
-            each(codec::decode(item).map_err(|error| error.to_string())?);
+            each(codec.decode(item).map_err(|error| error.to_string())?);
             Ok(())
         });
         self.host.call(self.sink.object, Method::GET_CHANGES, request, Some(on_item)).await
@@ -125,8 +125,9 @@ impl SinkClient {
         items: Vec<ReadItem>,
         mut each: impl FnMut(ReadResult<'_>) + Send + 'static,
     ) -> Result<(), Error> {
+        let codec = self.host.session().codec;
         let on_item: OnItem = Box::new(move |item| {
-            each(codec::decode(item).map_err(|error| error.to_string())?);
+            each(codec.decode(item).map_err(|error| error.to_string())?);
             Ok(())
         });
         self.host.call(self.sink.object, Method::READ, &Read { items }, Some(on_item)).await

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use outrigger_protocol::{
-    Blame, CallId, CallOptions, Code, Error, Method, ObjectId, Refusal, Session, codec,
-};
+use outrigger_protocol::{Blame, CallId, CallOptions, Code, Error, Method, ObjectId, Refusal, Session};
 use outrigger_sandbox::{Ended, Report};
 use outrigger_transport::{Ending, Link};
 use serde::{Deserialize, Serialize};
@@ -155,7 +153,7 @@ impl PluginHost {
             Err(Error::new(Code::DISCONNECTED, format!("{method}: the connection is gone")))
         });
         match answer {
-            Ok(body) => codec::decode(&body).map_err(|error| {
+            Ok(body) => self.session().codec.decode(&body).map_err(|error| {
                 Error::new(Code::INVALID, format!("{method}: the answer cannot be read: {error}"))
             }),
             Err(error) if error.code == Code::DISCONNECTED => Err(self.explain(error).await),
@@ -183,7 +181,7 @@ impl PluginHost {
     fn options(&self, method: Method) -> CallOptions {
         let rules = method.rules_or_default();
         let shorter = |time: Duration| self.calls_timeout.filter(|limit| *limit < time);
-        CallOptions { total: shorter(rules.total), idle: shorter(rules.idle), nested: false }
+        CallOptions { total: shorter(rules.total), idle: shorter(rules.idle), ..CallOptions::default() }
     }
 
     /// Adds how the plugin died to the error of a call that was lost with it.

@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use outrigger_protocol::{
-    Code, Commit, Committed, CreateCollection, Discovered, Effect, Error, Initialize, Initialized, Listing,
-    Method, ObjectId, Read, codec, limits::MAX_CAUSES,
+    Code, Codec, Commit, Committed, CreateCollection, Discovered, Effect, Error, Initialize, Initialized,
+    Listing, Method, ObjectId, Read, limits::MAX_CAUSES,
 };
 use outrigger_transport::{BlockingLink, LinkError};
 use serde::{Deserialize, Serialize};
@@ -93,7 +93,7 @@ impl<P: Plugin> Server<P> {
             return Err(refuse(Code::INVALID_STATE, "this host serves an instance already"));
         }
         self.plugin.initialize(body::<Initialize>(call)?, context)?;
-        Ok(Answer::Initialized(Initialized { instance: self.objects.make_instance() }))
+        Ok(Answer::Initialized(Initialized { instance: self.objects.make_instance(), formats: Vec::new() }))
     }
 
     fn expect_instance(&self, call: &Queued) -> Result<(), Error> {
@@ -108,7 +108,7 @@ impl<P: Plugin> Server<P> {
         nothing(call)?;
         let collections = self.plugin.discover(context)?;
         let sinks = collections.into_iter().map(|collection| self.objects.sink(collection)).collect();
-        Ok(Answer::Discovered(Discovered { sinks, can_create: self.plugin.can_create() }))
+        Ok(Answer::Discovered(Discovered { main: None, sinks, can_create: self.plugin.can_create() }))
     }
 
     fn create_collection(&mut self, call: &Queued, context: &mut Context<'_>) -> Result<Answer, Error> {
@@ -217,7 +217,9 @@ impl Answer {
 }
 
 fn body<'a, T: Deserialize<'a>>(call: &'a Queued) -> Result<T, Error> {
-    codec::decode(&call.body).map_err(|error| refuse(Code::INVALID, format!("{}: {error}", call.method)))
+    Codec::Bincode
+        .decode(&call.body)
+        .map_err(|error| refuse(Code::INVALID, format!("{}: {error}", call.method)))
 }
 
 /// The body of a call that brings none.

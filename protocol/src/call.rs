@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::change::{CommitItem, CommitResult, ReadItem};
 use crate::ids::{Anchor, ObjectId};
-use crate::list;
 use crate::member::{Group, Member, Sink};
-use crate::text;
+use crate::secret::{self, SecretText};
+use crate::{list, number, text};
 
 /// A method number, as it stands in the header of a CALL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,6 +86,24 @@ methods! {
     DISCONNECT = 11, "disconnect", 30, 30, true;
     /// On the instance: end it. Nothing → nothing.
     FINALIZE = 12, "finalize", 30, 30, true;
+    /// On a sink of a peer without streams: the next part of a listing.
+    /// [`crate::GetChangesPage`] → [`crate::ChangesPage`].
+    GET_CHANGES_PAGE = 13, "get_changes_page", 1800, 60, true;
+    /// On a sink of a peer without streams: fetch items, as many as fit an answer. [`Read`] →
+    /// [`crate::ReadPage`].
+    READ_PAGE = 14, "read_page", 1800, 60, false;
+    /// On the instance: marshal again what was marshalled. [`crate::Remarshal`] →
+    /// [`crate::Remarshalled`].
+    REMARSHAL = 15, "remarshal", 60, 60, false;
+    /// On the instance: do two items mean the same? [`crate::Compare`] → [`crate::Compared`].
+    COMPARE = 16, "compare", 60, 60, false;
+    /// By a plugin, on a member: set options. [`crate::MemberUpdate`] → [`crate::MemberUpdated`].
+    MEMBER_UPDATE = 32, "member_update", 30, 30, false;
+    /// By a plugin, on a member: everything is to be compared. [`crate::RaiseSlowSync`] →
+    /// [`Member`].
+    RAISE_SLOW_SYNC = 33, "raise_slow_sync", 30, 30, false;
+    /// By a plugin, on a member: ask the user. [`crate::Ask`] → [`crate::Answered`].
+    ASK = 34, "ask", 120, 120, false;
 }
 
 impl Method {
@@ -119,6 +137,17 @@ pub struct Initialize {
     pub member: Member,
     /// The group it belongs to.
     pub group: Group,
+    /// Settings that are secret: name and value. The frame carries [`crate::Flags::SECRET`].
+    #[serde(default, with = "secret::pairs")]
+    pub secrets: Vec<(String, SecretText)>,
+}
+
+impl Initialize {
+    /// Without secrets.
+    #[must_use]
+    pub const fn new(member: Member, group: Group) -> Self {
+        Self { member, group, secrets: Vec::new() }
+    }
 }
 
 /// The new instance.
@@ -127,12 +156,32 @@ pub struct Initialize {
 pub struct Initialized {
     /// The object to call; ends with `finalize` or the connection.
     pub instance: ObjectId,
+    /// What is to be known of formats that the plugin brings.
+    #[serde(default, with = "list")]
+    pub formats: Vec<FormatInfo>,
+}
+
+/// A format that a plugin brings. Formats that cross as they are need not be named.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FormatInfo {
+    /// Its name, as in [`crate::Change::format`].
+    #[serde(deserialize_with = "text::one")]
+    pub name: String,
+    /// Items cross as they are stored. If not, the plugin marshals and demarshals them, and
+    /// answers `remarshal`.
+    pub plain: bool,
+    /// The plugin answers `compare`.
+    pub compare: bool,
 }
 
 /// The collections of a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Discovered {
+    /// The link that all sinks share, where there is one: connected before them, ended behind them.
+    #[serde(default)]
+    pub main: Option<ObjectId>,
     /// One each, names unique.
     #[serde(with = "list")]
     pub sinks: Vec<Sink>,
@@ -199,6 +248,7 @@ pub struct Listing {
     /// for a feed of changes, and whenever anything could not be looked at.
     pub complete: bool,
     /// Entries sent; must equal the entries received, or the listing is not complete.
+    #[serde(with = "number")]
     pub count: u64,
     /// Where the feed stood when this listing began.
     pub anchor: Option<Anchor>,

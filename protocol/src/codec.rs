@@ -1,67 +1,104 @@
-//! Codec: bodies to bytes and back. The only file that names bincode (invariant 5).
+//! Codec: bodies to bytes and back. The only place that names bincode (invariant 5).
 //!
 //! Codec 1 is bincode 2 through serde with fixed-width little-endian integers. bincode is no
 //! longer maintained, so the bytes are pinned by the golden vectors under `vectors/`: another
-//! encoder that produces them can take its place. The limit is always set, and a body must be
-//! used up to its last byte.
+//! encoder that produces them can take its place. Codec 2 is JSON, for peers that have only a
+//! standard library; byte strings are base64 there. In both, a body must be used up to its last
+//! byte, is limited in size, and an empty body is the value "nothing".
 
-use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+mod binary;
+mod json;
+
 use serde::{Deserialize, Serialize};
 
 use crate::limits::MAX_BODY;
 
-/// The number of bincode in HELLO.
-pub const BINCODE: u16 = 1;
+pub(crate) use json::from_json;
 
-const CONFIG: Configuration<LittleEndian, Fixint, Limit<MAX_BODY>> =
-    bincode::config::standard().with_fixed_int_encoding().with_limit::<MAX_BODY>();
+/// How bodies are encoded on a connection; the two ends agree on it in HELLO.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Codec {
+    /// Number 1: bincode, fixed-width little-endian integers.
+    #[default]
+    Bincode,
+    /// Number 2: JSON.
+    Json,
+}
 
 /// A body that cannot be encoded or decoded, and why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BodyError(String);
 
-/// Appends the bytes of `value` to `out`.
-///
-/// # Errors
-/// The body would exceed [`MAX_BODY`]; `out` is as it was.
-pub fn encode<T: Serialize + ?Sized>(value: &T, out: &mut Vec<u8>) -> Result<(), BodyError> {
-    let start = out.len();
-    let written = bincode::serde::encode_into_writer(value, Appender { out, limit: MAX_BODY }, CONFIG);
-    written.map_err(|error| {
-        out.truncate(start);
-        BodyError(error.to_string())
-    })
-}
+impl Codec {
+    /// All that this build speaks, best first.
+    pub const ALL: [Self; 2] = [Self::Bincode, Self::Json];
 
-/// As [`encode`], for a receiver that takes at most `limit` bytes.
-pub(crate) fn encode_within<T: Serialize + ?Sized>(
-    value: &T,
-    out: &mut Vec<u8>,
-    limit: usize,
-) -> Result<(), BodyError> {
-    let start = out.len();
-    encode(value, out)?;
-    let length = out.len() - start;
-    if length <= limit {
-        return Ok(());
+    /// The codec's number in HELLO.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Bincode => 1,
+            Self::Json => 2,
+        }
     }
-    out.truncate(start);
-    Err(too_large(length, limit))
-}
 
-/// Reads a value from all of `bytes`; strings and byte strings borrow from it. At worst a hostile
-/// body costs memory in proportion to its own length.
-///
-/// # Errors
-/// The bytes are not exactly one such value.
-pub fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, BodyError> {
-    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, CONFIG)
-        .map_err(|error| BodyError(error.to_string()))?;
-    if used == bytes.len() {
-        Ok(value)
-    } else {
-        Err(BodyError(format!("{} bytes too many", bytes.len() - used)))
+    /// The codec of a number; `None` for one that this build does not speak.
+    #[must_use]
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|codec| codec.number() == number)
+    }
+
+    /// Bytes that `content` bytes of an item take in a body.
+    #[must_use]
+    pub const fn encoded_len(self, content: usize) -> usize {
+        match self {
+            Self::Bincode => content,
+            Self::Json => content.div_ceil(3).saturating_mul(4),
+        }
+    }
+
+    /// Appends the bytes of `value` to `out`.
+    ///
+    /// # Errors
+    /// The body would exceed [`MAX_BODY`]; `out` is as it was.
+    pub fn encode<T: Serialize + ?Sized>(self, value: &T, out: &mut Vec<u8>) -> Result<(), BodyError> {
+        let start = out.len();
+        let appender = Appender { out, room: MAX_BODY };
+        let written = match self {
+            Self::Bincode => binary::encode(value, appender),
+            Self::Json => json::encode(value, appender),
+        };
+        written.inspect_err(|_| out.truncate(start))
+    }
+
+    /// As [`Codec::encode`], for a receiver that takes at most `limit` bytes.
+    pub(crate) fn encode_within<T: Serialize + ?Sized>(
+        self,
+        value: &T,
+        out: &mut Vec<u8>,
+        limit: usize,
+    ) -> Result<(), BodyError> {
+        let start = out.len();
+        self.encode(value, out)?;
+        let length = out.len() - start;
+        if length <= limit {
+            return Ok(());
+        }
+        out.truncate(start);
+        Err(too_large(length, limit))
+    }
+
+    /// Reads a value from all of `bytes`; strings and byte strings borrow from it where the codec
+    /// can. At worst a hostile body costs memory in proportion to its own length.
+    ///
+    /// # Errors
+    /// The bytes are not exactly one such value.
+    pub fn decode<'a, T: Deserialize<'a>>(self, bytes: &'a [u8]) -> Result<T, BodyError> {
+        match self {
+            Self::Bincode => binary::decode(bytes),
+            Self::Json => json::decode(bytes),
+        }
     }
 }
 
@@ -70,17 +107,17 @@ pub(crate) fn too_large(actual: usize, limit: usize) -> BodyError {
     BodyError(format!("{actual} bytes, above the limit of {limit}"))
 }
 
+/// Where an encoder writes: the end of a buffer, up to a limit.
 struct Appender<'a> {
     out: &'a mut Vec<u8>,
-    limit: usize,
+    room: usize,
 }
 
-impl bincode::enc::write::Writer for Appender<'_> {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
-        self.limit = self
-            .limit
-            .checked_sub(bytes.len())
-            .ok_or(bincode::error::EncodeError::Other("the body is larger than a frame may be"))?;
+impl Appender<'_> {
+    /// Appends `bytes`, unless the body becomes larger than a frame may be.
+    fn append(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+        let left = self.room.checked_sub(bytes.len());
+        self.room = left.ok_or("the body is larger than a frame may be")?;
         self.out.extend_from_slice(bytes);
         Ok(())
     }
@@ -92,25 +129,52 @@ mod tests {
 
     #[test]
     fn a_body_must_be_used_up() {
-        let mut bytes = Vec::new();
-        encode(&7u32, &mut bytes).unwrap();
-        assert_eq!(decode::<u32>(&bytes), Ok(7));
-        bytes.push(0);
-        assert!(decode::<u32>(&bytes).is_err());
+        for codec in Codec::ALL {
+            let mut bytes = Vec::new();
+            codec.encode(&7u32, &mut bytes).unwrap();
+            assert_eq!(codec.decode::<u32>(&bytes), Ok(7));
+            bytes.push(b'0' + u8::from(codec == Codec::Json));
+            assert!(codec.decode::<(u32, ())>(&bytes).is_err());
+            bytes.push(b' ');
+            bytes.push(b'x');
+            assert!(codec.decode::<u32>(&bytes).is_err(), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_byte_in_every_codec() {
+        for codec in Codec::ALL {
+            let mut bytes = Vec::new();
+            codec.encode(&(), &mut bytes).unwrap();
+            assert!(bytes.is_empty());
+            assert_eq!(codec.decode::<()>(&bytes), Ok(()));
+        }
     }
 
     #[test]
     fn too_large_a_body_leaves_the_buffer_alone() {
-        let mut bytes = vec![1];
-        assert!(encode(serde_bytes::Bytes::new(&vec![0; MAX_BODY]), &mut bytes).is_err());
-        assert_eq!(bytes, [1]);
+        for codec in Codec::ALL {
+            let mut bytes = vec![1];
+            assert!(codec.encode(&"x".repeat(MAX_BODY), &mut bytes).is_err());
+            assert_eq!(bytes, [1]);
+        }
     }
 
     #[test]
     fn strings_borrow_from_the_frame() {
-        let mut bytes = Vec::new();
-        encode("abc", &mut bytes).unwrap();
-        let text: &str = decode(&bytes).unwrap();
-        assert!(bytes.as_ptr_range().contains(&text.as_ptr()));
+        for codec in Codec::ALL {
+            let mut bytes = Vec::new();
+            codec.encode("abc", &mut bytes).unwrap();
+            let text: &str = codec.decode(&bytes).unwrap();
+            assert!(bytes.as_ptr_range().contains(&text.as_ptr()));
+        }
+    }
+
+    #[test]
+    fn numbers_and_codecs_belong_together() {
+        for codec in Codec::ALL {
+            assert_eq!(Codec::from_number(codec.number()), Some(codec));
+        }
+        assert_eq!(Codec::from_number(3), None);
     }
 }

@@ -10,7 +10,8 @@
 //! this connection only.
 //!
 //! One file each: the state ([`machine`]), calls that this side makes (`calls`), calls that it
-//! answers (`serving`), streams (`streams`), frames that arrive (`receive`).
+//! answers (`serving`), streams (`streams`), what is said unasked
+//! (`unasked`), frames that arrive (`receive`).
 
 mod calls;
 mod event;
@@ -19,6 +20,8 @@ mod open_calls;
 mod receive;
 mod serving;
 mod streams;
+mod token_bucket;
+mod unasked;
 
 pub use calls::{CallOptions, Refusal};
 pub use event::{Event, IncomingCall};

@@ -2,15 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::text;
+use crate::bulk::{BulkDone, BulkOpen};
+use crate::{number, text};
 
 /// Body of PROGRESS: how far a call is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Progress {
     /// Units done (items, unless the method says otherwise).
+    #[serde(with = "number")]
     pub done: u64,
     /// Units in all, where known.
+    #[serde(default, with = "number::option")]
     pub total: Option<u64>,
     /// Nothing can happen for this long (a rate limit); 0 = at work. Milliseconds.
     pub waiting_ms: u32,
@@ -55,19 +58,28 @@ pub enum StreamKind {
 #[serde(deny_unknown_fields)]
 pub struct StreamOpen {
     /// The call that the stream belongs to; its terminal frame ends the stream.
+    #[serde(with = "number")]
     pub call: u64,
     /// What it carries.
     pub kind: StreamKind,
+    /// For a stream of bytes: which bytes.
+    #[serde(default)]
+    pub bulk: Option<BulkOpen>,
 }
 
 /// Body of STREAM_END: what was sent, so that a loss is noticed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StreamEnd {
     /// Items sent; 0 on a stream of bytes.
+    #[serde(with = "number")]
     pub items: u64,
     /// Bytes of DATA bodies sent.
+    #[serde(with = "number")]
     pub bytes: u64,
+    /// For a stream of bytes: what they were.
+    #[serde(default)]
+    pub bulk: Option<BulkDone>,
 }
 
 /// Body of STREAM_RESET: why a stream ends early.
@@ -83,6 +95,7 @@ pub struct StreamReset {
 #[serde(deny_unknown_fields)]
 pub struct Goodbye {
     /// The highest number of a call that was accepted; 0 = none.
+    #[serde(with = "number")]
     pub last_accepted: u64,
 }
 

@@ -5,7 +5,9 @@
 //! at a time and only when it is full, so a peer that claims 4 GiB gets no more memory than the
 //! bytes it has really sent (invariant 4).
 
-use crate::frame::{Frame, Header};
+use zeroize::Zeroize as _;
+
+use crate::frame::{Flags, Frame, Header};
 use crate::kind::Kind;
 use crate::limits::{HEADER, MAX_DATA};
 use crate::peer_error::PeerError;
@@ -23,17 +25,20 @@ pub struct Decoder {
     start: usize,
     end: usize,
     max_body: usize,
+    /// Where the last frame lies, if its body holds a secret.
+    secret: Option<(usize, usize)>,
 }
 
 impl Decoder {
     /// A decoder that accepts bodies of at most `max_body` bytes (DATA: [`MAX_DATA`]).
     #[must_use]
     pub fn new(max_body: usize) -> Self {
-        Self { buffer: vec![0; STEP], start: 0, end: 0, max_body }
+        Self { buffer: vec![0; STEP], start: 0, end: 0, max_body, secret: None }
     }
 
     /// Where the next bytes go: never empty.
     pub fn space(&mut self) -> &mut [u8] {
+        self.wipe();
         if self.start == self.end {
             self.start = 0;
             self.end = 0;
@@ -51,11 +56,22 @@ impl Decoder {
     /// A full buffer: moves what is left to the front, or grows when that is all of it.
     fn make_room(&mut self) {
         self.buffer.copy_within(self.start..self.end, 0);
+        let stale = self.start.max(self.end - self.start)..self.end;
         self.end -= self.start;
         self.start = 0;
+        self.buffer[stale].fill(0); // what was moved may hold a secret
         if self.buffer.len() - self.end < STEP.min(self.buffer.len() / 2) {
             self.buffer.reserve_exact(STEP);
             self.buffer.resize(self.buffer.len() + STEP, 0);
+        }
+    }
+
+    /// Wipes a frame that held a secret, once it has been looked at.
+    fn wipe(&mut self) {
+        if let Some((from, to)) = self.secret.take()
+            && let Some(body) = self.buffer.get_mut(from..to)
+        {
+            body.zeroize();
         }
     }
 
@@ -107,6 +123,7 @@ impl Decoder {
     /// The header is malformed or claims more than the limit. The connection must end: frames
     /// cannot be told apart any more.
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, PeerError> {
+        self.wipe();
         let Some(head) = self.peek().first_chunk::<HEADER>() else { return Ok(None) };
         let header = Header::decode(head)?;
         let limit = self.limit(header.kind);
@@ -119,6 +136,7 @@ impl Decoder {
             return Ok(None);
         }
         self.start = body + length;
+        self.secret = header.flags.has(Flags::SECRET).then_some((body, self.start));
         let (ext, body) = self.buffer[body..body + length].split_at(header.ext_len.into());
         Ok(Some(Frame { header, ext, body }))
     }

@@ -16,6 +16,9 @@ use crate::kind::Kind;
 use crate::limits::{HEADER, MAX_EXTENSIONS};
 use crate::peer_error::PeerError;
 
+/// Extension of a NESTED call: the number of the call that it is made for, `u64`.
+pub(crate) const PARENT: u16 = 2;
+
 /// Bits that qualify a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Flags(pub u8);
@@ -27,6 +30,8 @@ impl Flags {
     pub const CRITICAL: Self = Self(1);
     /// The call is made while serving another; it does not count in the dispatch window.
     pub const NESTED: Self = Self(2);
+    /// The body holds a secret: buffers are wiped behind it, traces and recordings leave it out.
+    pub const SECRET: Self = Self(4);
 
     /// Whether all bits of `other` are set.
     #[must_use]
@@ -149,6 +154,19 @@ pub struct Frame<'a> {
     pub body: &'a [u8],
 }
 
+/// The bytes under `tag` of entries that were checked.
+pub(crate) fn extension(mut ext: &[u8], tag: u16) -> Option<&[u8]> {
+    while let Some((head, rest)) = ext.split_first_chunk::<4>() {
+        let len = usize::from(u16::from_le_bytes([head[2], head[3]]));
+        let (bytes, rest) = rest.split_at_checked(len)?;
+        if u16::from_le_bytes([head[0], head[1]]) == tag {
+            return Some(bytes);
+        }
+        ext = rest;
+    }
+    None
+}
+
 /// Checks raw extension entries: ascending tags that fill the space exactly. Returns the first
 /// odd tag that `known` does not contain: one that must be understood and is not.
 ///
@@ -213,6 +231,15 @@ mod tests {
             bytes[at] = 1;
             assert!(matches!(Header::decode(&bytes), Err(PeerError::Header(_))));
         }
+    }
+
+    #[test]
+    fn an_entry_is_found_by_its_tag() {
+        let entries = [&[2, 0, 1, 0, 9][..], &[4, 0, 0, 0], &[6, 0, 2, 0, 7, 8]].concat();
+        assert_eq!(extension(&entries, 6), Some(&[7, 8][..]));
+        assert_eq!(extension(&entries, 4), Some(&[][..]));
+        assert_eq!(extension(&entries, 5), None);
+        assert_eq!(extension(&entries[..8], 4), None);
     }
 
     #[test]

@@ -11,9 +11,10 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use sha2::Sha256;
 
+use crate::codec::from_json;
 use crate::decoder::Decoder;
 use crate::frame::{Frame, Header};
-use crate::hello::{AuthKind, Hello, Refused, Session, agree, from_json};
+use crate::hello::{AuthKind, Hello, Refused, Session, agree};
 use crate::ids::SessionId;
 use crate::kind::Kind;
 use crate::limits::MAX_HANDSHAKE;
@@ -197,7 +198,7 @@ impl Handshake {
             reason: "the side that listens named no session".into(),
             hint: "put a UUID under `session` in HELLO_OK".into(),
         })?;
-        agree(&self.ours, theirs, id)
+        agree(&self.ours, theirs, self.dials, id)
     }
 
     fn receive_proof(&mut self, proof: &[u8]) -> Result<Session, HandshakeError> {

@@ -6,15 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::blob;
-use crate::codec;
+use crate::codec::Codec;
 use crate::ids::SessionId;
 use crate::limits;
 
 /// The protocol that this build speaks. Vectors may still change below 1.0.
 pub const VERSION: Version = Version { major: 0, minor: 9 };
-
-/// Deepest nesting of JSON accepted in a handshake.
-const MAX_DEPTH: usize = 16;
 
 /// A protocol number. Another major cannot talk; the lower minor is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -33,6 +30,7 @@ impl std::fmt::Display for Version {
 
 /// What a receiver takes; each side announces its own (decisions W8).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Largest body of a frame, in bytes.
     pub max_body: u32,
@@ -46,6 +44,8 @@ pub struct Limits {
     pub stream_window: u64,
     /// Bytes granted to all streams in advance.
     pub connection_window: u64,
+    /// Instances in one host.
+    pub max_instances: u32,
     /// Calls that are worked on, or waited for by the clock, at one time (decisions W3).
     pub dispatch_window: u32,
 }
@@ -59,6 +59,7 @@ impl Default for Limits {
             max_streams: limits::MAX_STREAMS,
             stream_window: limits::STREAM_WINDOW,
             connection_window: limits::CONNECTION_WINDOW,
+            max_instances: 1,
             dispatch_window: limits::MAX_CALLS,
         }
     }
@@ -115,6 +116,9 @@ pub struct Hello {
     /// What this side takes.
     #[serde(default)]
     pub limits: Limits,
+    /// 0: calls only, no streams and no calls of its own. 1: all of it.
+    #[serde(default = "full_level")]
+    pub level: u8,
     /// 32 random bytes, so that no proof fits twice.
     #[serde(with = "blob")]
     pub nonce: Box<[u8]>,
@@ -131,13 +135,18 @@ impl Hello {
             protocols: vec![VERSION],
             software: software.into(),
             auth,
-            codecs: vec![codec::BINCODE],
+            codecs: Codec::ALL.map(Codec::number).to_vec(),
             features: Vec::new(),
             limits: Limits::default(),
+            level: full_level(),
             nonce: nonce.into(),
             session: None,
         }
     }
+}
+
+const fn full_level() -> u8 {
+    1
 }
 
 /// Why a handshake failed, as it is told to the other side before the end. JSON.
@@ -156,6 +165,10 @@ pub struct Session {
     pub id: SessionId,
     /// The protocol agreed on.
     pub version: Version,
+    /// How bodies are encoded.
+    pub codec: Codec,
+    /// What the peer can do: see [`Hello::level`].
+    pub peer_level: u8,
     /// Features that both sides named.
     pub features: Vec<String>,
     /// What the peer takes.
@@ -170,18 +183,9 @@ pub struct Session {
 ///
 /// # Errors
 /// Nothing fits; says what, with both ranges, and which side to upgrade.
-pub(crate) fn agree(ours: &Hello, theirs: &Hello, id: SessionId) -> Result<Session, Refused> {
+pub(crate) fn agree(ours: &Hello, theirs: &Hello, dials: bool, id: SessionId) -> Result<Session, Refused> {
     let version = common_version(&ours.protocols, &theirs.protocols)?;
-    if !ours.codecs.iter().any(|codec| theirs.codecs.contains(codec)) {
-        return Err(Refused {
-            reason: format!(
-                "no common codec: ours are {}, theirs are {}",
-                list(&ours.codecs),
-                list(&theirs.codecs)
-            ),
-            hint: "use an SDK that speaks codec 1 (bincode)".into(),
-        });
-    }
+    let codec = common_codec(ours, theirs, dials)?;
     if theirs.nonce.len() != ours.nonce.len() {
         return Err(Refused {
             reason: format!("the nonce has {} bytes", theirs.nonce.len()),
@@ -197,10 +201,26 @@ pub(crate) fn agree(ours: &Hello, theirs: &Hello, id: SessionId) -> Result<Sessi
     Ok(Session {
         id,
         version,
+        codec,
+        peer_level: theirs.level,
         features: ours.features.iter().filter(|feature| theirs.features.contains(feature)).cloned().collect(),
         peer_limits: theirs.limits.capped(),
         own_limits: ours.limits,
         peer_software: theirs.software.chars().take(200).collect(),
+    })
+}
+
+/// The best codec of the side that dials that the other speaks too.
+fn common_codec(ours: &Hello, theirs: &Hello, dials: bool) -> Result<Codec, Refused> {
+    let (first, second) = if dials { (ours, theirs) } else { (theirs, ours) };
+    let common = first.codecs.iter().find(|codec| second.codecs.contains(codec));
+    common.and_then(|codec| Codec::from_number(*codec)).ok_or_else(|| Refused {
+        reason: format!(
+            "no common codec: ours are {}, theirs are {}",
+            list(&ours.codecs),
+            list(&theirs.codecs)
+        ),
+        hint: "name codec 1 (bincode) or 2 (JSON) under `codecs`".into(),
     })
 }
 
@@ -226,41 +246,10 @@ fn list<T: ToString>(all: &[T]) -> String {
     if texts.is_empty() { "nothing".into() } else { texts.join(", ") }
 }
 
-/// Reads a JSON body of the handshake.
-pub(crate) fn from_json<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
-    if depth(body) > MAX_DEPTH {
-        return Err(format!("nested deeper than {MAX_DEPTH}"));
-    }
-    serde_json::from_slice(body).map_err(|error| plain(&error.to_string()))
-}
-
-/// The front of a text that may quote a peer, without what draws on a terminal.
-fn plain(text: &str) -> String {
-    text.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
-/// Deepest nesting of brackets outside strings.
-fn depth(json: &[u8]) -> usize {
-    let (mut depth, mut deepest, mut in_string, mut escaped) = (0usize, 0, false, false);
-    for byte in json {
-        match (in_string, byte) {
-            (true, _) if escaped => escaped = false,
-            (true, b'\\') => escaped = true,
-            (_, b'"') => in_string = !in_string,
-            (false, b'[' | b'{') => {
-                depth += 1;
-                deepest = deepest.max(depth);
-            }
-            (false, b']' | b'}') => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    deepest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::from_json;
 
     fn hello(protocols: &[(u16, u16)]) -> Hello {
         let protocols = protocols.iter().map(|&(major, minor)| Version { major, minor }).collect();
@@ -273,13 +262,13 @@ mod tests {
 
     #[test]
     fn the_highest_common_major_and_the_lower_minor_are_used() {
-        let agreed = agree(&hello(&[(1, 4), (2, 3)]), &hello(&[(2, 1), (1, 9)]), session()).unwrap();
+        let agreed = agree(&hello(&[(1, 4), (2, 3)]), &hello(&[(2, 1), (1, 9)]), false, session()).unwrap();
         assert_eq!(agreed.version, Version { major: 2, minor: 1 });
     }
 
     #[test]
     fn a_refusal_names_both_ranges_and_the_side_to_upgrade() {
-        let refused = agree(&hello(&[(2, 3)]), &hello(&[(1, 4)]), session()).unwrap_err();
+        let refused = agree(&hello(&[(2, 3)]), &hello(&[(1, 4)]), false, session()).unwrap_err();
         assert_eq!(refused.reason, "no common protocol: ours is 2.3, theirs is 1.4");
         assert!(refused.hint.starts_with("upgrade the other end"));
     }
@@ -290,27 +279,35 @@ mod tests {
         ours.features = vec!["handles".into(), "extra".into()];
         let mut theirs = ours.clone();
         theirs.features = vec!["handles".into(), "unheard-of".into()];
-        assert_eq!(agree(&ours, &theirs, session()).unwrap().features, ["handles"]);
+        assert_eq!(agree(&ours, &theirs, false, session()).unwrap().features, ["handles"]);
     }
 
     #[test]
     fn w8_limits_are_the_receivers_own_and_have_a_floor() {
         let mut small = hello(&[(0, 9)]);
         small.limits.max_body = 64 << 10;
-        let agreed = agree(&hello(&[(0, 9)]), &small, session()).unwrap();
+        let agreed = agree(&hello(&[(0, 9)]), &small, false, session()).unwrap();
         assert_eq!(agreed.peer_limits.max_body, 64 << 10, "what may be sent to it");
         assert_eq!(agreed.own_limits.max_body, 1 << 20, "what it may send is not shrunk by that");
         small.limits.max_body = 4 << 10;
-        assert!(agree(&hello(&[(0, 9)]), &small, session()).is_err());
+        assert!(agree(&hello(&[(0, 9)]), &small, false, session()).is_err());
     }
 
     #[test]
-    fn unknown_keys_are_ignored_and_depth_is_bounded() {
+    fn the_codec_is_the_best_of_the_side_that_dials() {
+        let (mut plugin, broker) = (hello(&[(0, 9)]), hello(&[(0, 9)]));
+        assert_eq!(agree(&broker, &plugin, false, session()).unwrap().codec, Codec::Bincode);
+        plugin.codecs = vec![77, 2, 1];
+        assert_eq!(agree(&broker, &plugin, false, session()).unwrap().codec, Codec::Json);
+        assert_eq!(agree(&plugin, &broker, true, session()).unwrap().codec, Codec::Json);
+        plugin.codecs = vec![77];
+        assert!(agree(&broker, &plugin, false, session()).unwrap_err().reason.ends_with("theirs are 77"));
+    }
+
+    #[test]
+    fn unknown_keys_are_ignored() {
         let mut json = serde_json::to_value(hello(&[(0, 9)])).unwrap();
         json["from_the_future"] = serde_json::json!({"a": [1, 2]});
         assert!(from_json::<Hello>(json.to_string().as_bytes()).is_ok());
-        let deep = format!("{}{}", "[".repeat(17), "]".repeat(17));
-        assert!(from_json::<serde_json::Value>(deep.as_bytes()).unwrap_err().contains("nested"));
-        assert_eq!(depth(br#"{"a":"[[[[\"[["}"#), 1);
     }
 }

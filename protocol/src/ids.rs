@@ -146,6 +146,11 @@ opaque! {
     Anchor
 }
 opaque! {
+    /// Where a page of a listing ended; handed back for the next. At most
+    /// [`crate::limits::MAX_HREF`].
+    Cursor
+}
+opaque! {
     /// The identity of the store behind a collection. Another one means: nothing that is missing
     /// was deleted.
     StoreId

@@ -53,6 +53,10 @@ kinds! {
     STREAM_RESET = 36;
     /// A line for the log.
     LOG = 48;
+    /// A member or group as it is now; sent unasked when it has changed.
+    SNAPSHOT = 49;
+    /// Something changed at the target. No body.
+    NOTIFY = 50;
     /// Are you there?
     PING = 64;
     /// Yes.

@@ -15,9 +15,11 @@
 #![forbid(unsafe_code)]
 
 mod blob;
+mod bulk;
 mod call;
+mod callback;
 mod change;
-pub mod codec;
+mod codec;
 mod connection;
 mod control;
 mod decoder;
@@ -31,20 +33,29 @@ mod kind;
 pub mod limits;
 mod list;
 mod member;
+mod number;
 mod outbound;
+mod page;
 mod peer_error;
 mod pending;
+mod secret;
 mod stream;
 mod text;
 
+pub use bulk::{BulkDigest, BulkDone, BulkOpen};
 pub use call::{
-    Commit, Committed, Connect, ConnectDone, Connected, CreateCollection, Discovered, GetChanges, Initialize,
-    Initialized, Listing, Method, MethodRules, Read,
+    Commit, Committed, Connect, ConnectDone, Connected, CreateCollection, Discovered, FormatInfo, GetChanges,
+    Initialize, Initialized, Listing, Method, MethodRules, Read,
+};
+pub use callback::{
+    Answered, Ask, AskKind, Compare, Compared, MemberUpdate, MemberUpdated, RaiseSlowSync, Remarshal,
+    Remarshalled, Snapshot, Verdict,
 };
 pub use change::{
     Change, ChangeKind, CommitItem, CommitKind, CommitOutcome, CommitResult, ReadItem, ReadOutcome,
     ReadResult,
 };
+pub use codec::{BodyError, Codec};
 pub use connection::{CallOptions, Connection, Counters, Event, IncomingCall, Refusal, Role};
 pub use control::{
     Abort, Credit, Goodbye, Level, Log, Progress, StreamEnd, StreamKind, StreamOpen, StreamReset,
@@ -56,9 +67,11 @@ pub use frame::{Budget, Flags, Frame, Header};
 pub use handshake::{Handshake, HandshakeError, PREFACE, Secret};
 pub use hello::{AuthKind, Hello, Limits, Refused, Session, VERSION, Version};
 pub use ids::{
-    Anchor, CallId, Href, ObjectId, OperationId, RawDigest, Revision, SessionId, StoreId, StreamId,
+    Anchor, CallId, Cursor, Href, ObjectId, OperationId, RawDigest, Revision, SessionId, StoreId, StreamId,
 };
 pub use kind::Kind;
 pub use member::{Group, Member, MemberObjectType, Sink};
+pub use page::{ChangesPage, GetChangesPage, ReadPage};
 pub use peer_error::PeerError;
+pub use secret::SecretText;
 pub use stream::Items;

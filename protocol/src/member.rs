@@ -2,24 +2,26 @@
 //!
 //! They travel as snapshots with a generation: reading one costs no round trip, and it never
 //! changes under a running handler (decisions W11). A set goes to the engine as one
-//! compare-and-set; that call comes with the protocol issue that finishes objects.
+//! compare-and-set: [`crate::MemberUpdate`].
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::extension::Extensions;
 use crate::ids::{Anchor, ObjectId, StoreId};
-use crate::list;
-use crate::text;
+use crate::{list, number, text};
 
 /// What a plugin may know of the member that it serves. OpenSync's OSyncMember.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
+    /// The object to call for a change of it.
+    pub object: ObjectId,
     /// The name that the user gave it.
     #[serde(deserialize_with = "text::one")]
     pub name: String,
     /// Rises with each change of this snapshot.
+    #[serde(with = "number")]
     pub generation: u64,
     /// Settings of the plugin, in the order of the configuration; values as text.
     #[serde(deserialize_with = "text::pairs")]
@@ -33,6 +35,19 @@ pub struct Member {
 }
 
 impl Member {
+    /// A member with options, of generation 0, that nothing else is known of yet.
+    #[must_use]
+    pub fn new(name: impl Into<String>, options: Vec<(String, String)>) -> Self {
+        Self {
+            object: ObjectId::HOST,
+            name: name.into(),
+            generation: 0,
+            options,
+            object_types: Vec::new(),
+            ext: Extensions::default(),
+        }
+    }
+
     /// The option called `name`.
     #[must_use]
     pub fn option(&self, name: &str) -> Option<&str> {
@@ -57,10 +72,13 @@ pub struct MemberObjectType {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Group {
+    /// Its object; it takes no call that changes it: a group belongs to the user.
+    pub object: ObjectId,
     /// The name that the user gave it.
     #[serde(deserialize_with = "text::one")]
     pub name: String,
     /// Rises with each change of this snapshot.
+    #[serde(with = "number")]
     pub generation: u64,
     /// Names of all members, in order.
     #[serde(deserialize_with = "text::list")]
@@ -72,10 +90,28 @@ pub struct Group {
     #[serde(deserialize_with = "text::one")]
     pub conflict: String,
     /// When the last run finished, in seconds since 1970.
+    #[serde(default, with = "number::option")]
     pub last_run: Option<u64>,
     /// Additions of later versions.
     #[serde(default)]
     pub ext: Extensions,
+}
+
+impl Group {
+    /// A group of members, of generation 0, that queues its conflicts and has not run yet.
+    #[must_use]
+    pub fn new(name: impl Into<String>, members: Vec<String>) -> Self {
+        Self {
+            object: ObjectId::HOST,
+            name: name.into(),
+            generation: 0,
+            members,
+            object_types: Vec::new(),
+            conflict: "queue".into(),
+            last_run: None,
+            ext: Extensions::default(),
+        }
+    }
 }
 
 /// One collection of a member (an address book, a folder): the end that changes come from and go

@@ -7,7 +7,9 @@
 use std::collections::VecDeque;
 
 use crate::codec::BodyError;
-use crate::frame::Header;
+use zeroize::Zeroize as _;
+
+use crate::frame::{Flags, Header};
 use crate::limits::HEADER;
 
 /// The bytes on their way out.
@@ -23,6 +25,9 @@ pub(crate) struct Outbound {
     /// Of the queue: bytes of automatic answers, and the number of answers to calls.
     automatic: usize,
     answers: usize,
+    /// Whether the queue, and what is being written, hold a secret.
+    secret: bool,
+    writing_secret: bool,
 }
 
 impl Outbound {
@@ -62,17 +67,28 @@ impl Outbound {
         header: Header,
         body: impl FnOnce(&mut Vec<u8>) -> Result<(), BodyError>,
     ) -> Result<usize, BodyError> {
-        append(&mut self.control, header, body)
+        self.append(header, &[], body)
+    }
+
+    fn append(
+        &mut self,
+        header: Header,
+        ext: &[u8],
+        body: impl FnOnce(&mut Vec<u8>) -> Result<(), BodyError>,
+    ) -> Result<usize, BodyError> {
+        self.secret |= header.flags.has(Flags::SECRET);
+        append(&mut self.control, header, ext, body)
     }
 
     /// As [`Outbound::frame`], for a call that can be taken back until it is being written.
     pub(crate) fn call(
         &mut self,
         header: Header,
+        ext: &[u8],
         body: impl FnOnce(&mut Vec<u8>) -> Result<(), BodyError>,
     ) -> Result<usize, BodyError> {
         let start = self.control.len();
-        let length = append(&mut self.control, header, body)?;
+        let length = self.append(header, ext, body)?;
         self.calls.push_back((header.id, start, HEADER + length));
         Ok(length)
     }
@@ -103,6 +119,7 @@ impl Outbound {
         self.automatic = 0;
         self.answers = 0;
         self.calls.clear();
+        self.writing_secret = std::mem::take(&mut self.secret);
         std::mem::swap(&mut self.writing, &mut self.control);
         &mut self.writing
     }
@@ -115,6 +132,11 @@ impl Outbound {
     /// `count` bytes were written.
     pub(crate) fn wrote(&mut self, count: usize) {
         self.written = self.writing.len().min(self.written.saturating_add(count));
+        if self.is_drained() && self.writing_secret {
+            self.writing.zeroize();
+            self.writing_secret = false;
+            self.written = 0;
+        }
         if self.is_drained() && self.writing.capacity() > (256 << 10) {
             self.writing = Vec::new();
             self.written = 0;
@@ -122,14 +144,17 @@ impl Outbound {
     }
 }
 
-/// Appends a frame to `out`: room for the header, the body, then the header with its length.
+/// Appends a frame to `out`: room for the header, the extension entries, the body, then the header
+/// with its lengths. Returns the bytes behind the header.
 pub(crate) fn append(
     out: &mut Vec<u8>,
     header: Header,
+    ext: &[u8],
     body: impl FnOnce(&mut Vec<u8>) -> Result<(), BodyError>,
 ) -> Result<usize, BodyError> {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER]);
+    out.extend_from_slice(ext);
     if let Err(error) = body(out) {
         out.truncate(start);
         return Err(error);
@@ -138,7 +163,8 @@ pub(crate) fn append(
     // The codec's limit keeps every body far below 4 GiB.
     let body_len = u32::try_from(length).unwrap_or(u32::MAX);
     if let Some(room) = out.get_mut(start..start + HEADER) {
-        room.copy_from_slice(&Header { body_len, ..header }.encode());
+        let ext_len = u16::try_from(ext.len()).unwrap_or(u16::MAX); // one entry of ours
+        room.copy_from_slice(&Header { body_len, ext_len, ..header }.encode());
     }
     Ok(length)
 }
@@ -153,7 +179,7 @@ mod tests {
             out.extend_from_slice(body);
             Ok(())
         };
-        outbound.call(Header::new(Kind::CALL, id), add).unwrap();
+        outbound.call(Header::new(Kind::CALL, id), &[], add).unwrap();
     }
 
     #[test]
@@ -170,6 +196,22 @@ mod tests {
         assert_eq!(bytes.len(), 2 * HEADER + 3 + 5);
         assert!(!outbound.holds(1), "what is being written cannot be taken back");
         assert!(!outbound.take_back(1));
+    }
+
+    #[test]
+    fn a_secret_is_wiped_once_it_is_written() {
+        let mut outbound = Outbound::default();
+        let header = Header { flags: Flags::SECRET, ..Header::new(Kind::REPLY, 2) };
+        let add = |out: &mut Vec<u8>| {
+            out.extend_from_slice(b"hunter2");
+            Ok(())
+        };
+        outbound.frame(header, add).unwrap();
+        outbound.turn();
+        outbound.wrote(5);
+        assert!(outbound.bytes().ends_with(b"hunter2"));
+        outbound.wrote(usize::MAX);
+        assert!(outbound.is_empty() && outbound.writing.is_empty(), "zeroize also clears");
     }
 
     #[test]

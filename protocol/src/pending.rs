@@ -22,7 +22,7 @@ struct Pending<C> {
     target: ObjectId,
     method: Method,
     bytes: u64,
-    nested: bool,
+    depth: u32,
     context: C,
     total: Duration,
     idle: Duration,
@@ -53,7 +53,8 @@ pub(crate) struct NewCall<C> {
     pub(crate) target: ObjectId,
     pub(crate) method: Method,
     pub(crate) bytes: u64,
-    pub(crate) nested: bool,
+    /// Calls that it is nested in; 0 for a root call.
+    pub(crate) depth: u32,
     pub(crate) context: C,
     pub(crate) total: Duration,
     pub(crate) idle: Duration,
@@ -136,10 +137,10 @@ impl<C> PendingCalls<C> {
 
     /// Stores the context of a new call. Its number must be above all before it.
     pub(crate) fn store(&mut self, call: NewCall<C>, now: Duration) {
-        let NewCall { id, target, method, bytes, nested, context, total, idle } = call;
+        let NewCall { id, target, method, bytes, depth, context, total, idle } = call;
         let waits = self.older_open() >= self.dispatch_window || self.any_on(target);
-        let mut pending = Pending { id, target, method, bytes, nested, context, total, idle, clocks: None };
-        if nested || !waits {
+        let mut pending = Pending { id, target, method, bytes, depth, context, total, idle, clocks: None };
+        if depth > 0 || !waits {
             pending.start(now);
         }
         self.bytes += bytes;
@@ -148,7 +149,7 @@ impl<C> PendingCalls<C> {
 
     /// Nested calls do not count in the dispatch window (decisions W6).
     fn older_open(&self) -> usize {
-        self.open.iter().filter(|call| !call.nested).count()
+        self.open.iter().filter(|call| call.depth == 0).count()
     }
 
     /// Takes the context out: the call is answered. `None`: it was answered, or given up, before.
@@ -181,7 +182,7 @@ impl<C> PendingCalls<C> {
         let mut room = self.dispatch_window;
         for at in 0..self.open.len() {
             let Some(call) = self.open.get(at).filter(|_| room > 0) else { return };
-            room -= usize::from(!call.nested);
+            room -= usize::from(call.depth == 0);
             if call.clocks.is_none()
                 && !self.older_on_target(at)
                 && let Some(call) = self.open.get_mut(at)
@@ -200,6 +201,13 @@ impl<C> PendingCalls<C> {
     pub(crate) fn context_mut(&mut self, id: CallId) -> Option<&mut C> {
         let at = self.position(id)?;
         self.open.get_mut(at).map(|call| &mut call.context)
+    }
+
+    /// How deep the call is nested, and how much of its total time is left at `now`.
+    pub(crate) fn nesting(&self, id: CallId, now: Duration) -> Option<(u32, Duration)> {
+        let call = self.open.get(self.position(id)?)?;
+        let used = call.clocks.map_or(Duration::ZERO, |clocks| now.saturating_sub(clocks.started));
+        Some((call.depth, call.total.saturating_sub(used)))
     }
 
     /// The call shows life: its idle clock starts again, after `waiting` if it said so.
@@ -253,7 +261,7 @@ mod tests {
             target,
             method: Method::READ,
             bytes: 10,
-            nested: false,
+            depth: 0,
             context: context.into(),
             total: 3 * S,
             idle: 2 * S,

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use outrigger_broker::{Instance, PluginHost, PluginSpec, SinkClient, StartError, start};
-use outrigger_protocol::{CreateCollection, Discovered, Error, Extensions, Group, Initialize, Member, Sink};
+use outrigger_protocol::{CreateCollection, Discovered, Error, Group, Initialize, Member, Sink};
 use outrigger_sandbox::{Descriptor, FirstParty, Program};
 
 use crate::config::{Config, GroupConfig, MemberConfig};
@@ -120,24 +120,9 @@ fn request(member: &MemberConfig, group: &GroupConfig) -> Initialize {
         outrigger_engine::ConflictPolicy::Queue => "queue",
         outrigger_engine::ConflictPolicy::Prefer(_) => "prefer",
     };
-    Initialize {
-        member: Member {
-            name: member.name.clone(),
-            generation: 0,
-            options: member.options.clone(),
-            object_types: Vec::new(),
-            ext: Extensions::default(),
-        },
-        group: Group {
-            name: group.name.clone(),
-            generation: 0,
-            members: group.members.to_vec(),
-            object_types: Vec::new(),
-            conflict: conflict.into(),
-            last_run: None,
-            ext: Extensions::default(),
-        },
-    }
+    let member = Member::new(&member.name, member.options.clone());
+    let group = Group { conflict: conflict.into(), ..Group::new(&group.name, group.members.to_vec()) };
+    Initialize::new(member, group)
 }
 
 fn start_failure(member: &MemberConfig, error: &StartError) -> Failure {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use outrigger::broker::{ConnectBy, Death, Instance, PluginHost, PluginSpec, SinkClient, StartError, start};
 use outrigger::protocol::{
     Blame, Change, Code, CommitItem, CommitKind, CommitOutcome, Connect, ConnectDone, Effect, Error,
-    Extensions, GetChanges, Group, Href, Initialize, Listing, Member, OperationId, RawDigest, ReadItem,
-    ReadOutcome, Revision,
+    GetChanges, Group, Href, Initialize, Listing, Member, OperationId, RawDigest, ReadItem, ReadOutcome,
+    Revision,
 };
 use outrigger::sandbox::{Exit, Helper, Program};
 
@@ -102,19 +102,7 @@ fn hostile(world: &World, place: &str, deed: &str) -> PluginSpec {
 
 fn initialize(options: &[(&str, &str)]) -> Initialize {
     let options = options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-    let none = Extensions::default;
-    Initialize {
-        member: Member { name: "m".into(), generation: 0, options, object_types: Vec::new(), ext: none() },
-        group: Group {
-            name: "g".into(),
-            generation: 0,
-            members: vec!["m".into()],
-            object_types: Vec::new(),
-            conflict: "queue".into(),
-            last_run: None,
-            ext: none(),
-        },
-    }
+    Initialize::new(Member::new("m", options), Group::new("g", vec!["m".into()]))
 }
 
 /// The life of a plugin up to a run that has listed.

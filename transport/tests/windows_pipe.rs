@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 use outrigger_protocol::{
-    AuthKind, CallOptions, Connection, Event, Handshake, Hello, Method, ObjectId, Role, Secret, SessionId,
-    codec, limits,
+    AuthKind, CallOptions, Codec, Connection, Event, Handshake, Hello, Method, ObjectId, Role, Secret,
+    SessionId, limits,
 };
 use outrigger_transport::{
     BlockingLink, Ending, Endpoint, Handler, Link, LinkError, Listener, Wait, dial, nonce,
@@ -30,7 +30,7 @@ fn serve(endpoint: &Endpoint) -> Result<u32, LinkError> {
         };
         link.events(|event, connection| match event {
             Event::Call(call) => {
-                let body: &[u8] = codec::decode(call.body).expect("bytes");
+                let body: &[u8] = Codec::Bincode.decode(call.body).expect("bytes");
                 connection.reply(call.id, body);
                 served += 1;
             }
@@ -49,7 +49,7 @@ impl Handler<Caller> for Answers {
     fn event(&mut self, event: Event<'_, Caller>, _: &mut Connection<Caller>) {
         match event {
             Event::Reply { context, body, .. } => {
-                let body: &[u8] = codec::decode(body).expect("bytes");
+                let body: &[u8] = Codec::Bincode.decode(body).expect("bytes");
                 context.send(body.to_vec()).expect("the caller waits");
             }
             Event::Failed { error, .. } => panic!("{error}"),

@@ -5,8 +5,8 @@ use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use outrigger_protocol::{
-    AuthKind, CallOptions, Commit, Committed, Connect, ConnectDone, Connection, Error, Event, Extensions,
-    Group, Handshake, Hello, Initialize, Member, Method, ObjectId, Role, SessionId, codec, limits,
+    AuthKind, CallOptions, Codec, Commit, Committed, Connect, ConnectDone, Connection, Error, Event, Group,
+    Handshake, Hello, Initialize, Member, Method, ObjectId, Role, SessionId, limits,
 };
 use outrigger_transport::{BlockingLink, Handler, Link, SocketCarrier, Wait};
 use serde::Serialize;
@@ -180,30 +180,20 @@ fn handshake() -> Handshake {
 /// Decodes an answer: the batch itself from the echo, the results from the SDK.
 fn check(body: &[u8], sdk: bool) {
     if sdk {
-        assert_eq!(black_box(codec::decode::<Committed>(body).unwrap()).results.len(), 1);
+        assert_eq!(black_box(Codec::Bincode.decode::<Committed>(body).unwrap()).results.len(), 1);
     } else {
-        assert_eq!(black_box(codec::decode::<Commit<'_>>(body).unwrap()).items[0].data.len(), 1024);
+        assert_eq!(black_box(Codec::Bincode.decode::<Commit<'_>>(body).unwrap()).items[0].data.len(), 1024);
     }
 }
 
 /// Makes the calls that bring a plugin's first sink into its run. They are worked on in order, and
 /// the numbers of its objects are known.
 fn prepare<C>(connection: &mut Connection<C>, mut context: impl FnMut() -> C) {
-    let (instance, ext) = (ObjectId(1), Extensions::default());
-    let member =
-        Member { name: "m".into(), generation: 1, options: vec![], object_types: vec![], ext: ext.clone() };
-    let group = Group {
-        name: "g".into(),
-        generation: 1,
-        members: vec![],
-        object_types: vec![],
-        conflict: "queue".into(),
-        last_run: None,
-        ext,
-    };
+    let instance = ObjectId(1);
+    let initialize = Initialize::new(Member::new("m", vec![]), Group::new("g", vec![]));
     let (connect, done) =
         (Connect { slow_sync: false, read_only: false, anchor: None }, ConnectDone { slow_sync: false });
-    call(connection, ObjectId::HOST, Method::INITIALIZE, &Initialize { member, group }, context());
+    call(connection, ObjectId::HOST, Method::INITIALIZE, &initialize, context());
     call(connection, instance, Method::DISCOVER, &(), context());
     call(connection, SINK, Method::CONNECT, &connect, context());
     call(connection, SINK, Method::CONNECT_DONE, &done, context());

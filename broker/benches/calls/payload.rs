@@ -1,8 +1,8 @@
 //! What the calls carry.
 
 use outrigger_protocol::{
-    Budget, Commit, CommitItem, CommitKind, Header, Href, Kind, Method, ObjectId, OperationId, RawDigest,
-    codec,
+    Budget, Codec, Commit, CommitItem, CommitKind, Header, Href, Kind, Method, ObjectId, OperationId,
+    RawDigest,
 };
 
 /// A batch of one new item of 1 KiB.
@@ -26,7 +26,7 @@ pub(crate) fn commit() -> Commit<'static> {
 /// The same as a whole frame, for the floor.
 pub(crate) fn frame() -> Vec<u8> {
     let mut body = Vec::new();
-    codec::encode(&commit(), &mut body).unwrap();
+    Codec::Bincode.encode(&commit(), &mut body).unwrap();
     let header = Header {
         body_len: u32::try_from(body.len()).unwrap(),
         target: ObjectId(2),

@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 
 use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, Plugin, ReadSink, serve_on};
 use outrigger_protocol::{
-    AuthKind, Commit, CommitItem, CommitOutcome, CommitResult, Connection, Error, Event, GetChanges,
-    Handshake, Hello, Initialize, ReadItem, Revision, Role, codec,
+    AuthKind, Codec, Commit, CommitItem, CommitOutcome, CommitResult, Connection, Error, Event, GetChanges,
+    Handshake, Hello, Initialize, ReadItem, Revision, Role,
 };
 use outrigger_transport::{BlockingLink, LinkError, SocketCarrier, Wait};
 
@@ -68,7 +68,7 @@ fn echo(carrier: SocketCarrier) -> Result<(), LinkError> {
 
 fn answer(event: Event<'_, ()>, connection: &mut Connection<()>) {
     if let Event::Call(call) = event {
-        let batch: Commit<'_> = codec::decode(call.body).unwrap();
+        let batch: Commit<'_> = Codec::Bincode.decode(call.body).unwrap();
         connection.reply(call.id, &batch);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use outrigger_plugin_sdk::Context;
-use outrigger_plugin_sdk::protocol::{Code, Commit, Committed, Effect, Error, Kind, Method, ObjectId, codec};
+use outrigger_plugin_sdk::protocol::{Code, Codec, Commit, Committed, Effect, Error, Kind, Method, ObjectId};
 
 use crate::client::{Client, decoded, listing, part, seen, start, start_run, total};
 use crate::connector::{Connector, item};
@@ -119,7 +119,7 @@ fn w2_a_barrier_is_refused_while_another_call_on_the_object_or_below_it_is_open(
     for id in [103, 105, 107, 109, 111] {
         let (kind, answered, body) = raw.answer();
         assert_eq!((kind, answered), (Kind::ERROR, id));
-        assert_eq!(codec::decode::<Error>(&body).unwrap().code, Code::INVALID_STATE);
+        assert_eq!(Codec::Bincode.decode::<Error>(&body).unwrap().code, Code::INVALID_STATE);
     }
     assert_eq!((raw.answer().0, seen(&log).last().unwrap().as_str()), (Kind::REPLY, "commit a"));
     drop(raw);

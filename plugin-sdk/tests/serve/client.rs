@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use outrigger_plugin_sdk::protocol::{
-    AuthKind, CallId, CallOptions, Change, Commit, CommitItem, Connect, ConnectDone, Discovered, Error,
-    Event, GetChanges, Group, Handshake, Hello, Initialize, Initialized, Member, Method, ObjectId, Role,
-    SessionId, codec,
+    AuthKind, CallId, CallOptions, Change, Codec, Commit, CommitItem, Connect, ConnectDone, Discovered,
+    Error, Event, GetChanges, Group, Handshake, Hello, Initialize, Initialized, Member, Method, ObjectId,
+    Role, SessionId,
 };
 use outrigger_plugin_sdk::serve_on;
 use outrigger_transport::memory::{CAPACITY, MemoryEnd, pair};
@@ -49,23 +49,7 @@ pub(crate) fn seen(log: &Arc<Mutex<Vec<String>>>) -> Vec<String> {
 }
 
 pub(crate) fn initialize() -> Initialize {
-    let member = Member {
-        name: "m".into(),
-        generation: 1,
-        options: vec![],
-        object_types: vec![],
-        ext: Default::default(),
-    };
-    let group = Group {
-        name: "g".into(),
-        generation: 1,
-        members: vec!["m".into()],
-        object_types: vec![],
-        conflict: "queue".into(),
-        last_run: None,
-        ext: Default::default(),
-    };
-    Initialize { member, group }
+    Initialize::new(Member::new("m", vec![]), Group::new("g", vec!["m".into()]))
 }
 
 pub(crate) fn listening() -> Handshake {
@@ -200,7 +184,7 @@ pub(crate) fn listing() -> GetChanges {
 }
 
 pub(crate) fn decoded<T: for<'a> Deserialize<'a>>(answer: Answer) -> T {
-    codec::decode(&answer.unwrap()).unwrap()
+    Codec::Bincode.decode(&answer.unwrap()).unwrap()
 }
 
 pub(crate) fn total(millis: u64) -> CallOptions {
@@ -209,7 +193,7 @@ pub(crate) fn total(millis: u64) -> CallOptions {
 
 /// Results of a read do not decode as changes: only changes are noted.
 fn note(hrefs: &mut Vec<String>, item: &[u8]) -> Result<(), ()> {
-    if let Ok(change) = codec::decode::<Change>(item) {
+    if let Ok(change) = Codec::Bincode.decode::<Change>(item) {
         hrefs.push(change.href.to_string());
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! A broker without a machine: it can break the rules that the machine keeps.
 
 use outrigger_plugin_sdk::protocol::{
-    Budget, Connect, ConnectDone, Decoder, Header, Kind, Method, ObjectId, codec, limits,
+    Budget, Codec, Connect, ConnectDone, Decoder, Header, Kind, Method, ObjectId, limits,
 };
 use outrigger_plugin_sdk::serve_on;
 use outrigger_transport::memory::{CAPACITY, MemoryEnd, pair};
@@ -18,7 +18,7 @@ pub(crate) struct Raw {
 
 pub(crate) fn encoded<T: Serialize + ?Sized>(body: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
-    codec::encode(body, &mut bytes).unwrap();
+    Codec::Bincode.encode(body, &mut bytes).unwrap();
     bytes
 }
 

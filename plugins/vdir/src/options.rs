@@ -98,18 +98,12 @@ fn distance(one: &str, other: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use outrigger_plugin_sdk::protocol::{Blame, Extensions};
+    use outrigger_plugin_sdk::protocol::Blame;
 
     use super::*;
 
     pub(crate) fn member(options: &[(&str, &str)]) -> Member {
-        Member {
-            name: "laptop".into(),
-            generation: 1,
-            options: options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
-            object_types: Vec::new(),
-            ext: Extensions::default(),
-        }
+        Member::new("laptop", options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect())
     }
 
     fn refused(options: &[(&str, &str)]) -> String {

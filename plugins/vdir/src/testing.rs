@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use outrigger_plugin_sdk::protocol::{
-    CommitItem, CommitKind, CommitOutcome, Error, Extensions, Href, Member, OperationId, RawDigest, Revision,
+    CommitItem, CommitKind, CommitOutcome, Error, Href, Member, OperationId, RawDigest, Revision,
 };
 
 use crate::folder::Folder;
@@ -13,14 +13,7 @@ use crate::options::Options;
 pub(crate) fn options(path: &Path, more: &[(&str, &str)]) -> Options {
     let mut options = vec![("path".to_owned(), path.to_str().unwrap().to_owned())];
     options.extend(more.iter().map(|(key, value)| ((*key).into(), (*value).into())));
-    let member = Member {
-        name: "laptop".into(),
-        generation: 1,
-        options,
-        object_types: Vec::new(),
-        ext: Extensions::default(),
-    };
-    Options::of(&member).unwrap()
+    Options::of(&Member::new("laptop", options)).unwrap()
 }
 
 /// The collection `book` in `root`, made if it is not there.

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::machine::Connection;
 use crate::call::Method;
-use crate::codec;
 use crate::error::{Blame, Code, Error};
-use crate::frame::{Budget, Flags, Header};
+use crate::frame::{Budget, Flags, Header, PARENT};
 use crate::ids::{CallId, ObjectId};
 use crate::kind::Kind;
+use crate::limits::MAX_DEPTH;
 use crate::pending::NewCall;
 
 /// How a call differs from its method's defaults.
@@ -20,8 +20,11 @@ pub struct CallOptions {
     pub total: Option<Duration>,
     /// Time without a sign of life.
     pub idle: Option<Duration>,
-    /// The call is made while serving one of the peer's.
-    pub nested: bool,
+    /// The call of the peer that this one is made for: it counts as a sign of life of that one,
+    /// and is refused with [`Code::BUSY`] where it would have to wait for it.
+    pub parent: Option<CallId>,
+    /// The body holds a secret: see [`Flags::SECRET`].
+    pub secret: bool,
 }
 
 /// A call that was not made: nothing left, and the context comes back.
@@ -39,7 +42,7 @@ impl<C> Connection<C> {
     ///
     /// # Errors
     /// The call was not made: the window is full, the object still works on what must end before
-    /// (decisions W2), it may still be stuck in a call that ran out of time, no time is left (a
+    /// (decisions W2), it is nested too deep, it may still be stuck in a call that ran out of time, no time is left (a
     /// total of zero, decisions W3), the connection is closing, or the body is too large.
     pub fn call<T: Serialize + ?Sized>(
         &mut self,
@@ -54,15 +57,14 @@ impl<C> Connection<C> {
             return Err(Refusal { context, error: Box::new(error) });
         }
         let id = self.number();
-        let header = Header {
-            target,
-            method: method.0,
-            budget: budget(options.total),
-            flags: if options.nested { Flags::NESTED } else { Flags::NONE },
-            ..Header::new(Kind::CALL, id)
-        };
-        let limit = self.peer.max_body as usize;
-        let bytes = match self.out.call(header, |out| codec::encode_within(body, out, limit)) {
+        let mut header =
+            Header { target, method: method.0, budget: budget(options.total), ..Header::new(Kind::CALL, id) };
+        header.flags = flags(options);
+        let (codec, limit) = (self.codec, self.peer.max_body as usize);
+        let parent = options.parent.map(parent_entry);
+        let ext = parent.as_ref().map_or(&[][..], |entry| &entry[..]);
+        let bytes = match self.out.call(header, ext, |out| codec.encode_within(body, out, limit - ext.len()))
+        {
             Ok(bytes) => bytes as u64,
             Err(error) => {
                 self.next = id; // nothing left under this number
@@ -72,9 +74,9 @@ impl<C> Connection<C> {
         };
         let rules = method.rules_or_default();
         let (total, idle) = (options.total.unwrap_or(rules.total), options.idle.unwrap_or(rules.idle));
-        let nested = options.nested;
+        let depth = options.parent.map_or(0, |parent| self.serving.depth(parent) + 1);
         let id = CallId(id);
-        self.pending.store(NewCall { id, target, method, bytes, nested, context, total, idle }, now);
+        self.pending.store(NewCall { id, target, method, bytes, depth, context, total, idle }, now);
         Ok(id)
     }
 
@@ -89,13 +91,23 @@ impl<C> Connection<C> {
         if self.pending.is_stuck(target) {
             return refuse(Code::BUSY, format!("{method}: {target} is still in a call that ran out of time"));
         }
-        // Whatever else is open is below the instance.
-        let below = method == Method::FINALIZE && self.pending.any_besides(ObjectId::HOST);
+        // Whatever else is open is below the instance, where there is only one.
+        let below = method == Method::FINALIZE
+            && self.peer.max_instances <= 1
+            && self.pending.any_besides(ObjectId::HOST);
         if method.rules_or_default().barrier && (below || self.pending.any_on(target)) {
             return refuse(
                 Code::INVALID_STATE,
                 format!("{method}: other calls on {target} are not answered yet"),
             );
+        }
+        if let Some(parent) = options.parent {
+            if !self.serving.is_open(parent) {
+                return refuse(Code::INVALID_STATE, format!("{method}: {parent} is answered already"));
+            }
+            if self.serving.depth(parent) >= MAX_DEPTH {
+                return refuse(Code::QUOTA, format!("{method}: nested deeper than {MAX_DEPTH} calls"));
+            }
         }
         if !self.has_room() {
             return refuse(Code::OVERLOADED, format!("{method}: the window of unanswered calls is full"));
@@ -140,6 +152,20 @@ impl<C> Connection<C> {
     pub fn context_mut(&mut self, id: CallId) -> Option<&mut C> {
         self.pending.context_mut(id)
     }
+}
+
+fn flags(options: CallOptions) -> Flags {
+    let nested = if options.parent.is_some() { Flags::NESTED } else { Flags::NONE };
+    if options.secret { Flags(nested.0 | Flags::SECRET.0) } else { nested }
+}
+
+/// The extension that names the parent of a nested call.
+fn parent_entry(parent: CallId) -> [u8; 12] {
+    let mut entry = [0; 12];
+    entry[..2].copy_from_slice(&PARENT.to_le_bytes());
+    entry[2..4].copy_from_slice(&8u16.to_le_bytes());
+    entry[4..].copy_from_slice(&parent.0.to_le_bytes());
+    entry
 }
 
 /// Time left in whole milliseconds, rounded up so that little is not taken for none; more than

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::call::Method;
+use crate::callback::Snapshot;
 use crate::control::{Log, Progress};
 use crate::error::Error;
 use crate::frame::Flags;
@@ -19,8 +20,10 @@ pub struct IncomingCall<'f> {
     pub target: ObjectId,
     /// The method.
     pub method: Method,
-    /// [`Flags::NESTED`] when it is made while serving a call of ours.
+    /// [`Flags::NESTED`] when it is made while serving a call of ours; [`Flags::SECRET`].
     pub flags: Flags,
+    /// The call of ours that a nested one is made for.
+    pub parent: Option<CallId>,
     /// Its total time, to be counted from dispatch; `None` = the method's default.
     pub total: Option<Duration>,
     /// The request's body.
@@ -86,6 +89,11 @@ pub enum Event<'f, C> {
     },
     /// A line for the log, in the peer's words.
     Log(Log),
+    /// Something changed at an object of the peer.
+    Notify(ObjectId),
+    /// A member or group as it is now. Use it only if its generation is above the one that is
+    /// known.
+    Snapshot(Box<Snapshot>),
     /// The answer to [`crate::Connection::ping`].
     Pong,
     /// The peer makes no more calls and takes no more.

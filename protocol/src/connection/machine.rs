@@ -13,9 +13,10 @@ use crate::outbound::Outbound;
 use crate::peer_error::PeerError;
 use crate::pending::{Clock, Ended, PendingCalls};
 use crate::stream::{Receiving, Sending};
-use crate::{codec, connection::event::Event, text};
+use crate::{codec::Codec, connection::event::Event, text};
 
 use super::open_calls::OpenCalls;
+use super::token_bucket::TokenBucket;
 
 /// Bytes of automatic answers (PONG, CREDIT, …) that may wait for a peer that does not read: 1 MiB.
 /// A peer that waits for answers never makes as many.
@@ -23,6 +24,11 @@ const MAX_AUTOMATIC: usize = 1 << 20;
 
 /// Most text of an ABORT: what a peer said may be quoted in it.
 const MAX_REASON: usize = 1 << 10;
+
+/// Log lines, progress and notices that are listened to: a second, and at once after a silence
+/// (decisions W6).
+const CHATTER_RATE: u32 = 1000;
+const CHATTER_BURST: u32 = 2000;
 
 /// Which side of the connection this is. Decides the parity of numbers, whoever dialled
 /// (decisions W4).
@@ -43,6 +49,8 @@ pub struct Counters {
     pub discarded: u64,
     /// Frames of an unknown kind.
     pub skipped: u64,
+    /// Log lines, progress and notices above the rate that is listened to.
+    pub throttled: u64,
 }
 
 /// One side of a connection. `C` is what a caller stores with a call.
@@ -52,6 +60,8 @@ pub struct Connection<C> {
     pub(super) next: u64,
     /// The highest number of the peer so far.
     pub(super) peer_highest: u64,
+    pub(super) codec: Codec,
+    pub(super) peer_level: u8,
     pub(super) own: Limits,
     pub(super) peer: Limits,
     pub(super) out: Outbound,
@@ -68,6 +78,8 @@ pub struct Connection<C> {
     pub(super) data_received: u64,
     pub(super) data_consumed: u64,
     pub(super) data_granted: u64,
+    /// What the peer may still say unasked.
+    pub(super) chatter: TokenBucket,
     pub(super) said_goodbye: bool,
     pub(super) heard_goodbye: bool,
     pub(super) answered_goodbye: bool,
@@ -89,6 +101,8 @@ impl<C> Connection<C> {
         Self {
             next,
             peer_highest,
+            codec: session.codec,
+            peer_level: session.peer_level,
             own,
             peer,
             out: Outbound::default(),
@@ -102,12 +116,24 @@ impl<C> Connection<C> {
             data_received: 0,
             data_consumed: 0,
             data_granted: own.connection_window,
+            chatter: TokenBucket::new(CHATTER_RATE, CHATTER_BURST),
             said_goodbye: false,
             heard_goodbye: false,
             answered_goodbye: false,
             not_accepted_above: None,
             counters: Counters::default(),
         }
+    }
+
+    /// Which side this is.
+    pub(super) const fn role(&self) -> Role {
+        if self.next % 2 == 1 { Role::Broker } else { Role::Plugin }
+    }
+
+    /// How bodies are encoded.
+    #[must_use]
+    pub const fn codec(&self) -> Codec {
+        self.codec
     }
 
     /// A fresh number of this side.
@@ -162,8 +188,8 @@ impl<C> Connection<C> {
 
     /// Appends a frame that is not DATA.
     pub(super) fn send<T: serde::Serialize + ?Sized>(&mut self, header: Header, body: &T) {
-        // Our own small bodies always fit a frame.
-        let _fits = self.out.frame(header, |out| codec::encode(body, out));
+        let codec = self.codec; // our own small bodies always fit a frame
+        let _fits = self.out.frame(header, |out| codec.encode(body, out));
     }
 
     /// Appends a frame with a raw body, as an automatic answer: a peer that makes us queue

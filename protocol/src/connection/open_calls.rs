@@ -17,7 +17,7 @@ pub(super) struct OpenCalls {
 struct Open {
     id: CallId,
     bytes: u64,
-    nested: bool,
+    depth: u32,
 }
 
 impl OpenCalls {
@@ -37,13 +37,18 @@ impl OpenCalls {
     /// a window of their own, [`MAX_DEPTH`] times as large.
     pub(super) fn has_room(&self, nested: bool, own: &Limits) -> bool {
         let window = own.max_calls.saturating_mul(if nested { MAX_DEPTH } else { 1 });
-        let calls = self.open.iter().filter(|call| call.nested == nested).count();
+        let calls = self.open.iter().filter(|call| (call.depth > 0) == nested).count();
         let bytes = own.call_bytes.saturating_add(own.max_body.into());
         calls < window as usize && self.bytes <= bytes
     }
 
-    pub(super) fn begin(&mut self, id: CallId, bytes: u64, nested: bool) {
-        self.open.push(Open { id, bytes, nested });
+    /// How deep an open call is nested; 0 for a root call.
+    pub(super) fn depth(&self, id: CallId) -> u32 {
+        self.open.iter().find(|call| call.id == id).map_or(0, |call| call.depth)
+    }
+
+    pub(super) fn begin(&mut self, id: CallId, bytes: u64, depth: u32) {
+        self.open.push(Open { id, bytes, depth });
         self.bytes += bytes;
         self.highest = id.0;
     }

@@ -6,18 +6,22 @@ use serde::Deserialize;
 
 use super::event::Event;
 use super::machine::{Connection, failed};
-use crate::codec;
-use crate::control::{Abort, Goodbye, Log, Progress};
+use crate::codec::Codec;
+use crate::control::{Abort, Goodbye};
 use crate::error::{Blame, Code, Error};
 use crate::frame::{Flags, Frame, Header, check_extensions};
 use crate::ids::CallId;
 use crate::kind::Kind;
 use crate::peer_error::PeerError;
 
+/// What a peer of level 0 has said that it does not do.
+const NEEDS_STREAMS: [Kind; 6] =
+    [Kind::CALL, Kind::STREAM_OPEN, Kind::DATA, Kind::STREAM_END, Kind::STREAM_RESET, Kind::CREDIT];
+
 /// Decodes a frame's body.
-pub(super) fn body<'f, T: Deserialize<'f>>(frame: Frame<'f>) -> Result<T, PeerError> {
+pub(super) fn body<'f, T: Deserialize<'f>>(codec: Codec, frame: Frame<'f>) -> Result<T, PeerError> {
     let kind = frame.header.kind;
-    codec::decode(frame.body).map_err(|error| PeerError::Body { kind, reason: error.to_string() })
+    codec.decode(frame.body).map_err(|error| PeerError::Body { kind, reason: error.to_string() })
 }
 
 /// Checks extension entries where none can have to be understood (decisions W7).
@@ -42,8 +46,11 @@ impl<C> Connection<C> {
         if frame.header.kind.is_known() && frame.header.kind != Kind::CALL {
             only_even(frame.ext)?;
         }
+        if self.peer_level == 0 && NEEDS_STREAMS.contains(&frame.header.kind) {
+            return Err(PeerError::Unexpected(frame.header.kind));
+        }
         match frame.header.kind {
-            Kind::CALL => self.receive_call(frame),
+            Kind::CALL => self.receive_call(frame, now),
             Kind::REPLY => self.receive_reply(frame, now),
             Kind::ERROR => self.receive_error(frame, now),
             Kind::CANCEL => self.receive_cancel(frame),
@@ -53,14 +60,15 @@ impl<C> Connection<C> {
             Kind::CREDIT => self.receive_credit(frame).map(|()| None),
             Kind::STREAM_END => self.receive_end(frame),
             Kind::STREAM_RESET => self.receive_reset(frame),
-            Kind::LOG => body::<Log>(frame).map(|log| Some(Event::Log(log))),
+            Kind::LOG => self.receive_log(frame, now),
+            Kind::NOTIFY => self.receive_notify(frame, now),
+            Kind::SNAPSHOT => self.receive_snapshot(frame),
             Kind::PING => self.send_raw(Header::new(Kind::PONG, frame.header.id), &[]).map(|()| None),
             Kind::PONG => Ok(Some(Event::Pong)),
             Kind::GOODBYE => self.receive_goodbye(frame).map(Some),
             Kind::GOODBYE_OK => self.receive_goodbye_ok().map(Some),
-            Kind::ABORT => {
-                Err(body::<Abort>(frame).map_or_else(|error| error, |abort| PeerError::Aborted(abort.reason)))
-            }
+            Kind::ABORT => Err(body::<Abort>(self.codec, frame)
+                .map_or_else(|error| error, |abort| PeerError::Aborted(abort.reason))),
             Kind::UNIMPLEMENTED => Ok(None),
             Kind::HELLO | Kind::HELLO_OK | Kind::PROOF | Kind::REFUSED => {
                 Err(PeerError::Unexpected(frame.header.kind))
@@ -96,7 +104,7 @@ impl<C> Connection<C> {
         frame: Frame<'f>,
         now: Duration,
     ) -> Result<Option<Event<'f, C>>, PeerError> {
-        let error: Error = body(frame)?;
+        let error: Error = body(self.codec, frame)?;
         let ended = self.take(CallId(frame.header.id), now)?;
         Ok(ended.map(|ended| failed(ended, error)))
     }
@@ -124,24 +132,6 @@ impl<C> Connection<C> {
         Ok(self.serving.is_open(call).then_some(Event::Cancel(call)))
     }
 
-    fn receive_progress(
-        &mut self,
-        frame: Frame<'_>,
-        now: Duration,
-    ) -> Result<Option<Event<'static, C>>, PeerError> {
-        let progress: Progress = body(frame)?;
-        let call = CallId(frame.header.id);
-        if !self.issued(call.0) {
-            return Err(PeerError::NeverIssued(call));
-        }
-        let waiting = Duration::from_millis(progress.waiting_ms.into());
-        if !self.pending.touch(call, waiting, now) {
-            self.counters.late += 1;
-            return Ok(None);
-        }
-        Ok(Some(Event::Progress { call, progress }))
-    }
-
     /// Data is a sign of life of its call.
     fn receive_alive<'f>(
         &mut self,
@@ -156,7 +146,7 @@ impl<C> Connection<C> {
     }
 
     fn receive_goodbye(&mut self, frame: Frame<'_>) -> Result<Event<'static, C>, PeerError> {
-        let goodbye: Goodbye = body(frame)?;
+        let goodbye: Goodbye = body(self.codec, frame)?;
         if self.heard_goodbye {
             return Err(PeerError::Unexpected(Kind::GOODBYE));
         }

@@ -7,10 +7,9 @@ use serde::Serialize;
 use super::event::{Event, IncomingCall};
 use super::machine::Connection;
 use crate::call::Method;
-use crate::codec;
-use crate::control::{Log, Progress};
+use crate::codec::{BodyError, Codec};
 use crate::error::{Blame, Code, Effect, Error};
-use crate::frame::{Budget, Flags, Frame, Header, check_extensions};
+use crate::frame::{Budget, Flags, Frame, Header, PARENT, check_extensions, extension};
 use crate::ids::CallId;
 use crate::kind::Kind;
 use crate::limits::MAX_DEPTH;
@@ -20,7 +19,11 @@ use crate::text;
 
 impl<C> Connection<C> {
     /// A CALL arrives.
-    pub(super) fn receive_call<'f>(&mut self, frame: Frame<'f>) -> Result<Option<Event<'f, C>>, PeerError> {
+    pub(super) fn receive_call<'f>(
+        &mut self,
+        frame: Frame<'f>,
+        now: Duration,
+    ) -> Result<Option<Event<'f, C>>, PeerError> {
         let header = frame.header;
         self.peer_number(header.id)?;
         if self.said_goodbye {
@@ -35,26 +38,29 @@ impl<C> Connection<C> {
         }
         self.expect_reader()?;
         let id = CallId(header.id);
-        self.serving.begin(id, u64::from(header.body_len), nested);
-        if let Some(tag) = check_extensions(frame.ext, &[])? {
-            let text = format!("extension {tag} must be understood and is not");
-            self.fail(id, &Error::new(Code::UNIMPLEMENTED, text).by(Blame::Caller));
-            return Ok(None);
-        }
-        if header.budget == Budget::EXPIRED {
-            let error = Error::new(Code::DEADLINE, "no time was left when the call arrived");
+        let unknown = check_extensions(frame.ext, &[])?;
+        let nesting = if nested { Some(self.nesting(frame.ext, now)?) } else { None };
+        let depth = nesting.map_or(0, |nesting| nesting.depth);
+        self.serving.begin(id, u64::from(header.body_len), depth);
+        if let Some(error) = refusal(unknown, header.budget, nesting) {
             self.fail(id, &error.by(Blame::Caller));
             return Ok(None);
         }
         let (target, method, flags) = (header.target, Method(header.method), header.flags);
-        Ok(Some(Event::Call(IncomingCall {
-            id,
-            target,
-            method,
-            flags,
-            total: total(header.budget),
-            body: frame.body,
-        })))
+        let total = total(header.budget, method, nesting);
+        if let (Some(Nesting { parent, .. }), Some(total)) = (nesting, total) {
+            self.pending.touch(parent, total, now); // its idle clock rests meanwhile
+        }
+        let parent = nesting.map(|nesting| nesting.parent);
+        Ok(Some(Event::Call(IncomingCall { id, target, method, flags, parent, total, body: frame.body })))
+    }
+
+    /// Where a nested call stands among the calls of this side.
+    fn nesting(&self, ext: &[u8], now: Duration) -> Result<Nesting, PeerError> {
+        let parent = parent(ext)?;
+        let found = self.pending.nesting(parent, now);
+        let depth = found.map_or(0, |(depth, _)| depth) + 1;
+        Ok(Nesting { parent, depth, left: found.map(|(_, left)| left) })
     }
 
     /// To the peer, a call is unanswered until it has read the answer. One that calls on and does
@@ -71,22 +77,30 @@ impl<C> Connection<C> {
     /// Answers a call of the peer with success. It is sent when all data of the call is
     /// (decisions W1). Returns whether the call was open: a second answer is not sent.
     pub fn reply<T: Serialize + ?Sized>(&mut self, id: CallId, body: &T) -> bool {
+        self.answer(Header::new(Kind::REPLY, id.0), body)
+    }
+
+    /// As [`Connection::reply`], with a body that holds a secret: see [`Flags::SECRET`].
+    pub fn reply_secret<T: Serialize + ?Sized>(&mut self, id: CallId, body: &T) -> bool {
+        self.answer(Header { flags: Flags::SECRET, ..Header::new(Kind::REPLY, id.0) }, body)
+    }
+
+    fn answer<T: Serialize + ?Sized>(&mut self, header: Header, body: &T) -> bool {
+        let id = CallId(header.id);
         if !self.serving.end(id) {
             return false;
         }
         self.end_streams(id);
         self.release_held();
+        let (codec, limit) = (self.codec, self.peer.max_body as usize);
         let encoded = if self.sending.iter().any(|stream| stream.call == id) {
             let mut frame = Vec::new();
-            let encoded = encode_reply(&mut frame, id, body, self.peer.max_body as usize);
+            let encoded = encode_reply(&mut frame, header, body, codec, limit);
             self.held.push((id, frame));
             encoded
         } else {
-            let limit = self.peer.max_body as usize;
             self.out.count_answer();
-            self.out
-                .frame(Header::new(Kind::REPLY, id.0), |out| codec::encode_within(body, out, limit))
-                .map(|_| ())
+            self.out.frame(header, |out| codec.encode_within(body, out, limit)).map(|_| ())
         };
         if let Err(error) = encoded {
             self.held.retain(|(call, _)| *call != id);
@@ -112,21 +126,10 @@ impl<C> Connection<C> {
         self.sending.retain(|stream| stream.call != id);
         self.out.count_answer();
         let (header, limit) = (Header::new(Kind::ERROR, id.0), self.peer.max_body as usize);
-        if self.out.frame(header, |out| codec::encode_within(error, out, limit)).is_err() {
+        let codec = self.codec;
+        if self.out.frame(header, |out| codec.encode_within(error, out, limit)).is_err() {
             self.send(header, &shortened(error)); // a call gets its one end, whatever is said in it
         }
-    }
-
-    /// Says how far a call of the peer is; nothing happens when it is answered already.
-    pub fn progress(&mut self, id: CallId, progress: &Progress) {
-        if self.serving.is_open(id) {
-            self.send(Header::new(Kind::PROGRESS, id.0), progress);
-        }
-    }
-
-    /// Sends a line for the peer's log.
-    pub fn log(&mut self, log: &Log) {
-        self.send(Header::new(Kind::LOG, 0), log);
     }
 
     /// Whether a call of the peer is still to be answered.
@@ -149,11 +152,12 @@ impl<C> Connection<C> {
 
 fn encode_reply<T: Serialize + ?Sized>(
     frame: &mut Vec<u8>,
-    id: CallId,
+    header: Header,
     body: &T,
+    codec: Codec,
     limit: usize,
-) -> Result<(), codec::BodyError> {
-    append(frame, Header::new(Kind::REPLY, id.0), |out| codec::encode_within(body, out, limit)).map(|_| ())
+) -> Result<(), BodyError> {
+    append(frame, header, &[], |out| codec.encode_within(body, out, limit)).map(|_| ())
 }
 
 /// The same failure in so few words that it fits any frame.
@@ -163,9 +167,48 @@ fn shortened(error: &Error) -> Error {
     Error { blame: error.blame, effect: error.effect, retry: error.retry, ..short }
 }
 
-const fn total(budget: Budget) -> Option<Duration> {
-    match budget {
-        Budget::DEFAULT => None,
-        Budget(millis) => Some(Duration::from_millis(millis as u64)),
+/// A call that the peer makes while it serves one of ours.
+#[derive(Debug, Clone, Copy)]
+struct Nesting {
+    parent: CallId,
+    depth: u32,
+    /// What is left of the parent's time; `None`: the parent is over.
+    left: Option<Duration>,
+}
+
+/// Why a call is answered before anyone looks at it.
+fn refusal(unknown: Option<u16>, budget: Budget, nesting: Option<Nesting>) -> Option<Error> {
+    let left = nesting.map(|nesting| nesting.left);
+    if let Some(tag) = unknown {
+        return Some(Error::new(
+            Code::UNIMPLEMENTED,
+            format!("extension {tag} must be understood and is not"),
+        ));
     }
+    if budget == Budget::EXPIRED || left == Some(Some(Duration::ZERO)) {
+        return Some(Error::new(Code::DEADLINE, "no time was left when the call arrived"));
+    }
+    if left == Some(None) {
+        return Some(Error::new(Code::CANCELLED, "the call that it was made for is over"));
+    }
+    let too_deep = nesting.is_some_and(|nesting| nesting.depth > MAX_DEPTH);
+    too_deep.then(|| Error::new(Code::QUOTA, format!("nested deeper than {MAX_DEPTH} calls")))
+}
+
+/// The time of a call: what it says; a nested one has no more than its parent (decisions W3).
+fn total(budget: Budget, method: Method, nesting: Option<Nesting>) -> Option<Duration> {
+    let left = nesting.and_then(|nesting| nesting.left);
+    let own = match budget {
+        Budget::DEFAULT => None,
+        Budget(millis) => Some(Duration::from_millis(u64::from(millis))),
+    };
+    let Some(left) = left else { return own };
+    Some(own.unwrap_or(method.rules_or_default().total).min(left))
+}
+
+/// The parent that a nested call names.
+fn parent(ext: &[u8]) -> Result<CallId, PeerError> {
+    let bytes = extension(ext, PARENT).ok_or(PeerError::Header("a nested call that names no parent"))?;
+    let number = bytes.try_into().map_err(|_| PeerError::Extensions)?;
+    Ok(CallId(u64::from_le_bytes(number)))
 }

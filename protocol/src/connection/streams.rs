@@ -28,7 +28,7 @@ pub(super) fn fill(sending: &mut [Sending], sent: &mut u64, limit: u64, out: &mu
         }
         let length = data.len();
         // Within MAX_DATA, a frame always fits.
-        let _fits = append(out, header, |out| {
+        let _fits = append(out, header, &[], |out| {
             out.extend_from_slice(data);
             Ok(())
         });
@@ -53,7 +53,7 @@ impl<C> Connection<C> {
             return None;
         }
         let id = StreamId(self.number());
-        self.send(Header::new(Kind::STREAM_OPEN, id.0), &StreamOpen { call: call.0, kind });
+        self.send(Header::new(Kind::STREAM_OPEN, id.0), &StreamOpen { call: call.0, kind, bulk: None });
         self.sending.push(Sending::new(id, call, self.peer.stream_window));
         Some(id)
     }
@@ -70,10 +70,11 @@ impl<C> Connection<C> {
     ) -> Result<Option<usize>, BodyError> {
         let stream = self.sending.iter_mut().find(|stream| stream.id == id && !stream.ended);
         let Some(stream) = stream else { return Ok(None) };
+        let codec = self.codec;
         let queue = stream.queue();
         let start = queue.len();
         queue.extend_from_slice(&[0; 4]);
-        let encoded = codec::encode(item, queue);
+        let encoded = codec.encode(item, queue);
         let length = queue.len() - start - 4;
         if let Err(error) = encoded {
             queue.truncate(start);
@@ -103,10 +104,11 @@ impl<C> Connection<C> {
 
     /// Queues the ends of streams whose data is on its way, then the replies behind them.
     pub(super) fn release_held(&mut self) {
+        let codec = self.codec;
         for stream in self.sending.extract_if(.., |stream| stream.ended && stream.waiting() == 0) {
-            let end = StreamEnd { items: stream.items, bytes: stream.sent };
+            let end = StreamEnd { items: stream.items, bytes: stream.sent, bulk: None };
             let _fits =
-                self.out.frame(Header::new(Kind::STREAM_END, stream.id.0), |out| codec::encode(&end, out));
+                self.out.frame(Header::new(Kind::STREAM_END, stream.id.0), |out| codec.encode(&end, out));
         }
         let sending = &self.sending;
         for (_, frame) in self.held.extract_if(.., |(call, _)| is_free(sending, *call)) {
@@ -135,15 +137,15 @@ impl<C> Connection<C> {
 
     /// The same for a call that this side gave up: their sender need not go on (decisions W4).
     pub(super) fn reset_streams(&mut self, call: CallId) {
-        let reset = StreamReset { code: Code::CANCELLED };
+        let (codec, reset) = (self.codec, StreamReset { code: Code::CANCELLED });
         for stream in self.receiving.extract_if(.., |stream| stream.call == call) {
             let header = Header::new(Kind::STREAM_RESET, stream.id.0);
-            let _fits = self.out.frame(header, |out| codec::encode(&reset, out));
+            let _fits = self.out.frame(header, |out| codec.encode(&reset, out));
         }
     }
 
     pub(super) fn receive_open(&mut self, frame: Frame<'_>) -> Result<(), PeerError> {
-        let open: StreamOpen = super::receive::body(frame)?;
+        let open: StreamOpen = super::receive::body(self.codec, frame)?;
         self.peer_number(frame.header.id)?;
         if self.receiving.len() >= self.own.max_streams as usize {
             return Err(PeerError::TooManyStreams);
@@ -163,7 +165,9 @@ impl<C> Connection<C> {
     /// A stream of a call that is over is reset: its sender need not go on (decisions W4).
     fn reset_late(&mut self, id: u64) -> Result<(), PeerError> {
         self.counters.late += 1;
-        self.send_raw(Header::new(Kind::STREAM_RESET, id), &Code::CANCELLED.0.to_le_bytes())
+        let mut body = Vec::new();
+        let _small = self.codec.encode(&StreamReset { code: Code::CANCELLED }, &mut body);
+        self.send_raw(Header::new(Kind::STREAM_RESET, id), &body)
     }
 
     pub(super) fn receive_data<'f>(&mut self, frame: Frame<'f>) -> Result<Option<Event<'f, C>>, PeerError> {
@@ -243,7 +247,7 @@ impl<C> Connection<C> {
     }
 
     pub(super) fn receive_end(&mut self, frame: Frame<'_>) -> Result<Option<Event<'static, C>>, PeerError> {
-        let end: StreamEnd = super::receive::body(frame)?;
+        let end: StreamEnd = super::receive::body(self.codec, frame)?;
         let id = StreamId(frame.header.id);
         let Some(at) = self.receiving.iter().position(|stream| stream.id == id) else {
             return if self.peer_issued(id.0) { Ok(None) } else { Err(PeerError::NeverIssued(CallId(id.0))) };
@@ -256,7 +260,7 @@ impl<C> Connection<C> {
     }
 
     pub(super) fn receive_reset(&mut self, frame: Frame<'_>) -> Result<Option<Event<'static, C>>, PeerError> {
-        let _: StreamReset = super::receive::body(frame)?;
+        let _: StreamReset = super::receive::body(self.codec, frame)?;
         let id = StreamId(frame.header.id);
         if !self.issued(id.0) && !self.peer_issued(id.0) {
             return Err(PeerError::NeverIssued(CallId(id.0)));

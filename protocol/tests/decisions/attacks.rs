@@ -108,7 +108,7 @@ fn nothing_is_added_to_a_stream_whose_call_was_answered() {
     plugin.connection.reply(CallId(1), &());
     assert_eq!(plugin.connection.push_item(stream, &2u8), Ok(None));
     let end = frames::parse(&plugin.say());
-    let end: outrigger_protocol::StreamEnd = outrigger_protocol::codec::decode(&end[2].1).unwrap();
+    let end: outrigger_protocol::StreamEnd = outrigger_protocol::Codec::Bincode.decode(&end[2].1).unwrap();
     assert_eq!((end.items, end.bytes), (1, 5));
 }
 

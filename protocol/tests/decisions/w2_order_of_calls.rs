@@ -5,8 +5,14 @@ use outrigger_protocol::{Code, Effect, Method, Role};
 use crate::support::frames;
 use crate::support::pair::End;
 
-const BARRIERS: [Method; 5] =
-    [Method::GET_CHANGES, Method::COMMITTED_ALL, Method::SYNC_DONE, Method::DISCONNECT, Method::FINALIZE];
+const BARRIERS: [Method; 6] = [
+    Method::GET_CHANGES,
+    Method::COMMITTED_ALL,
+    Method::SYNC_DONE,
+    Method::DISCONNECT,
+    Method::FINALIZE,
+    Method::GET_CHANGES_PAGE,
+];
 
 #[test]
 fn what_must_wait_is_not_sent_while_a_call_to_its_object_is_open() {

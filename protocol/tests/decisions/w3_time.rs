@@ -14,7 +14,7 @@ use crate::support::seen::Seen;
 const S: Duration = Duration::from_secs(1);
 
 fn total(total: Duration) -> CallOptions {
-    CallOptions { total: Some(total), idle: Some(total), nested: false }
+    CallOptions { total: Some(total), idle: Some(total), ..CallOptions::default() }
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn a_budget_of_0_is_expired_answered_and_never_dispatched() {
     assert_eq!(plugin.hear(&frames::with_ext(expired, &[], &[])), [], "no event");
     let answer = frames::parse(&plugin.say());
     assert_eq!((answer[0].0.kind, answer[0].0.id, answer.len()), (Kind::ERROR, 1, 1));
-    let error: Error = outrigger_protocol::codec::decode(&answer[0].1).unwrap();
+    let error: Error = outrigger_protocol::Codec::Bincode.decode(&answer[0].1).unwrap();
     assert_eq!((error.code, error.effect), (Code::DEADLINE, Effect::NotStarted));
     assert!(!plugin.connection.is_serving(CallId(1)));
 }
@@ -80,9 +80,11 @@ fn a_call_on_another_target_waits_only_for_the_window() {
 fn calls_within_calls_do_not_hold_back_the_clock_of_others() {
     let window = Limits { dispatch_window: 2, ..Limits::default() };
     let mut pair = Pair::with(Limits::default(), window);
-    let nested = CallOptions { nested: true, ..total(100 * S) };
-    pair.broker.try_call(1, Method::COMMIT, nested, 1, pair.now).unwrap();
-    pair.broker.try_call(2, Method::COMMIT, nested, 2, pair.now).unwrap();
+    let parents = [8, 9].map(|target| pair.plugin.try_call(target, Method::ASK, total(100 * S), 9, pair.now));
+    pair.settle();
+    let [one, two] = parents.map(|parent| CallOptions { parent: parent.ok(), ..total(100 * S) });
+    pair.broker.try_call(1, Method::COMMIT, one, 1, pair.now).unwrap();
+    pair.broker.try_call(2, Method::COMMIT, two, 2, pair.now).unwrap();
     let first = pair.broker.try_call(3, Method::COMMIT, total(10 * S), 3, pair.now).unwrap();
     pair.broker.try_call(3, Method::COMMIT, total(3 * S), 4, pair.now).unwrap();
     pair.settle();
@@ -146,7 +148,7 @@ fn calls_that_ran_out_of_time_still_fill_the_peers_window() {
 #[test]
 fn progress_data_and_waiting_extend_the_idle_clock_and_nothing_extends_the_total() {
     let mut broker = End::alone(Role::Broker);
-    let options = CallOptions { total: Some(100 * S), idle: Some(10 * S), nested: false };
+    let options = CallOptions { total: Some(100 * S), idle: Some(10 * S), ..CallOptions::default() };
     broker.try_call(1, Method::READ, options, 1, Duration::ZERO).unwrap();
     broker.say();
     broker.take_in(&frames::progress(1, 0), 9 * S).1.unwrap();

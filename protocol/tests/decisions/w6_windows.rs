@@ -19,13 +19,14 @@ fn more_unanswered_calls_than_announced_end_the_connection() {
 #[test]
 fn calls_within_calls_have_a_window_of_their_own_and_no_more() {
     let mut plugin = End::alone(Role::Plugin);
+    let parent = plugin.call(1, Method::ASK, 1).0;
     for n in 0..64 {
         plugin.hear(&frames::call(2 * n + 1, 1, Method::COMMIT));
     }
     for n in 64..64 + 512 {
-        plugin.hear(&frames::nested_call(2 * n + 1, 1));
+        plugin.hear(&frames::nested_call(2 * n + 1, 1, parent));
     }
-    assert_eq!(plugin.refuse(&frames::nested_call(9999, 1)), PeerError::TooManyCalls);
+    assert_eq!(plugin.refuse(&frames::nested_call(9999, 1, parent)), PeerError::TooManyCalls);
 }
 
 #[test]

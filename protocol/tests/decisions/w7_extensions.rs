@@ -2,8 +2,8 @@
 //! would need every schema to skip it.
 
 use outrigger_protocol::{
-    AuthKind, Change, Code, Error, Flags, Group, Header, Hello, Kind, Member, Method, PeerError, ReadResult,
-    Role, Sink, codec,
+    AuthKind, Change, Code, Codec, Error, Flags, Group, Header, Hello, Kind, Member, Method, PeerError,
+    ReadResult, Role, Sink,
 };
 
 use crate::support::pair::End;
@@ -60,7 +60,7 @@ fn an_odd_entry_that_is_not_understood_fails_the_call_and_not_the_connection() {
     let call = frames::with_ext(frames::call_header(1, 1, Method::READ), &ext, b"body");
     assert_eq!(plugin.hear(&call), []);
     let answer = frames::parse(&plugin.say());
-    let error: Error = codec::decode(&answer[0].1).unwrap();
+    let error: Error = Codec::Bincode.decode(&answer[0].1).unwrap();
     assert_eq!((answer[0].0.id, error.code), (1, Code::UNIMPLEMENTED));
     assert!(error.message.contains('3'), "{error}");
     assert!(matches!(plugin.hear(&frames::call(3, 1, Method::READ))[..], [Seen::Call { .. }]));
@@ -86,7 +86,7 @@ fn entries_that_are_odd_elsewhere_or_malformed_end_the_connection() {
 
 #[test]
 fn the_tail_of_an_object_keeps_what_it_does_not_know_and_refuses_odd_tags() {
-    let back: Change = codec::decode(&frames::encoded(&values::change())).unwrap();
+    let back: Change = Codec::Bincode.decode(&frames::encoded(&values::change())).unwrap();
     assert_eq!(back.ext.get(2), Some(&b"later"[..]));
     assert_eq!(back.ext.get(4), None);
     for (tag, other) in [(3u16, 256u16), (256, 2), (2, 2)] {
@@ -97,7 +97,7 @@ fn the_tail_of_an_object_keeps_what_it_does_not_know_and_refuses_odd_tags() {
             change.extend_from_slice(&tag.to_le_bytes());
             change.extend_from_slice(&0u64.to_le_bytes());
         }
-        assert!(codec::decode::<Change>(&change).is_err(), "{tag}, {other}");
+        assert!(Codec::Bincode.decode::<Change>(&change).is_err(), "{tag}, {other}");
     }
 }
 
@@ -120,7 +120,7 @@ fn the_tail_of_an_object_holds_64_entries() {
             change.extend_from_slice(&(2 * tag).to_le_bytes());
             change.extend_from_slice(&0u64.to_le_bytes());
         }
-        assert_eq!(codec::decode::<Change>(&change).is_ok(), accepted, "{count}");
+        assert_eq!(Codec::Bincode.decode::<Change>(&change).is_ok(), accepted, "{count}");
     }
 }
 

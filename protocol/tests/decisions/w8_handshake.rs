@@ -118,7 +118,7 @@ fn a_nonce_that_is_not_32_bytes_is_refused_in_words() {
 #[test]
 fn a_refusal_fits_a_handshake_whatever_was_announced() {
     let mut theirs = serde_json::to_value(hello()).unwrap();
-    theirs["codecs"] = (0..10_000).map(|n| n % 60_000 + 2).collect::<Vec<u32>>().into();
+    theirs["codecs"] = (0..10_000).map(|n| n % 60_000 + 3).collect::<Vec<u32>>().into();
     let mut broker = listener(None);
     let step = hear(&mut broker, &json(Kind::HELLO, &theirs));
     assert!(matches!(step, Err(HandshakeError::Unfit(_))), "{step:?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use allocation_counter::measure;
 use outrigger_protocol::{
-    CallOptions, ConnectDone, Connection, Decoder, Event, Limits, Method, ObjectId, Role, codec,
+    CallOptions, Codec, ConnectDone, Connection, Decoder, Event, Limits, Method, ObjectId, Role,
 };
 
 use crate::support::pair::session;
@@ -53,7 +53,7 @@ fn serve(server: &mut Side) -> u32 {
     let mut served = 0;
     while let Some(frame) = server.decoder.next_frame().unwrap() {
         if let Some(Event::Call(call)) = server.connection.receive(frame, Duration::ZERO).unwrap() {
-            assert!(codec::decode::<ConnectDone>(call.body).unwrap().slow_sync);
+            assert!(Codec::Bincode.decode::<ConnectDone>(call.body).unwrap().slow_sync);
             assert!(server.connection.reply(call.id, &7u32));
             served += 1;
         }
@@ -65,7 +65,7 @@ fn collect(caller: &mut Side) -> u32 {
     let mut answered = 0;
     while let Some(frame) = caller.decoder.next_frame().unwrap() {
         if let Some(Event::Reply { body, .. }) = caller.connection.receive(frame, Duration::ZERO).unwrap() {
-            assert_eq!(codec::decode::<u32>(body), Ok(7));
+            assert_eq!(Codec::Bincode.decode::<u32>(body), Ok(7));
             answered += 1;
         }
     }

@@ -4,11 +4,11 @@
 use std::fmt::Debug;
 
 use outrigger_protocol::{
-    Abort, Anchor, Blame, Change, ChangeKind, Code, Commit, CommitItem, CommitKind, CommitOutcome,
+    Abort, Anchor, Blame, Change, ChangeKind, Code, Codec, Commit, CommitItem, CommitKind, CommitOutcome,
     CommitResult, Committed, Connect, ConnectDone, Connected, CreateCollection, Discovered, Effect, Error,
     Extensions, GetChanges, Goodbye, Group, Initialize, Initialized, Level, Listing, Log, Member,
     MemberObjectType, ObjectId, OperationId, Progress, RawDigest, Read, ReadItem, ReadOutcome, ReadResult,
-    Retry, Sink, StreamEnd, StreamKind, StreamOpen, StreamReset, codec,
+    Retry, Sink, StreamEnd, StreamKind, StreamOpen, StreamReset,
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -36,8 +36,8 @@ impl Choices<'_> {
     fn number(&mut self) -> u64 {
         match self.byte() % 4 {
             0 => self.byte().into(),
-            1 => u64::MAX,
-            _ => u64::from_le_bytes([(); 8].map(|()| self.byte())),
+            1 => 1 << 53, // what JSON can carry
+            _ => u64::from_le_bytes([(); 8].map(|()| self.byte())) >> 11,
         }
     }
 
@@ -173,6 +173,7 @@ impl Choices<'_> {
 
     fn member(&mut self) -> Member {
         Member {
+            object: ObjectId(self.small()),
             name: self.text(),
             generation: self.number(),
             options: self.list(|choices| (choices.text(), choices.text())),
@@ -187,6 +188,7 @@ impl Choices<'_> {
 
     fn group(&mut self) -> Group {
         Group {
+            object: ObjectId(self.small()),
             name: self.text(),
             generation: self.number(),
             members: self.texts(),
@@ -217,9 +219,10 @@ macro_rules! comes_back {
         $({
             let value = $value;
             let bytes = encoded(&value);
-            assert_eq!(codec::decode::<$type>(&bytes).unwrap(), value);
-            let json = serde_json::to_string(&value).unwrap();
-            assert_eq!(serde_json::from_str::<$type>(&json).unwrap(), value, "{json}");
+            assert_eq!(Codec::Bincode.decode::<$type>(&bytes).unwrap(), value);
+            let mut json = Vec::new();
+            Codec::Json.encode(&value, &mut json).unwrap();
+            assert_eq!(Codec::Json.decode::<$type>(&json).unwrap(), value, "{}", json.escape_ascii());
         })*
     };
 }
@@ -233,9 +236,9 @@ fn encoded<T: Serialize + Debug>(value: &T) -> Vec<u8> {
 
 fn requests(c: &mut Choices<'_>) {
     comes_back! {
-        Initialize: Initialize { member: c.member(), group: c.group() };
-        Initialized: Initialized { instance: ObjectId(c.small()) };
-        Discovered: Discovered { sinks: c.list(Choices::sink), can_create: c.flag() };
+        Initialize: Initialize { member: c.member(), group: c.group(), secrets: Vec::new() };
+        Initialized: Initialized { instance: ObjectId(c.small()), formats: Vec::new() };
+        Discovered: Discovered { main: None, sinks: c.list(Choices::sink), can_create: c.flag() };
         CreateCollection: CreateCollection { name: c.text(), object_types: c.texts() };
         Connect: Connect { slow_sync: c.flag(), read_only: c.flag(), anchor: c.anchor() };
         Connected: Connected { slow_sync: c.flag() };
@@ -267,8 +270,8 @@ fn small(c: &mut Choices<'_>) {
     comes_back! {
         Progress: Progress { done: c.number(), total: c.maybe(Choices::number), waiting_ms: c.small() };
         Log: Log { level: c.pick(&[Level::Error, Level::Warn, Level::Info, Level::Debug]), message: c.text() };
-        StreamOpen: StreamOpen { call: c.number(), kind: c.pick(&[StreamKind::Items, StreamKind::Bytes]) };
-        StreamEnd: StreamEnd { items: c.number(), bytes: c.number() };
+        StreamOpen: StreamOpen { call: c.number(), kind: c.pick(&[StreamKind::Items, StreamKind::Bytes]), bulk: None };
+        StreamEnd: StreamEnd { items: c.number(), bytes: c.number(), bulk: None };
         StreamReset: StreamReset { code: c.code() };
         Goodbye: Goodbye { last_accepted: c.number() };
         Abort: Abort { reason: c.text() };
@@ -279,10 +282,10 @@ fn small(c: &mut Choices<'_>) {
 fn is_exact<T: Serialize + for<'de> Deserialize<'de>>(value: &T) {
     let mut bytes = frames::encoded(value);
     for length in 0..bytes.len() {
-        assert!(codec::decode::<T>(&bytes[..length]).is_err());
+        assert!(Codec::Bincode.decode::<T>(&bytes[..length]).is_err());
     }
     bytes.push(0);
-    assert!(codec::decode::<T>(&bytes).is_err());
+    assert!(Codec::Bincode.decode::<T>(&bytes).is_err());
 }
 
 proptest! {

@@ -110,7 +110,9 @@ impl Race {
         self.next += 1;
         let total = Some(Duration::from_millis(millis.into()));
         let (end, ledger) = self.side(side);
-        match end.try_call(target, Method::READ, CallOptions { total, idle: None, nested }, context, now) {
+        let parent = ledger.serving.first().copied().filter(|_| nested);
+        let options = CallOptions { total, parent, ..CallOptions::default() };
+        match end.try_call(target, Method::READ, options, context, now) {
             Ok(id) => ledger.made.push((id, context)),
             Err(refusal) => assert_eq!(refusal.context, context, "the context comes back"),
         }

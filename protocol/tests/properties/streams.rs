@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use outrigger_protocol::{CallId, Code, Limits, Method, Role, StreamId, codec};
+use outrigger_protocol::{CallId, Code, Codec, Limits, Method, Role, StreamId};
 use proptest::prelude::*;
 
 use crate::support::pair::Pair;
@@ -126,7 +126,7 @@ impl Flow {
                 Seen::Items { stream, items, bytes, .. } => {
                     let decoded = items
                         .iter()
-                        .map(|item| codec::decode::<serde_bytes::ByteBuf>(item).unwrap().into_vec());
+                        .map(|item| Codec::Bincode.decode::<serde_bytes::ByteBuf>(item).unwrap().into_vec());
                     let passage = self.passages.get_mut(&stream.0).unwrap();
                     passage.came.extend(decoded);
                     self.waiting.push_back((stream, bytes));

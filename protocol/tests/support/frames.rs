@@ -1,15 +1,15 @@
 //! Frames made by hand: what a peer sends that keeps no rules.
 
 use outrigger_protocol::{
-    Abort, Budget, CallId, Credit, Decoder, Error, Flags, Goodbye, Header, Kind, Log, Method, ObjectId,
-    Progress, StreamEnd, StreamKind, StreamOpen, StreamReset, codec,
+    Abort, Budget, CallId, Codec, Credit, Decoder, Error, Flags, Goodbye, Header, Kind, Log, Method,
+    ObjectId, Progress, StreamEnd, StreamKind, StreamOpen, StreamReset,
 };
 use serde::Serialize;
 
 /// A body of codec 1.
 pub(crate) fn encoded<T: Serialize + ?Sized>(body: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
-    codec::encode(body, &mut bytes).unwrap();
+    Codec::Bincode.encode(body, &mut bytes).unwrap();
     bytes
 }
 
@@ -45,9 +45,10 @@ pub(crate) fn call(id: u64, target: u32, method: Method) -> Vec<u8> {
     with_ext(call_header(id, target, method), &[], &[])
 }
 
-/// The same, made while serving another.
-pub(crate) fn nested_call(id: u64, target: u32) -> Vec<u8> {
-    with_ext(Header { flags: Flags::NESTED, ..call_header(id, target, Method(900)) }, &[], &[])
+/// The same, made while serving `parent`.
+pub(crate) fn nested_call(id: u64, target: u32, parent: u64) -> Vec<u8> {
+    let header = Header { flags: Flags::NESTED, ..call_header(id, target, Method(900)) };
+    with_ext(header, &entries(&[(2, &parent.to_le_bytes())]), &[])
 }
 
 pub(crate) fn reply(id: u64) -> Vec<u8> {
@@ -67,7 +68,7 @@ pub(crate) fn progress(id: u64, waiting_ms: u32) -> Vec<u8> {
 }
 
 pub(crate) fn open(id: u64, call: u64, kind: StreamKind) -> Vec<u8> {
-    frame(Kind::STREAM_OPEN, id, &StreamOpen { call, kind })
+    frame(Kind::STREAM_OPEN, id, &StreamOpen { call, kind, bulk: None })
 }
 
 pub(crate) fn data(id: u64, bytes: &[u8]) -> Vec<u8> {
@@ -75,7 +76,7 @@ pub(crate) fn data(id: u64, bytes: &[u8]) -> Vec<u8> {
 }
 
 pub(crate) fn end(id: u64, items: u64, bytes: u64) -> Vec<u8> {
-    frame(Kind::STREAM_END, id, &StreamEnd { items, bytes })
+    frame(Kind::STREAM_END, id, &StreamEnd { items, bytes, bulk: None })
 }
 
 pub(crate) fn reset(id: u64) -> Vec<u8> {

@@ -5,19 +5,19 @@
 use std::time::Duration;
 
 use outrigger_protocol::{
-    AuthKind, Budget, CallId, CallOptions, Change, Code, Commit, CommitItem, CommitResult, Committed,
+    AuthKind, Budget, CallId, CallOptions, Change, Code, Codec, Commit, CommitItem, CommitResult, Committed,
     Connect, ConnectDone, Connected, Connection, CreateCollection, Decoder, Discovered, Error, Event,
     GetChanges, Group, Handshake, Header, Hello, Initialize, Initialized, Kind, Limits, Listing, Log, Member,
     Method, ObjectId, Progress, Read, ReadResult, Role, Secret, Session, SessionId, Sink, StreamEnd,
-    StreamKind, StreamOpen, StreamReset, VERSION, codec,
+    StreamKind, StreamOpen, StreamReset, VERSION,
 };
 use serde::{Deserialize, Serialize};
 
 /// Decodes hostile bytes as the type at hand; what was accepted must encode to the same bytes.
 fn body<'a, T: Deserialize<'a> + Serialize>(bytes: &'a [u8]) {
-    if let Ok(value) = codec::decode::<T>(bytes) {
+    if let Ok(value) = Codec::Bincode.decode::<T>(bytes) {
         let mut again = Vec::new();
-        codec::encode(&value, &mut again).unwrap();
+        Codec::Bincode.encode(&value, &mut again).unwrap();
         assert_eq!(again, bytes, "one value, two encodings");
     }
 }
@@ -116,6 +116,8 @@ impl Victim {
         let session = Session {
             id: SessionId(uuid::Uuid::nil()),
             version: VERSION,
+            codec: Codec::Bincode,
+            peer_level: 1,
             features: Vec::new(),
             peer_limits: limits,
             own_limits: limits,

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use outrigger_protocol::{
-    CallId, CallOptions, Connection, Decoder, Limits, Method, ObjectId, PeerError, Refusal, Role, Session,
-    SessionId, StreamId, VERSION,
+    CallId, CallOptions, Codec, Connection, Decoder, Limits, Method, ObjectId, PeerError, Refusal, Role,
+    Session, SessionId, StreamId, VERSION,
 };
 
 use super::frames;
@@ -25,6 +25,8 @@ pub(crate) fn session(own_limits: Limits, peer_limits: Limits) -> Session {
     Session {
         id: SessionId(uuid::Uuid::from_u128(1)),
         version: VERSION,
+        codec: Codec::Bincode,
+        peer_level: 1,
         features: Vec::new(),
         peer_limits,
         own_limits,

@@ -1,9 +1,9 @@
 //! What the golden vectors hold: every kind of frame and every type of body, with fixed values.
 
 use outrigger_protocol::{
-    Abort, AuthKind, Budget, Code, ConnectDone, Connected, Credit, Decoder, Flags, Frame, GetChanges,
+    Abort, AuthKind, Budget, Code, Codec, ConnectDone, Connected, Credit, Decoder, Flags, Frame, GetChanges,
     Goodbye, Handshake, Header, Hello, Initialized, Kind, Level, Log, Method, ObjectId, PREFACE, Progress,
-    Refused, Secret, SessionId, StreamEnd, StreamKind, StreamOpen, StreamReset, codec,
+    Refused, Secret, SessionId, StreamEnd, StreamReset,
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,10 @@ macro_rules! body {
             lines,
             is_frame: false,
             back: Box::new(move |bytes| {
-                codec::decode::<$type>(bytes).map(|back| back == value).map_err(|error| error.to_string())
+                Codec::Bincode
+                    .decode::<$type>(bytes)
+                    .map(|back| back == value)
+                    .map_err(|error| error.to_string())
             }),
         }
     }};
@@ -64,7 +67,7 @@ pub(crate) fn all() -> Vec<Sample> {
 fn requests_and_answers() -> Vec<Sample> {
     let mut all = vec![
         body!("initialize", outrigger_protocol::Initialize, values::initialize()),
-        body!("initialized", Initialized, Initialized { instance: ObjectId(1) }),
+        body!("initialized", Initialized, values::initialized()),
         body!("discovered", outrigger_protocol::Discovered, values::discovered()),
         body!("create_collection", outrigger_protocol::CreateCollection, values::create_collection()),
         body!("connect", outrigger_protocol::Connect, values::connect()),
@@ -160,7 +163,7 @@ where
     let body = annotate::lines(&value);
     assert_eq!(frames::encoded(&value), annotate::bytes(&body), "{name}: bincode differs");
     frame(name, header, Vec::new(), body, move |frame| {
-        codec::decode::<T>(frame.body).map(|back| back == value).map_err(|error| error.to_string())
+        Codec::Bincode.decode::<T>(frame.body).map(|back| back == value).map_err(|error| error.to_string())
     })
 }
 
@@ -194,16 +197,18 @@ fn call_frames() -> Vec<Sample> {
         budget: Budget(30_000),
         ..Header::new(Kind::CALL, 3)
     };
-    let (entries, body) =
-        (frames::entries(&[(2, b"ab"), (4, b"")]), GetChanges { slow_sync: true, anchor: None });
+    let (entries, body) = (
+        frames::entries(&[(2, &8u64.to_le_bytes()), (4, b"")]),
+        GetChanges { slow_sync: true, anchor: None },
+    );
     let ext = vec![
-        (entries[..4].to_vec(), "extension: tag 2, length 2".into()),
-        (entries[4..6].to_vec(), "its bytes".into()),
-        (entries[6..].to_vec(), "extension: tag 4, length 0".into()),
+        (entries[..4].to_vec(), "extension: tag 2, length 8".into()),
+        (entries[4..12].to_vec(), "the parent: call 8".into()),
+        (entries[12..].to_vec(), "extension: tag 4, length 0".into()),
     ];
     let lines = annotate::lines(&body);
     let check = move |frame: Frame<'_>| {
-        let back: GetChanges = codec::decode(frame.body).map_err(|error| error.to_string())?;
+        let back: GetChanges = Codec::Bincode.decode(frame.body).map_err(|error| error.to_string())?;
         Ok(frame.ext == entries && back == body)
     };
     let progress = Progress { done: 20, total: Some(100), waiting_ms: 1500 };
@@ -233,10 +238,10 @@ fn stream_frames() -> Vec<Sample> {
         (bytes[16..].to_vec(), "durable 0".into()),
     ];
     vec![
-        with_body("stream_open", new(Kind::STREAM_OPEN, 4), StreamOpen { call: 1, kind: StreamKind::Items }),
+        with_body("stream_open", new(Kind::STREAM_OPEN, 4), values::stream_open()),
         with_raw("data", new(Kind::DATA, 2), data),
         with_raw("credit", new(Kind::CREDIT, 2), credit),
-        with_body("stream_end", new(Kind::STREAM_END, 2), StreamEnd { items: 2, bytes: 186 }),
+        with_body("stream_end", new(Kind::STREAM_END, 2), StreamEnd { items: 2, bytes: 186, bulk: None }),
         with_body("stream_reset", new(Kind::STREAM_RESET, 2), StreamReset { code: Code::CANCELLED }),
     ]
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use outrigger_protocol::{
     Anchor, Blame, Change, ChangeKind, Code, Commit, CommitItem, CommitKind, CommitOutcome, CommitResult,
-    Committed, Connect, CreateCollection, Discovered, Effect, Error, Extensions, Group, Href, Initialize,
-    Listing, Member, MemberObjectType, ObjectId, OperationId, RawDigest, Read, ReadItem, ReadOutcome,
-    ReadResult, Retry, Revision, Sink, StoreId,
+    Committed, Connect, CreateCollection, Discovered, Effect, Error, Extensions, FormatInfo, Group, Href,
+    Initialize, Initialized, Listing, Member, MemberObjectType, ObjectId, OperationId, RawDigest, Read,
+    ReadItem, ReadOutcome, ReadResult, Retry, Revision, SecretText, Sink, StoreId, StreamKind, StreamOpen,
 };
 
 pub(crate) const CARD: &[u8] = b"BEGIN:VCARD\r\nFN:Ada\r\nEND:VCARD\r\n";
@@ -52,6 +52,7 @@ pub(crate) fn change() -> Change {
 
 pub(crate) fn member() -> Member {
     Member {
+        object: ObjectId(1),
         name: "phone".into(),
         generation: 3,
         options: vec![("path".into(), "/home/ada".into()), ("read_only".into(), String::new())],
@@ -69,6 +70,7 @@ pub(crate) fn member() -> Member {
 
 pub(crate) fn group() -> Group {
     Group {
+        object: ObjectId(2),
         name: "home".into(),
         generation: 4,
         members: vec!["phone".into(), "server".into()],
@@ -97,11 +99,21 @@ pub(crate) fn broken_sink() -> Sink {
 }
 
 pub(crate) fn initialize() -> Initialize {
-    Initialize { member: member(), group: group() }
+    let secrets = vec![("password".into(), SecretText::new("hunter2".into()))];
+    Initialize { member: member(), group: group(), secrets }
 }
 
 pub(crate) fn discovered() -> Discovered {
-    Discovered { sinks: vec![sink(), broken_sink()], can_create: true }
+    Discovered { main: Some(ObjectId(9)), sinks: vec![sink(), broken_sink()], can_create: true }
+}
+
+pub(crate) fn initialized() -> Initialized {
+    let formats = vec![FormatInfo { name: "people-row".into(), plain: false, compare: true }];
+    Initialized { instance: ObjectId(1), formats }
+}
+
+pub(crate) fn stream_open() -> StreamOpen {
+    StreamOpen { call: 1, kind: StreamKind::Items, bulk: None }
 }
 
 pub(crate) fn create_collection() -> CreateCollection {

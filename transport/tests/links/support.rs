@@ -5,8 +5,8 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use outrigger_protocol::{
-    AuthKind, CallOptions, Connection, Error, Event, Handshake, Hello, Method, ObjectId, Role, Secret,
-    SessionId, codec, limits,
+    AuthKind, CallOptions, Codec, Connection, Error, Event, Handshake, Hello, Method, ObjectId, Role, Secret,
+    SessionId, limits,
 };
 use outrigger_transport::memory::MemoryEnd;
 use outrigger_transport::{BlockingLink, Carrier, Ending, Handler, Link, LinkError, Wait};
@@ -55,7 +55,7 @@ where
 /// Answers every call with its request.
 pub(crate) fn echo<C>(event: &Event<'_, C>, connection: &mut Connection<C>) {
     if let Event::Call(call) = event {
-        let body: &[u8] = codec::decode(call.body).unwrap();
+        let body: &[u8] = Codec::Bincode.decode(call.body).unwrap();
         connection.reply(call.id, body);
     }
 }
@@ -96,7 +96,7 @@ pub(crate) fn teller() -> (Teller, tokio::sync::mpsc::UnboundedReceiver<End>) {
 pub(crate) fn end_of(event: Event<'_, usize>) -> Option<End> {
     match event {
         Event::Reply { context, body, .. } => {
-            let body: &[u8] = codec::decode(body).unwrap();
+            let body: &[u8] = Codec::Bincode.decode(body).unwrap();
             Some((context, Ok(body.to_vec())))
         }
         Event::Failed { context, error, .. } => Some((context, Err(error))),

@@ -12,7 +12,7 @@ use crate::support::{ECHO, Silent, dialling, establish, teller};
 
 fn options(total: u64, idle: u64) -> CallOptions {
     let seconds = |count| Some(Duration::from_secs(count));
-    CallOptions { total: seconds(total), idle: seconds(idle), nested: false }
+    CallOptions { total: seconds(total), idle: seconds(idle), ..CallOptions::default() }
 }
 
 /// Says for a while that it is at work, and never answers.
