@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use outrigger_protocol::{
-    Blame, CallId, Change, Code, Effect, Error, Level, Log, Progress, ReadResult, StreamId, StreamKind,
+    Blame, CallId, Change, Code, Effect, Error, Group, Level, Log, Member, ObjectId, Progress, ReadResult,
+    StreamId, StreamKind,
 };
 use outrigger_transport::{BlockingLink, LinkError, Wait};
 use serde::Serialize;
 
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Queued};
 
 /// Data of a stream that may wait before a push does: two frames.
 const HIGH_WATER: usize = 128 << 10;
@@ -19,30 +20,31 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// One call, seen from the connector. Every method looks whether the caller gave up.
 #[derive(Debug)]
 pub struct Context<'c> {
-    link: &'c mut BlockingLink<()>,
-    inbox: &'c mut Inbox,
-    call: CallId,
+    pub(crate) link: &'c mut BlockingLink<()>,
+    pub(crate) inbox: &'c mut Inbox,
+    pub(crate) call: CallId,
+    target: ObjectId,
+    pub(crate) member: &'c Member,
+    pub(crate) group: &'c Group,
     deadline: Instant,
     looked: Instant,
-    broken: Option<LinkError>,
+    /// What broke the connection during the call, if anything did.
+    broken: &'c mut Option<LinkError>,
 }
 
 impl<'c> Context<'c> {
     pub(crate) fn new(
         link: &'c mut BlockingLink<()>,
         inbox: &'c mut Inbox,
-        call: CallId,
-        total: Duration,
+        call: &Queued,
+        (member, group): (&'c Member, &'c Group),
+        broken: &'c mut Option<LinkError>,
     ) -> Self {
         let now = Instant::now();
         // A budget beyond the clock's range is no deadline that anyone will see.
-        let deadline = now.checked_add(total).unwrap_or(now + Duration::from_secs(1 << 31));
-        Self { link, inbox, call, deadline, looked: now, broken: None }
-    }
-
-    /// What broke the connection during the call, if anything did.
-    pub(crate) const fn take_broken(&mut self) -> Option<LinkError> {
-        self.broken.take()
+        let deadline = now.checked_add(call.total).unwrap_or(now + Duration::from_secs(1 << 31));
+        let (call, target) = (call.id, call.target);
+        Self { link, inbox, call, target, member, group, deadline, looked: now, broken }
     }
 
     /// Whether the caller gave up or the call's time is over: stop soon.
@@ -89,13 +91,23 @@ impl<'c> Context<'c> {
         self.look(Wait::No)
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
+    /// Says that something changed at the sink, or the instance, that the call is for.
+    ///
+    /// # Errors
+    /// As [`Context::progress`].
+    pub fn notify(&mut self) -> Result<(), Error> {
+        let target = self.target;
+        self.link.connection().notify(target);
+        self.look(Wait::No)
+    }
+
+    pub(crate) fn flush(&mut self) -> Result<(), Error> {
         let flushed = self.link.flush();
         flushed.map_err(|error| self.broke(error))
     }
 
     /// Takes in what has come, and says whether the call may go on.
-    fn look(&mut self, wait: Wait) -> Result<(), Error> {
+    pub(crate) fn look(&mut self, wait: Wait) -> Result<(), Error> {
         self.looked = Instant::now();
         let inbox = &mut *self.inbox;
         let taken = self

@@ -1,9 +1,13 @@
-//! Calls that have come and wait for their turn: one at a time, in order.
+//! What has come from the broker and waits for its turn: calls, one at a time and in order;
+//! answers to calls of this side; objects that have changed.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use outrigger_protocol::{Blame, CallId, Code, Connection, Error, Event, IncomingCall, Method, ObjectId};
+use outrigger_protocol::{
+    Blame, CallId, Code, Connection, Error, Event, Flags, IncomingCall, Method, ObjectId, Snapshot,
+};
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// A call, copied out of the receive buffer.
 #[derive(Debug)]
@@ -13,15 +17,34 @@ pub(crate) struct Queued {
     pub(crate) method: Method,
     pub(crate) total: Duration,
     pub(crate) body: Vec<u8>,
+    secret: bool,
 }
 
-/// What the broker has asked and not been answered.
+impl Drop for Queued {
+    fn drop(&mut self) {
+        if self.secret {
+            self.body.zeroize();
+        }
+    }
+}
+
+/// The answer to a call of this side.
+pub(crate) type Answer = Result<Zeroizing<Vec<u8>>, Error>;
+
+/// What the broker has asked and not been answered, and what it has told.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     queue: VecDeque<Queued>,
     running: Option<(CallId, ObjectId)>,
     cancelled: bool,
     goodbye: bool,
+    /// The call of this side that an answer is awaited for.
+    awaited: Option<CallId>,
+    answer: Option<Answer>,
+    /// The newest of each object that has changed; taken between calls.
+    snapshots: Vec<Snapshot>,
+    /// Which instance each sink belongs to.
+    owners: Vec<(ObjectId, ObjectId)>,
 }
 
 impl Inbox {
@@ -30,31 +53,44 @@ impl Inbox {
         match event {
             Event::Call(call) => self.call(call, connection),
             Event::Cancel(id) => self.cancel(id, connection),
+            Event::Reply { call, body, .. } => self.answered(call, Ok(Zeroizing::new(body.to_vec()))),
+            Event::Failed { call, error, .. } => self.answered(call, Err(error)),
+            Event::Snapshot(snapshot) => self.keep(*snapshot),
             Event::Goodbye => self.goodbye = true,
-            // A plugin makes no calls yet, so nothing else concerns it.
             _ => {}
         }
     }
 
     fn call(&mut self, call: IncomingCall<'_>, connection: &mut Connection<()>) {
-        let rules = call.method.rules_or_default();
-        if rules.barrier && self.any_open(call.target, call.method) {
-            let text = format!("{}: other calls on {} are not answered yet", call.method, call.target);
-            connection.fail(call.id, &Error::new(Code::INVALID_STATE, text).by(Blame::Caller));
+        if let Some(refusal) = self.refusal(&call) {
+            connection.fail(call.id, &refusal.by(Blame::Caller));
             return;
         }
         self.queue.push_back(Queued {
             id: call.id,
             target: call.target,
             method: call.method,
-            total: call.total.unwrap_or(rules.total),
+            total: call.total.unwrap_or(call.method.rules_or_default().total),
             body: call.body.to_vec(),
+            secret: call.flags.has(Flags::SECRET),
         });
     }
 
-    /// Whether a call is open on the target or, when an instance is to end, on anything below it.
-    fn any_open(&self, target: ObjectId, method: Method) -> bool {
-        let concerns = |other: ObjectId| other == target || method == Method::FINALIZE;
+    /// A call that comes back while this side works for the caller would wait for itself; one that
+    /// must be alone is not.
+    fn refusal(&self, call: &IncomingCall<'_>) -> Option<Error> {
+        if call.flags.has(Flags::NESTED) && self.running.is_some() {
+            let text = format!("{}: this plugin is at work on the call that it was made for", call.method);
+            return Some(Error::new(Code::BUSY, text));
+        }
+        let barrier = call.method.rules_or_default().barrier && self.any_open(call.target);
+        let text = || format!("{}: other calls on {} are not answered yet", call.method, call.target);
+        barrier.then(|| Error::new(Code::INVALID_STATE, text()))
+    }
+
+    /// Whether a call is open on the target or on anything below it.
+    fn any_open(&self, target: ObjectId) -> bool {
+        let concerns = |other: ObjectId| other == target || self.owners.contains(&(other, target));
         self.running.is_some_and(|(_, running)| concerns(running))
             || self.queue.iter().any(|queued| concerns(queued.target))
     }
@@ -67,6 +103,55 @@ impl Inbox {
             let error = Error::new(Code::CANCELLED, "cancelled before it was started").by(Blame::Caller);
             connection.fail(id, &error);
         }
+    }
+
+    fn answered(&mut self, call: CallId, answer: Answer) {
+        if self.awaited == Some(call) {
+            self.awaited = None;
+            self.answer = Some(answer);
+        }
+    }
+
+    /// Says which call's answer [`Inbox::take_answer`] is to give; `None`: nobody waits any more.
+    pub(crate) fn expect_answer(&mut self, call: Option<CallId>) {
+        self.awaited = call;
+        self.answer = None;
+    }
+
+    /// The awaited answer, once it is here.
+    pub(crate) const fn take_answer(&mut self) -> Option<Answer> {
+        self.answer.take()
+    }
+
+    /// Keeps what an object is now until no call is at work.
+    pub(crate) fn keep(&mut self, snapshot: Snapshot) {
+        let newer = |known: &Snapshot| {
+            known.object() == snapshot.object() && known.generation() >= snapshot.generation()
+        };
+        if self.snapshots.iter().any(newer) {
+            return;
+        }
+        self.snapshots.retain(|known| known.object() != snapshot.object());
+        if self.snapshots.len() < MOST_SNAPSHOTS {
+            self.snapshots.push(snapshot);
+        }
+    }
+
+    /// What has changed since the last call.
+    pub(crate) fn take_snapshots(&mut self) -> Vec<Snapshot> {
+        std::mem::take(&mut self.snapshots)
+    }
+
+    /// Notes that a sink belongs to an instance.
+    pub(crate) fn belongs(&mut self, sink: ObjectId, instance: ObjectId) {
+        if !self.owners.contains(&(sink, instance)) {
+            self.owners.push((sink, instance));
+        }
+    }
+
+    /// The instance has ended.
+    pub(crate) fn forget(&mut self, instance: ObjectId) {
+        self.owners.retain(|(_, owner)| *owner != instance);
     }
 
     /// The next call to work on; it stays open until [`Inbox::finish`].
@@ -97,3 +182,6 @@ impl Inbox {
         self.goodbye
     }
 }
+
+/// Objects that can have changed while one call is at work: as many as a host of many instances has.
+const MOST_SNAPSHOTS: usize = 1024;

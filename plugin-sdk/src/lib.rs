@@ -23,18 +23,27 @@
 //! method returns; a connector sees calls in the order of its life and none other; standard output
 //! and standard error are its log and never the protocol.
 //!
-//! What is not here: asking the user, calling the engine, several instances in one process, bulk
-//! data. They come with later versions of the protocol.
+//! What is not here: bulk data. It comes with a later version of the protocol.
 #![forbid(unsafe_code)]
 
+mod answer;
+mod callback;
+mod collection;
 mod context;
+mod format;
+mod idle;
 mod inbox;
+mod instance;
 mod objects;
 mod plugin;
 mod serve;
 mod server;
+mod work;
 
+pub use collection::{Collection, ListingEnd, MAIN_SINK};
 pub use context::{ChangeSink, Context, ReadSink};
+pub use format::{Format, compare, marshal, remarshal};
+pub use idle::Idle;
 pub use outrigger_protocol as protocol;
-pub use plugin::{Collection, ListingEnd, Plugin};
-pub use serve::{serve, serve_on, serve_to_code};
+pub use plugin::Plugin;
+pub use serve::{serve, serve_many, serve_many_on, serve_on, serve_to_code};

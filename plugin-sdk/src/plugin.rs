@@ -1,38 +1,13 @@
 //! The trait that a connector implements: the life of a plugin, one method a verb.
 
 use outrigger_protocol::{
-    Anchor, Commit, CommitResult, Connect, ConnectDone, Connected, CreateCollection, Error, GetChanges,
-    Initialize, ReadItem, StoreId,
+    Commit, CommitResult, Connect, ConnectDone, Connected, CreateCollection, Error, FormatInfo, GetChanges,
+    Initialize, ReadItem, Verdict,
 };
 
+use crate::collection::{Collection, ListingEnd};
 use crate::context::{ChangeSink, Context, ReadSink};
-
-/// One collection that a member offers (an address book, a folder).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Collection {
-    /// Its name, unique in the member; collections of different members pair by it.
-    pub name: String,
-    /// Object types that it holds; empty means any.
-    pub object_types: Vec<String>,
-    /// Formats that it takes, best first; empty means any.
-    pub formats: Vec<String>,
-    /// No commit is accepted.
-    pub read_only: bool,
-    /// Identity of the store behind it: another one means that nothing missing was deleted.
-    pub store: Option<StoreId>,
-    /// The collection cannot be used now, and why.
-    pub unavailable: Option<Error>,
-}
-
-/// How a listing ended.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ListingEnd {
-    /// Everything that is there was pushed. Say false whenever anything could not be looked at:
-    /// what a complete listing lacks is taken for deleted once a second look confirms it.
-    pub complete: bool,
-    /// Where the feed stood when this listing began, for members with a change feed.
-    pub anchor: Option<Anchor>,
-}
+use crate::idle::Idle;
 
 /// A connector. Every method is called on one thread, one at a time, and its return value is the
 /// answer: exactly one, by construction. The `sink` is the name of a [`Collection`].
@@ -48,6 +23,19 @@ pub trait Plugin {
     /// # Errors
     /// Settings that cannot work: say which and why, blame [`outrigger_protocol::Blame::Configuration`].
     fn initialize(&mut self, request: Initialize, context: &mut Context<'_>) -> Result<(), Error>;
+
+    /// What is to be known of formats that the connector brings, once it is initialised. Those
+    /// whose items cross as they are stored need not be named.
+    fn formats(&self) -> Vec<FormatInfo> {
+        Vec::new()
+    }
+
+    /// Whether there is a link that all collections share: then `connect`, `connect_done`,
+    /// `committed_all`, `sync_done` and `disconnect` are called for [`crate::MAIN_SINK`] too, `connect`
+    /// before those of the collections and the others after them.
+    fn has_main_sink(&self) -> bool {
+        false
+    }
 
     /// Names the collections that are there now.
     ///
@@ -157,6 +145,33 @@ pub trait Plugin {
     fn disconnect(&mut self, sink: &str, context: &mut Context<'_>) -> Result<(), Error> {
         let _ = (sink, context);
         Ok(())
+    }
+
+    /// Takes bytes of a format of its own apart and makes them again (see [`crate::Format`]).
+    ///
+    /// # Errors
+    /// There is no such format, or the bytes are not of it.
+    fn remarshal(&mut self, format: &str, data: &[u8]) -> Result<Vec<u8>, Error> {
+        let _ = data;
+        Err(Error::new(outrigger_protocol::Code::UNIMPLEMENTED, format!("{format} is plain")))
+    }
+
+    /// Whether two items of a format of its own mean the same.
+    ///
+    /// # Errors
+    /// There is no such format, or the bytes are not of it.
+    fn compare(&mut self, format: &str, left: &[u8], right: &[u8]) -> Result<Verdict, Error> {
+        let _ = (left, right);
+        let text = format!("{format} is compared by its bytes");
+        Err(Error::new(outrigger_protocol::Code::UNIMPLEMENTED, text))
+    }
+
+    /// No call waits: a connector that watches its store looks at it here, and says through
+    /// `idle` where something has changed. Returns after how long it wants to look again; `None`:
+    /// not before another call, so that an idle plugin never wakes up.
+    fn idle(&mut self, idle: &mut Idle<'_>) -> Option<std::time::Duration> {
+        let _ = idle;
+        None
     }
 
     /// The instance ends.

@@ -9,7 +9,7 @@ use outrigger_transport::{BlockingLink, Carrier, Endpoint, LinkError, Wait, dial
 
 use crate::inbox::Inbox;
 use crate::plugin::Plugin;
-use crate::server::Server;
+use crate::server::{Plugins, Server};
 
 /// While calls wait, answers are gathered for this long, so that many leave with one write.
 const GATHER: Duration = Duration::from_micros(500);
@@ -21,8 +21,18 @@ pub fn serve(plugin: impl Plugin) -> ExitCode {
     ExitCode::from(serve_to_code(plugin))
 }
 
+/// As [`serve`], for a host of up to `most` instances: one process for several members. `make`
+/// makes a connector for each.
+pub fn serve_many<P: Plugin>(most: u32, make: impl FnMut() -> P + 'static) -> ExitCode {
+    ExitCode::from(serve_plugins(Plugins::Made(Box::new(make)), most))
+}
+
 /// As [`serve`], with the exit code as a number: for a plugin inside a larger program.
 pub fn serve_to_code(plugin: impl Plugin) -> u8 {
+    serve_plugins(Plugins::One(Some(plugin)), 1)
+}
+
+fn serve_plugins<P: Plugin>(plugins: Plugins<P>, most: u32) -> u8 {
     let (carrier, secret) = match connect() {
         Ok(Some(found)) => found,
         Ok(None) => {
@@ -34,7 +44,7 @@ pub fn serve_to_code(plugin: impl Plugin) -> u8 {
             return 1;
         }
     };
-    match serve_on(plugin, carrier, secret) {
+    match serve_over(plugins, most, carrier, secret) {
         Ok(()) => 0,
         Err(error) => {
             say(&format!("the connection to the broker ended: {error}"));
@@ -52,10 +62,33 @@ pub fn serve_on(
     carrier: Box<dyn Carrier>,
     secret: Option<Secret>,
 ) -> Result<(), LinkError> {
+    serve_over(Plugins::One(Some(plugin)), 1, carrier, secret)
+}
+
+/// As [`serve_on`], for a host of up to `most` instances.
+///
+/// # Errors
+/// As [`serve_on`].
+pub fn serve_many_on<P: Plugin>(
+    most: u32,
+    make: impl FnMut() -> P + 'static,
+    carrier: Box<dyn Carrier>,
+    secret: Option<Secret>,
+) -> Result<(), LinkError> {
+    serve_over(Plugins::Made(Box::new(make)), most, carrier, secret)
+}
+
+fn serve_over<P: Plugin>(
+    plugins: Plugins<P>,
+    most: u32,
+    carrier: Box<dyn Carrier>,
+    secret: Option<Secret>,
+) -> Result<(), LinkError> {
     let software = concat!("outrigger-plugin-sdk ", env!("CARGO_PKG_VERSION"));
-    let hello = Hello::new(software, AuthKind::Inherited, nonce()?);
+    let mut hello = Hello::new(software, AuthKind::Inherited, nonce()?);
+    hello.limits.max_instances = most;
     let mut link = BlockingLink::establish(carrier, Handshake::dial(hello, secret), Role::Plugin)?;
-    let (mut inbox, mut server) = (Inbox::default(), Server::new(plugin));
+    let (mut inbox, mut server) = (Inbox::default(), Server::new(plugins, most));
     let mut flushed = Instant::now();
     loop {
         // The first calls may have come together with the end of the handshake.
@@ -66,14 +99,19 @@ pub fn serve_on(
                 continue;
             }
         }
+        let wait = if inbox.is_empty() { idle(&mut server, &mut link) } else { Wait::No };
         link.flush()?;
         flushed = Instant::now();
-        let wait = if inbox.is_empty() { Wait::Forever } else { Wait::No };
         match link.take_in(wait) {
             Err(LinkError::Closed { mid_frame: false }) if inbox.heard_goodbye() => return Ok(()),
             taken => taken?,
         };
     }
+}
+
+/// Lets the connectors look around; then how long to wait for a call.
+fn idle<P: Plugin>(server: &mut Server<P>, link: &mut BlockingLink<()>) -> Wait {
+    server.idle(link).map_or(Wait::Forever, Wait::For)
 }
 
 type Found = Option<(Box<dyn Carrier>, Option<Secret>)>;

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ids::OperationId;
+use crate::ids::{ObjectId, OperationId};
 use crate::member::{Group, Member};
 use crate::secret::SecretText;
 use crate::{blob, number, text};
@@ -92,6 +92,26 @@ pub enum Snapshot {
     Member(Member),
     /// A group.
     Group(Group),
+}
+
+impl Snapshot {
+    /// The object that it shows.
+    #[must_use]
+    pub const fn object(&self) -> ObjectId {
+        match self {
+            Self::Member(member) => member.object,
+            Self::Group(group) => group.object,
+        }
+    }
+
+    /// Its generation: only a higher one is newer.
+    #[must_use]
+    pub const fn generation(&self) -> u64 {
+        match self {
+            Self::Member(member) => member.generation,
+            Self::Group(group) => group.generation,
+        }
+    }
 }
 
 /// Asks an instance to take the bytes of a non-plain format apart and to make them again.

@@ -35,12 +35,8 @@ impl<C> Connection<C> {
 
     /// Tells a plugin what a member or group is now. One that does without is not told.
     pub fn snapshot(&mut self, snapshot: &Snapshot) {
-        let target = match snapshot {
-            Snapshot::Member(member) => member.object,
-            Snapshot::Group(group) => group.object,
-        };
         if self.peer_level > 0 {
-            self.send(Header { target, ..Header::new(Kind::SNAPSHOT, 0) }, snapshot);
+            self.send(Header { target: snapshot.object(), ..Header::new(Kind::SNAPSHOT, 0) }, snapshot);
         }
     }
 

@@ -1,0 +1,117 @@
+//! What a connector can ask of the engine while it works on a call.
+
+use std::time::{Duration, Instant};
+
+use outrigger_protocol::{
+    Answered, Ask, AskKind, Blame, CallOptions, Code, Effect, Error, Group, Member, MemberUpdate,
+    MemberUpdated, Method, ObjectId, OperationId, RaiseSlowSync, SecretText, Snapshot,
+};
+use outrigger_transport::Wait;
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+
+impl Context<'_> {
+    /// The member that the call works for, as it was when the call began: it does not change under
+    /// a running handler.
+    #[must_use]
+    pub const fn member(&self) -> &Member {
+        self.member
+    }
+
+    /// The group that the member belongs to, as it was when the call began.
+    #[must_use]
+    pub const fn group(&self) -> &Group {
+        self.group
+    }
+
+    /// Sets and takes away options of the member, if it has not changed since this call began. The
+    /// engine keeps them; [`Context::member`] shows them from the next call on. With
+    /// `applied: false` nothing was done: look at the member that came back, and decide again.
+    /// `operation` makes a retry safe: the same one is done once.
+    ///
+    /// # Errors
+    /// The engine refuses; or as [`Context::progress`].
+    pub fn update_member(
+        &mut self,
+        operation: OperationId,
+        set: Vec<(String, String)>,
+        unset: Vec<String>,
+    ) -> Result<MemberUpdated, Error> {
+        let request = MemberUpdate { operation, generation: self.member.generation, set, unset };
+        let updated: MemberUpdated = self.call(self.member.object, Method::MEMBER_UPDATE, &request)?;
+        self.inbox.keep(Snapshot::Member(updated.member.clone()));
+        Ok(updated)
+    }
+
+    /// Says that everything of an object type must be compared (empty: of all). Stays until a run
+    /// has done so.
+    ///
+    /// # Errors
+    /// As [`Context::update_member`].
+    pub fn raise_slow_sync(&mut self, operation: OperationId, object_type: &str) -> Result<(), Error> {
+        let request = RaiseSlowSync { operation, object_type: object_type.to_owned() };
+        let member: Member = self.call(self.member.object, Method::RAISE_SLOW_SYNC, &request)?;
+        self.inbox.keep(Snapshot::Member(member));
+        Ok(())
+    }
+
+    /// Asks the user for a secret. It is wiped when dropped: keep it no longer than the link.
+    ///
+    /// # Errors
+    /// [`Code::CANCELLED`]: the user declines. [`Code::DEADLINE`]: nobody answered in two minutes.
+    /// [`Code::PERMISSION`]: nobody is there to be asked.
+    pub fn ask_password(&mut self, prompt: &str) -> Result<SecretText, Error> {
+        self.ask(&Ask { kind: AskKind::Password, prompt: prompt.to_owned(), choices: Vec::new() })
+    }
+
+    /// Asks the user anything.
+    ///
+    /// # Errors
+    /// As [`Context::ask_password`].
+    pub fn ask(&mut self, question: &Ask) -> Result<SecretText, Error> {
+        self.call(self.member.object, Method::ASK, question).map(|answer: Answered| answer.text)
+    }
+
+    /// Makes a call to the engine and waits for its one answer.
+    fn call<Q: Serialize + ?Sized, A: for<'a> Deserialize<'a>>(
+        &mut self,
+        target: ObjectId,
+        method: Method,
+        request: &Q,
+    ) -> Result<A, Error> {
+        let total = method.rules_or_default().total.min(self.time_left());
+        let options = CallOptions { total: Some(total), parent: Some(self.call), ..CallOptions::default() };
+        let now = self.link.now();
+        let call = self.link.connection().call(target, method, request, options, (), now);
+        let call = call.map_err(|refusal| *refusal.error)?;
+        self.inbox.expect_answer(Some(call));
+        let answer = self.wait_for_answer(method, total);
+        self.inbox.expect_answer(None);
+        if answer.is_err() {
+            let now = self.link.now();
+            drop(self.link.connection().cancel(call, now)); // nothing happens if it was answered
+        }
+        let codec = self.link.connection().codec();
+        codec.decode(&answer?).map_err(|error| {
+            Error::new(Code::INVALID, format!("{method}: the answer cannot be read: {error}"))
+                .by(Blame::Broker)
+        })
+    }
+
+    fn wait_for_answer(&mut self, method: Method, total: Duration) -> crate::inbox::Answer {
+        let begun = Instant::now();
+        loop {
+            self.flush()?;
+            let left = total.saturating_sub(begun.elapsed());
+            self.look(if left.is_zero() { Wait::No } else { Wait::For(left) })?;
+            if let Some(answer) = self.inbox.take_answer() {
+                return answer;
+            }
+            if left.is_zero() {
+                let error = Error::new(Code::DEADLINE, format!("{method}: not answered in time"));
+                return Err(error.by(Blame::Broker).with_effect(Effect::Unknown));
+            }
+        }
+    }
+}
