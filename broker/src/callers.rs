@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use outrigger_protocol::{Blame, CallId, Code, Connection, Effect, Error, Event, Items, StreamId};
+use outrigger_protocol::{CallId, Code, Connection, Effect, Error, Event, Items, StreamId};
 use outrigger_transport::Handler;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::log::PluginLog;
+use crate::said::FromPlugin;
 
 /// Takes the items of a call as they come, borrowed from the receive buffer. Says what is wrong
 /// with one that it cannot decode.
@@ -54,6 +55,8 @@ pub(crate) struct Events {
     pub(crate) room: Arc<Notify>,
     /// Told when a call has run out of time: the host may have to be ended.
     pub(crate) overdue: Arc<Notify>,
+    /// What the plugin says of its own.
+    pub(crate) said: mpsc::UnboundedSender<FromPlugin>,
     /// Calls that ended with the connection.
     pub(crate) lost: Arc<AtomicUsize>,
 }
@@ -71,20 +74,23 @@ impl Handler<Caller> for Events {
                 self.room.notify_waiters();
             }
             Event::Items { call, stream, items } => take_items(connection, call, stream, &items),
-            Event::Call(call) => {
-                let text = format!("the broker offers no {} yet", call.method);
-                connection.fail(call.id, &Error::new(Code::UNIMPLEMENTED, text).by(Blame::Caller));
-            }
+            Event::Call(call) => self.attend(FromPlugin::Call(call.into())),
+            Event::Cancel(call) => self.attend(FromPlugin::Cancel(call)),
+            Event::Notify(object) => self.attend(FromPlugin::Notify(object)),
             Event::Log(log) => self.log.said(log.level, &log.message),
             Event::Progress { call, progress } => tracing::trace!(%call, done = progress.done, "progress"),
-            Event::Cancel(_) | Event::StreamEnd { .. } | Event::StreamReset { .. } => {}
-            Event::Notify(_) | Event::Snapshot(_) => {}
+            Event::StreamEnd { .. } | Event::StreamReset { .. } | Event::Snapshot(_) => {}
             Event::Pong | Event::Goodbye | Event::Closed => {}
         }
     }
 }
 
 impl Events {
+    /// Hands over what must not be dealt with in the connection's own task.
+    fn attend(&self, said: FromPlugin) {
+        let _ending = self.said.send(said);
+    }
+
     fn note(&self, code: Code) {
         match code {
             Code::DEADLINE | Code::IDLE_TIMEOUT => self.overdue.notify_one(),

@@ -1,40 +1,92 @@
 //! Typed calls: an instance and its sinks.
 
+use std::sync::Arc;
+
 use outrigger_protocol::{
-    Change, Commit, CommitItem, Committed, Connect, ConnectDone, Connected, CreateCollection, Discovered,
-    Error, GetChanges, Initialize, Initialized, Listing, Method, ObjectId, Read, ReadItem, ReadResult, Sink,
+    Blame, Change, Code, Commit, CommitItem, Committed, Compare, Compared, Connect, ConnectDone, Connected,
+    Connection, CreateCollection, Discovered, Error, Extensions, FormatInfo, GetChanges, Initialize,
+    Initialized, Listing, Method, ObjectId, Read, ReadItem, ReadResult, Remarshal, Remarshalled, Sink,
+    Snapshot,
 };
 
+use crate::callbacks::{Callbacks, NoCallbacks};
 use crate::callers::OnItem;
 use crate::host::PluginHost;
+use crate::pages;
 
 impl PluginHost {
-    /// Makes an instance for a member.
+    /// Makes an instance for a member; what the plugin asks for it is refused.
     ///
     /// # Errors
     /// The plugin refuses the settings, or is gone.
     pub async fn initialize(&self, request: &Initialize) -> Result<Instance, Error> {
-        let made: Initialized = self.call(ObjectId::HOST, Method::INITIALIZE, request, None).await?;
-        Ok(Instance::new(self.clone(), made.instance))
+        self.initialize_with(request.clone(), Arc::new(NoCallbacks)).await
+    }
+
+    /// Makes an instance for a member; what the plugin asks for it is answered by `callbacks`. The
+    /// numbers of the member and the group are filled in here.
+    ///
+    /// # Errors
+    /// The plugin refuses the settings, or is gone.
+    pub async fn initialize_with(
+        &self,
+        mut request: Initialize,
+        callbacks: Arc<dyn Callbacks>,
+    ) -> Result<Instance, Error> {
+        (request.member.object, request.group.object) = self.exports().give(callbacks);
+        let member = request.member.object;
+        let given = Given { host: self.clone(), member, group: request.group.object };
+        let (method, secret) = (Method::INITIALIZE, !request.secrets.is_empty());
+        let answer = self.call_raw(ObjectId::HOST, method, &request, None, secret).await?;
+        let Initialized { instance, formats } = self.read(method, &answer)?;
+        self.exports().serve(member, instance);
+        Ok(Instance { object: instance, formats: formats.into(), given: Arc::new(given) })
+    }
+}
+
+/// A member and a group, given to a plugin until the last handle of its instance has gone.
+#[derive(Debug)]
+struct Given {
+    host: PluginHost,
+    member: ObjectId,
+    group: ObjectId,
+}
+
+impl Drop for Given {
+    fn drop(&mut self) {
+        self.host.exports().take_back(self.member);
     }
 }
 
 /// An instance: what a plugin serves one member with.
 #[derive(Debug, Clone)]
 pub struct Instance {
-    host: PluginHost,
     object: ObjectId,
+    formats: Arc<[FormatInfo]>,
+    given: Arc<Given>,
 }
 
 impl Instance {
-    pub(crate) const fn new(host: PluginHost, object: ObjectId) -> Self {
-        Self { host, object }
-    }
-
     /// The process it lives in.
     #[must_use]
-    pub const fn host(&self) -> &PluginHost {
-        &self.host
+    pub fn host(&self) -> &PluginHost {
+        &self.given.host
+    }
+
+    /// What is to be known of formats that the plugin brings.
+    #[must_use]
+    pub fn formats(&self) -> &[FormatInfo] {
+        &self.formats
+    }
+
+    /// Tells the plugin what its member or its group is now; it sees it from its next call on, if
+    /// the generation has risen.
+    pub fn tell(&self, mut snapshot: Snapshot) {
+        match &mut snapshot {
+            Snapshot::Member(member) => member.object = self.given.member,
+            Snapshot::Group(group) => group.object = self.given.group,
+        }
+        self.host().link().with(|connection| connection.snapshot(&snapshot));
     }
 
     /// Which collections are there.
@@ -42,7 +94,26 @@ impl Instance {
     /// # Errors
     /// The plugin's error.
     pub async fn discover(&self) -> Result<Discovered, Error> {
-        self.host.call(self.object, Method::DISCOVER, &(), None).await
+        let found: Discovered = self.host().call(self.object, Method::DISCOVER, &(), None).await?;
+        let sinks = found.sinks.iter().map(|sink| sink.object);
+        sinks.chain(found.main).for_each(|sink| self.host().exports().sink(self.object, sink));
+        Ok(found)
+    }
+
+    /// Makes the plugin take bytes of a format that is not plain apart and make them again.
+    ///
+    /// # Errors
+    /// The plugin's error.
+    pub async fn remarshal(&self, request: &Remarshal) -> Result<Remarshalled, Error> {
+        self.host().call(self.object, Method::REMARSHAL, request, None).await
+    }
+
+    /// Asks whether two items of a format that the plugin compares mean the same.
+    ///
+    /// # Errors
+    /// The plugin's error.
+    pub async fn compare(&self, request: &Compare) -> Result<Compared, Error> {
+        self.host().call(self.object, Method::COMPARE, request, None).await
     }
 
     /// Makes a collection.
@@ -50,21 +121,47 @@ impl Instance {
     /// # Errors
     /// The plugin's error.
     pub async fn create_collection(&self, request: &CreateCollection) -> Result<Sink, Error> {
-        self.host.call(self.object, Method::CREATE_COLLECTION, request, None).await
+        let made: Sink = self.host().call(self.object, Method::CREATE_COLLECTION, request, None).await?;
+        self.host().exports().sink(self.object, made.object);
+        Ok(made)
     }
 
     /// A client of one of its sinks.
     #[must_use]
     pub fn sink(&self, sink: Sink) -> SinkClient {
-        SinkClient { host: self.host.clone(), sink }
+        SinkClient { host: self.host().clone(), sink }
+    }
+
+    /// A client of the main sink: it takes `connect`, `connect_done`, `committed_all`, `sync_done`
+    /// and `disconnect`.
+    #[must_use]
+    pub fn main_sink(&self, object: ObjectId) -> SinkClient {
+        let sink = Sink {
+            object,
+            name: String::new(),
+            object_types: Vec::new(),
+            formats: Vec::new(),
+            read_only: true,
+            store: None,
+            unavailable: None,
+            ext: Extensions::default(),
+        };
+        self.sink(sink)
     }
 
     /// Ends the instance.
     ///
     /// # Errors
-    /// The plugin's error.
+    /// The plugin's error; [`Code::INVALID_STATE`] while a call to one of its sinks is open
+    /// (decisions W2).
     pub async fn finalize(self) -> Result<(), Error> {
-        self.host.call(self.object, Method::FINALIZE, &(), None).await
+        let sinks = self.host().exports().sinks(self.object);
+        let at_work = |connection: &mut Connection<_>| sinks.iter().any(|sink| connection.is_calling(*sink));
+        if self.host().link().with(at_work) {
+            let text = "finalize: calls to its sinks are not answered yet";
+            return Err(Error::new(Code::INVALID_STATE, text).by(Blame::Caller));
+        }
+        self.host().call(self.object, Method::FINALIZE, &(), None).await
     }
 }
 
@@ -107,6 +204,9 @@ impl SinkClient {
         request: &GetChanges,
         mut each: impl FnMut(Change) + Send + 'static,
     ) -> Result<Listing, Error> {
+        if self.host.session().peer_level == 0 {
+            return pages::get_changes(&self.host, self.sink.object, request, each).await;
+        }
         let codec = self.host.session().codec;
         let on_item: OnItem = Box::new(move |item| {
             each(codec.decode(item).map_err(|error| error.to_string())?);
@@ -125,6 +225,9 @@ impl SinkClient {
         items: Vec<ReadItem>,
         mut each: impl FnMut(ReadResult<'_>) + Send + 'static,
     ) -> Result<(), Error> {
+        if self.host.session().peer_level == 0 {
+            return pages::read(&self.host, self.sink.object, items, each).await;
+        }
         let codec = self.host.session().codec;
         let on_item: OnItem = Box::new(move |item| {
             each(codec.decode(item).map_err(|error| error.to_string())?);

@@ -11,9 +11,12 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
+use crate::attend::Attendant;
+use crate::callbacks::Exports;
 use crate::callers::{Caller, Events, OnItem};
 use crate::death::Death;
 use crate::log::PluginLog;
+use crate::said::FromPlugin;
 use crate::watch::{Watch, finish_output};
 
 /// Grace for a cancelled call, for a goodbye, for a signal: each rung of the way out.
@@ -33,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) shared: Wiring,
     pub(crate) start: Duration,
     pub(crate) calls_timeout: Option<Duration>,
+    pub(crate) said: mpsc::UnboundedReceiver<FromPlugin>,
 }
 
 /// What the connection's event handler and the host share.
@@ -75,18 +79,20 @@ pub struct PluginHost {
     link: Link<Caller>,
     room: Arc<Notify>,
     calls_timeout: Option<Duration>,
+    exports: Arc<Exports>,
     stop: mpsc::Sender<()>,
     end: watch::Receiver<Option<Arc<Final>>>,
 }
 
 impl PluginHost {
-    pub(crate) fn wiring(log: &Arc<PluginLog>) -> (Events, Wiring) {
+    pub(crate) fn wiring(log: &Arc<PluginLog>) -> (Events, Wiring, mpsc::UnboundedReceiver<FromPlugin>) {
         let wiring = Wiring::default();
         let Wiring { room, overdue, lost } = wiring.clone();
-        (Events { log: Arc::clone(log), room, overdue, lost }, wiring)
+        let (said, heard) = mpsc::unbounded_channel();
+        (Events { log: Arc::clone(log), room, overdue, said, lost }, wiring, heard)
     }
 
-    pub(crate) fn run(parts: Parts, driver: impl Future<Output = Ending> + Send + 'static) -> Self {
+    pub(crate) fn run(mut parts: Parts, driver: impl Future<Output = Ending> + Send + 'static) -> Self {
         let child = parts.watch.child();
         let facts = Facts {
             name: parts.name.clone(),
@@ -103,9 +109,13 @@ impl PluginHost {
             link: parts.link.clone(),
             room: Arc::clone(&parts.shared.room),
             calls_timeout: parts.calls_timeout,
+            exports: Arc::default(),
             stop,
             end,
         };
+        let (_, nothing) = mpsc::unbounded_channel();
+        let said = std::mem::replace(&mut parts.said, nothing);
+        tokio::spawn(Attendant::new(parts.link.clone(), Arc::clone(&host.exports)).run(said));
         tokio::spawn(supervise(parts, driver, stopped, tell));
         host
     }
@@ -134,11 +144,32 @@ impl PluginHost {
         request: &Q,
         on_item: Option<OnItem>,
     ) -> Result<A, Error> {
+        let body = self.call_raw(target, method, request, on_item, false).await?;
+        self.read(method, &body)
+    }
+
+    /// Reads the body of an answer.
+    pub(crate) fn read<'a, A: Deserialize<'a>>(&self, method: Method, body: &'a [u8]) -> Result<A, Error> {
+        let answer = self.session().codec.decode(body);
+        answer.map_err(|error| {
+            Error::new(Code::INVALID, format!("{method}: the answer cannot be read: {error}"))
+        })
+    }
+
+    /// As [`PluginHost::call`], with the answer's bytes; `secret` marks the request.
+    pub(crate) async fn call_raw<Q: Serialize + ?Sized>(
+        &self,
+        target: ObjectId,
+        method: Method,
+        request: &Q,
+        on_item: Option<OnItem>,
+        secret: bool,
+    ) -> Result<Box<[u8]>, Error> {
         let (done, answer) = oneshot::channel();
         let mut caller = Caller::new(done, on_item);
         let call = loop {
             let room = self.room.notified();
-            match self.try_call(target, method, request, caller) {
+            match self.try_call(target, method, request, secret, caller) {
                 Ok(call) => break call,
                 Err(Refusal { context, error }) if error.code == Code::OVERLOADED => caller = context,
                 Err(Refusal { error, .. }) => return Err(*error),
@@ -153,9 +184,7 @@ impl PluginHost {
             Err(Error::new(Code::DISCONNECTED, format!("{method}: the connection is gone")))
         });
         match answer {
-            Ok(body) => self.session().codec.decode(&body).map_err(|error| {
-                Error::new(Code::INVALID, format!("{method}: the answer cannot be read: {error}"))
-            }),
+            Ok(body) => Ok(body),
             Err(error) if error.code == Code::DISCONNECTED => Err(self.explain(error).await),
             Err(error) => Err(error),
         }
@@ -166,6 +195,7 @@ impl PluginHost {
         target: ObjectId,
         method: Method,
         request: &Q,
+        secret: bool,
         caller: Caller,
     ) -> Result<CallId, Refusal<Caller>> {
         if self.end.borrow().is_some() {
@@ -173,8 +203,16 @@ impl PluginHost {
             return Err(Refusal { context: caller, error: Box::new(error) });
         }
         let now = self.link.now();
-        self.link
-            .with(|connection| connection.call(target, method, request, self.options(method), caller, now))
+        self.link.with(|connection| {
+            connection.call(
+                target,
+                method,
+                request,
+                CallOptions { secret, ..self.options(method) },
+                caller,
+                now,
+            )
+        })
     }
 
     /// The method's own times, where they are not shortened.
@@ -205,6 +243,15 @@ impl PluginHost {
             };
             Arc::new(Final { death, ended: None })
         })
+    }
+
+    /// The objects that the plugin was given.
+    pub(crate) fn exports(&self) -> &Exports {
+        &self.exports
+    }
+
+    pub(crate) const fn link(&self) -> &Link<Caller> {
+        &self.link
     }
 
     /// How it ended, if it has.

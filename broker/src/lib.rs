@@ -3,7 +3,8 @@
 //!
 //! The idea: [`start`] turns a [`PluginSpec`] into a [`PluginHost`], one running process behind one
 //! connection. Calls are typed ([`Instance`], [`SinkClient`]); each is stored under its number
-//! until its one answer comes. A broker knows nothing of synchronisation, and passes content
+//! until its one answer comes. What a plugin asks in turn is answered by the [`Callbacks`] of the
+//! member that it serves. A broker knows nothing of synchronisation, and passes content
 //! through without looking at it.
 //!
 //! All of it runs on the caller's tokio runtime, one thread is enough. What can wait (starting a
@@ -17,16 +18,21 @@
 //! machines, bulk data.
 #![forbid(unsafe_code)]
 
+mod attend;
+mod callbacks;
 mod callers;
 mod client;
 mod death;
 mod host;
 mod log;
+mod pages;
 mod runtime_dir;
+mod said;
 mod spec;
 mod start;
 mod watch;
 
+pub use callbacks::{Answer, Callbacks, NoCallbacks};
 pub use client::{Instance, SinkClient};
 pub use death::Death;
 pub use host::{Facts, PluginHost};

@@ -70,7 +70,7 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     let log = Arc::new(PluginLog::new(name.clone()));
     let outputs = read_output(&mut child, &log);
     let mut watch = Watch::new(child).map_err(io_error)?;
-    let (events, shared) = PluginHost::wiring(&log);
+    let (events, shared, said) = PluginHost::wiring(&log);
     let greeting = async {
         let secret = ours.secret();
         let io = ours.connect().await?;
@@ -87,7 +87,7 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     match greeted {
         Ok((link, driver)) => {
             let start = begun.elapsed();
-            let parts = Parts { name, report, link, watch, log, outputs, shared, start, calls_timeout };
+            let parts = Parts { name, report, link, watch, log, outputs, shared, start, calls_timeout, said };
             Ok(PluginHost::run(parts, driver))
         }
         Err(error) => {

@@ -128,6 +128,12 @@ impl<C> Connection<C> {
         self.pending.any_stuck()
     }
 
+    /// Whether a call of this side to `target` is unanswered.
+    #[must_use]
+    pub fn is_calling(&self, target: ObjectId) -> bool {
+        self.pending.any_on(target)
+    }
+
     /// Unanswered calls of this side.
     #[must_use]
     pub fn open_calls(&self) -> usize {

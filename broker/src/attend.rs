@@ -1,0 +1,184 @@
+//! Attends to what a plugin says of its own: calls, cancels, notices of a change.
+//!
+//! Calls to one object are answered one after the other; those to different objects do not wait
+//! for each other (decisions W2). How many can wait is bounded by the limits of the connection.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use outrigger_protocol::{
+    Answered, Blame, CallId, Code, Codec, Connection, Error, Member, MemberUpdated, Method, ObjectId,
+};
+use outrigger_transport::Link;
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::time::timeout;
+
+use crate::callbacks::{Callbacks, Export, Exports};
+use crate::callers::Caller;
+use crate::said::{Asked, FromPlugin};
+
+/// An answer, by the type of its body.
+enum Reply {
+    Updated(MemberUpdated),
+    Member(Member),
+    Answered(Answered),
+}
+
+/// One at work, and those behind it that are for the same object.
+#[derive(Default)]
+struct Line {
+    running: Option<(CallId, AbortHandle)>,
+    waiting: VecDeque<Asked>,
+}
+
+/// Attends to one plugin until its connection has ended.
+pub(crate) struct Attendant {
+    link: Link<Caller>,
+    exports: Arc<Exports>,
+    lines: HashMap<ObjectId, Line>,
+    work: JoinSet<(CallId, Result<Reply, Error>)>,
+}
+
+impl Attendant {
+    pub(crate) fn new(link: Link<Caller>, exports: Arc<Exports>) -> Self {
+        Self { link, exports, lines: HashMap::new(), work: JoinSet::new() }
+    }
+
+    pub(crate) async fn run(mut self, mut said: mpsc::UnboundedReceiver<FromPlugin>) {
+        loop {
+            tokio::select! {
+                message = said.recv() => match message {
+                    Some(FromPlugin::Call(call)) => self.call(call),
+                    Some(FromPlugin::Cancel(id)) => self.cancel(id),
+                    Some(FromPlugin::Notify(object)) => self.notify(object, &mut said),
+                    None => return, // and whatever is still at work is dropped
+                },
+                Some(done) = self.work.join_next() => self.answered(done),
+            }
+        }
+    }
+
+    /// Tells of a change, once for all notices of it that have come meanwhile.
+    fn notify(&mut self, object: ObjectId, said: &mut mpsc::UnboundedReceiver<FromPlugin>) {
+        let mut objects = vec![object];
+        while let Ok(message) = said.try_recv() {
+            match message {
+                FromPlugin::Notify(object) if objects.contains(&object) => {}
+                FromPlugin::Notify(object) => objects.push(object),
+                FromPlugin::Call(call) => self.call(call),
+                FromPlugin::Cancel(id) => self.cancel(id),
+            }
+        }
+        for object in objects {
+            if let Some(listener) = self.exports.listener(object) {
+                listener.changed(object);
+            }
+        }
+    }
+
+    fn call(&mut self, call: Asked) {
+        let target = call.target;
+        self.lines.entry(target).or_default().waiting.push_back(call);
+        self.next(target);
+    }
+
+    /// Starts what is first in the line of `target`, unless one is at work.
+    fn next(&mut self, target: ObjectId) {
+        let Some(line) = self.lines.get_mut(&target) else { return };
+        if line.running.is_some() {
+            return;
+        }
+        let Some(call) = line.waiting.pop_front() else {
+            self.lines.remove(&target);
+            return;
+        };
+        let (export, codec) = (self.exports.find(target), self.link.session().codec);
+        let id = call.id;
+        let handle = self.work.spawn(async move {
+            let answer = timeout(call.total, answer(&call, export, codec)).await;
+            let late = || Err(Error::new(Code::DEADLINE, format!("{}: not answered in time", call.method)));
+            let answer = answer.unwrap_or_else(|_| late());
+            (id, answer)
+        });
+        line.running = Some((id, handle));
+    }
+
+    /// Sends an answer. One that was cancelled was answered then; one whose callback panicked has
+    /// failed.
+    fn answered(&mut self, done: Result<(CallId, Result<Reply, Error>), JoinError>) {
+        let task = match &done {
+            Err(error) => Some(error.id()),
+            Ok(_) => None,
+        };
+        let is_done = |(id, handle): &(CallId, AbortHandle)| match &done {
+            Ok((call, _)) => call == id,
+            Err(_) => task == Some(handle.id()),
+        };
+        let line = self.lines.iter_mut().find(|(_, line)| line.running.as_ref().is_some_and(is_done));
+        let Some((target, (id, _))) = line.and_then(|(target, line)| Some((*target, line.running.take()?)))
+        else {
+            return;
+        };
+        let panicked =
+            |_| Err(Error::new(Code::INTERNAL, "what was to answer it panicked").by(Blame::Broker));
+        let answer = done.map_or_else(panicked, |(_, answer)| answer);
+        self.link.with(|connection| reply(connection, id, &answer));
+        self.next(target);
+    }
+
+    fn cancel(&mut self, id: CallId) {
+        let mut freed = None;
+        for (target, line) in &mut self.lines {
+            line.waiting.retain(|call| call.id != id);
+            if line.running.as_ref().is_some_and(|(running, _)| *running == id)
+                && let Some((_, handle)) = line.running.take()
+            {
+                handle.abort();
+                freed = Some(*target);
+            }
+        }
+        let error = Error::new(Code::CANCELLED, "the plugin gave up").by(Blame::Caller);
+        self.link.with(|connection| connection.fail(id, &error));
+        if let Some(target) = freed {
+            self.next(target);
+        }
+    }
+}
+
+async fn answer(call: &Asked, export: Option<Export>, codec: Codec) -> Result<Reply, Error> {
+    let callbacks: Arc<dyn Callbacks> = match export {
+        Some(Export::Member(callbacks)) => callbacks,
+        Some(Export::Group) => {
+            return Err(refuse(Code::PERMISSION, call, "a group belongs to the user"));
+        }
+        None => return Err(refuse(Code::NOT_FOUND, call, "no such object was given")),
+    };
+    match call.method {
+        Method::MEMBER_UPDATE => callbacks.update_member(body(call, codec)?).await.map(Reply::Updated),
+        Method::RAISE_SLOW_SYNC => callbacks.raise_slow_sync(body(call, codec)?).await.map(Reply::Member),
+        Method::ASK => {
+            let text = callbacks.ask(body(call, codec)?).await?;
+            Ok(Reply::Answered(Answered { text }))
+        }
+        _ => Err(refuse(Code::UNIMPLEMENTED, call, "the broker does not know it")),
+    }
+}
+
+fn body<'a, T: Deserialize<'a>>(call: &'a Asked, codec: Codec) -> Result<T, Error> {
+    codec.decode(&call.body).map_err(|error| refuse(Code::INVALID, call, &error.to_string()))
+}
+
+fn refuse(code: Code, call: &Asked, why: &str) -> Error {
+    Error::new(code, format!("{} on {}: {why}", call.method, call.target)).by(Blame::Caller)
+}
+
+fn reply(connection: &mut Connection<Caller>, id: CallId, answer: &Result<Reply, Error>) {
+    match answer {
+        Ok(Reply::Updated(body)) => drop(connection.reply(id, body)),
+        Ok(Reply::Member(body)) => drop(connection.reply(id, body)),
+        Ok(Reply::Answered(body)) => drop(connection.reply_secret(id, body)),
+        Err(error) => drop(connection.fail(id, error)),
+    }
+}

@@ -1,0 +1,34 @@
+//! What a plugin says of its own, copied out of the receive buffer.
+
+use std::time::Duration;
+
+use outrigger_protocol::{CallId, IncomingCall, Method, ObjectId};
+
+/// What a plugin said that is to be attended to.
+#[derive(Debug)]
+pub(crate) enum FromPlugin {
+    /// It calls.
+    Call(Asked),
+    /// It gives up a call.
+    Cancel(CallId),
+    /// Something changed at an object of its own.
+    Notify(ObjectId),
+}
+
+/// A call of a plugin, copied out of the receive buffer.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: CallId,
+    pub(crate) target: ObjectId,
+    pub(crate) method: Method,
+    pub(crate) total: Duration,
+    pub(crate) body: Vec<u8>,
+}
+
+impl From<IncomingCall<'_>> for Asked {
+    fn from(call: IncomingCall<'_>) -> Self {
+        let total = call.total.unwrap_or(call.method.rules_or_default().total);
+        let IncomingCall { id, target, method, body, .. } = call;
+        Self { id, target, method, total, body: body.to_vec() }
+    }
+}
