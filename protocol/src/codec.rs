@@ -1,4 +1,4 @@
-//! Codec: bodies to bytes and back. The only place that names bincode (invariant 5).
+//! Codec: bodies to bytes and back. The only file that names bincode (invariant 5).
 //!
 //! Codec 1 is bincode 2 through serde with fixed-width little-endian integers. bincode is no
 //! longer maintained, so the bytes are pinned by the golden vectors under `vectors/`: another
@@ -6,14 +6,19 @@
 //! standard library; byte strings are base64 there. In both, a body must be used up to its last
 //! byte, is limited in size, and an empty body is the value "nothing".
 
-mod binary;
 mod json;
 
+use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
+use bincode::enc::write::Writer;
+use bincode::error::EncodeError;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::MAX_BODY;
 
 pub(crate) use json::from_json;
+
+const BINARY: Configuration<LittleEndian, Fixint, Limit<MAX_BODY>> =
+    bincode::config::standard().with_fixed_int_encoding().with_limit::<MAX_BODY>();
 
 /// How bodies are encoded on a connection; the two ends agree on it in HELLO.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -66,7 +71,7 @@ impl Codec {
         let start = out.len();
         let appender = Appender { out, room: MAX_BODY };
         let written = match self {
-            Self::Bincode => binary::encode(value, appender),
+            Self::Bincode => encode_binary(value, appender),
             Self::Json => json::encode(value, appender),
         };
         written.inspect_err(|_| out.truncate(start))
@@ -96,9 +101,24 @@ impl Codec {
     /// The bytes are not exactly one such value.
     pub fn decode<'a, T: Deserialize<'a>>(self, bytes: &'a [u8]) -> Result<T, BodyError> {
         match self {
-            Self::Bincode => binary::decode(bytes),
+            Self::Bincode => decode_binary(bytes),
             Self::Json => json::decode(bytes),
         }
+    }
+}
+
+fn encode_binary<T: Serialize + ?Sized>(value: &T, out: Appender<'_>) -> Result<(), BodyError> {
+    let written = bincode::serde::encode_into_writer(value, out, BINARY);
+    written.map_err(|error| BodyError(error.to_string()))
+}
+
+fn decode_binary<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, BodyError> {
+    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, BINARY)
+        .map_err(|error| BodyError(error.to_string()))?;
+    if used == bytes.len() {
+        Ok(value)
+    } else {
+        Err(BodyError(format!("{} bytes too many", bytes.len() - used)))
     }
 }
 
@@ -120,6 +140,12 @@ impl Appender<'_> {
         self.room = left.ok_or("the body is larger than a frame may be")?;
         self.out.extend_from_slice(bytes);
         Ok(())
+    }
+}
+
+impl Writer for Appender<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        self.append(bytes).map_err(EncodeError::Other)
     }
 }
 
