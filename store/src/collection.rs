@@ -53,7 +53,7 @@ impl Place {
         }
         insert(db, "INSERT OR IGNORE INTO collections (name) VALUES (?1)", &collection.name)?;
         for name in &collection.members {
-            insert(db, "INSERT OR IGNORE INTO members (name) VALUES (?1)", name)?;
+            make_member(db, name)?;
         }
         Self::find(db, collection)?.ok_or_else(|| ErrorKind::corrupt("a collection vanished"))
     }
@@ -77,8 +77,15 @@ fn check(collection: &Collection) -> Result<(), ErrorKind> {
     Ok(())
 }
 
-fn find_member(db: &Connection, name: &str) -> Result<Option<i64>, ErrorKind> {
+/// The number of the member called `name`; `None`: nothing was kept of it yet.
+pub(crate) fn find_member(db: &Connection, name: &str) -> Result<Option<i64>, ErrorKind> {
     find(db, "SELECT id FROM members WHERE name = ?1", name)
+}
+
+/// The same; it gets a number if it has none.
+pub(crate) fn make_member(db: &Connection, name: &str) -> Result<i64, ErrorKind> {
+    insert(db, "INSERT OR IGNORE INTO members (name) VALUES (?1)", name)?;
+    find_member(db, name)?.ok_or_else(|| ErrorKind::corrupt("a member vanished"))
 }
 
 fn find(db: &Connection, sql: &str, name: &str) -> Result<Option<i64>, ErrorKind> {

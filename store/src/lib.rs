@@ -38,6 +38,7 @@ mod error;
 mod files;
 mod load;
 mod lock;
+mod member;
 mod run;
 mod schema;
 mod store;

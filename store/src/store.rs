@@ -2,7 +2,7 @@
 
 use std::{fs::File, path::Path, sync::Arc, time::Duration};
 
-use outrigger_engine::{Record, Snapshot};
+use outrigger_engine::{MemberState, Record, Snapshot};
 use uuid::Uuid;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     db::Db,
     error::{Error, ErrorKind},
     files::Files,
-    load, lock,
+    load, lock, member,
     run::{self, Run, RunId, Status},
     system,
     undo::{self, Pruned, UndoEntry, UndoId},
@@ -97,6 +97,18 @@ impl Store {
     pub fn apply(&self, collection: &Collection, records: Vec<Record>) -> Request<'_, ()> {
         let collection = collection.clone();
         self.worker.request(move |db| apply::apply(&db.connection, db.run, &collection, &records))
+    }
+
+    /// What is kept of the member called `name`; the default before anything was.
+    pub fn member(&self, name: &str) -> Request<'_, MemberState> {
+        let name = name.to_owned();
+        self.worker.request(move |db| member::load(&db.connection, &name))
+    }
+
+    /// Makes `state` durable as what is kept of the member called `name`.
+    pub fn keep_member(&self, name: &str, state: MemberState) -> Request<'_, ()> {
+        let name = name.to_owned();
+        self.worker.request(move |db| member::keep(&db.connection, &name, &state))
     }
 
     /// Begins the run `id` at `now` (seconds since 1970): undo bytes belong to it from here on.

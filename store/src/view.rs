@@ -51,7 +51,7 @@ pub(crate) fn in_memory(files: &Files) -> Result<Connection, ErrorKind> {
 fn copy(mut db: Connection, version: i64) -> Result<Connection, ErrorKind> {
     schema::migrate(&mut db, 0, version)?;
     let transaction = db.transaction()?;
-    for table in schema::SMALL_TABLES {
+    for table in schema::small_tables(version) {
         transaction.execute_batch(&format!("INSERT INTO main.{table} SELECT * FROM source.{table}"))?;
     }
     transaction.execute_batch(

@@ -1,0 +1,241 @@
+//! What the engine keeps of a member for its plugin: options that the plugin has set, and what is
+//! to be compared anew.
+//!
+//! The plugin sees a snapshot; a set is compared with its generation and comes back as a new
+//! snapshot or as what had changed meanwhile (decisions W11). All of it is values: a driver makes a
+//! changed state durable before it answers.
+//!
+//! What the user wrote wins: an option of the configuration is not the plugin's to set. Anchors
+//! are not set at all, they come with listings; a slow sync is only ever raised, and lowered by a
+//! run that has done it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use outrigger_protocol::{
+    Blame, Code, Error, Member, MemberObjectType, MemberUpdate, MemberUpdated, OperationId, RaiseSlowSync,
+};
+
+/// Operations remembered: more than a plugin has in the air, and a retry comes soon or never.
+const REMEMBERED: usize = 64;
+
+/// Most options that a plugin may set, and bytes of them: 256, 64 KiB.
+const MAX_OPTIONS: usize = 256;
+const MAX_OPTION_BYTES: usize = 64 << 10;
+
+/// Most object types that a slow sync is raised for one by one: 64.
+const MAX_TYPES: usize = 64;
+
+/// What is kept of one member between runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MemberState {
+    /// Rises with each change.
+    pub generation: u64,
+    /// Options that the plugin has set.
+    pub options: BTreeMap<String, String>,
+    /// Object types that are to be compared anew; the empty one means all.
+    pub slow_sync: BTreeSet<String>,
+    /// The latest operations that were done, oldest first.
+    pub operations: VecDeque<OperationId>,
+}
+
+impl MemberState {
+    /// The member as its plugin sees it: what the user configured, then what the plugin has set.
+    #[must_use]
+    pub fn snapshot(&self, configured: &Member) -> Member {
+        let mut member = configured.clone();
+        let own = self.options.iter().filter(|(name, _)| configured.option(name).is_none());
+        member.options.extend(own.map(|(name, value)| (name.clone(), value.clone())));
+        member.generation = self.generation;
+        for object_type in &self.slow_sync {
+            let known = member.object_types.iter_mut().find(|known| known.object_type == *object_type);
+            match known {
+                Some(known) => known.slow_sync = true,
+                None => member.object_types.push(MemberObjectType {
+                    object_type: object_type.clone(),
+                    slow_sync: true,
+                    anchor: None,
+                }),
+            }
+        }
+        member
+    }
+
+    /// Sets and takes away options, if the plugin has seen the latest snapshot. The same operation
+    /// again is answered as it was and not done again.
+    ///
+    /// # Errors
+    /// [`Code::PERMISSION`]: an option of the user's. [`Code::QUOTA`]: too many, or too long.
+    /// Nothing was changed.
+    pub fn update(&mut self, update: &MemberUpdate, configured: &Member) -> Result<MemberUpdated, Error> {
+        let done = self.operations.contains(&update.operation);
+        if done || update.generation != self.generation {
+            return Ok(MemberUpdated { applied: done, member: self.snapshot(configured) });
+        }
+        let mut next = self.options.clone();
+        let names = update.set.iter().map(|(name, _)| name).chain(&update.unset);
+        if let Some(name) = names.into_iter().find(|name| configured.option(name).is_some()) {
+            return Err(refuse(Code::PERMISSION, format!("the option `{name}` is set in the configuration")));
+        }
+        next.retain(|name, _| !update.unset.contains(name));
+        next.extend(update.set.iter().cloned());
+        check(&next)?;
+        self.options = next;
+        self.done(update.operation);
+        Ok(MemberUpdated { applied: true, member: self.snapshot(configured) })
+    }
+
+    /// Notes that everything of an object type is to be compared. Nothing changes when it is noted
+    /// already, whatever generation the plugin has seen.
+    ///
+    /// # Errors
+    /// [`Code::QUOTA`]: too many object types.
+    pub fn raise(&mut self, raise: &RaiseSlowSync) -> Result<(), Error> {
+        if self.operations.contains(&raise.operation) || self.slow_sync.contains(&raise.object_type) {
+            return Ok(());
+        }
+        if self.slow_sync.len() >= MAX_TYPES {
+            return Err(refuse(Code::QUOTA, format!("more than {MAX_TYPES} object types")));
+        }
+        self.slow_sync.insert(raise.object_type.clone());
+        self.done(raise.operation);
+        Ok(())
+    }
+
+    /// Whether a collection of these object types (none: any) is to be compared anew.
+    #[must_use]
+    pub fn is_slow(&self, object_types: &[String]) -> bool {
+        self.slow_sync.contains("")
+            || object_types.iter().any(|object_type| self.slow_sync.contains(object_type))
+            || (object_types.is_empty() && !self.slow_sync.is_empty())
+    }
+
+    /// A run has compared everything that `seen` asked for; what was raised since stays. Returns
+    /// whether anything has changed.
+    pub fn lower(&mut self, seen: &Self) -> bool {
+        let raised_again = self.generation != seen.generation;
+        let done: Vec<String> = seen.slow_sync.iter().cloned().collect();
+        if done.is_empty() || raised_again {
+            return false;
+        }
+        self.slow_sync.retain(|object_type| !done.contains(object_type));
+        self.generation += 1;
+        true
+    }
+
+    fn done(&mut self, operation: OperationId) {
+        self.generation += 1;
+        self.operations.push_back(operation);
+        while self.operations.len() > REMEMBERED {
+            self.operations.pop_front();
+        }
+    }
+}
+
+fn check(options: &BTreeMap<String, String>) -> Result<(), Error> {
+    let bytes: usize = options.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if options.len() > MAX_OPTIONS || bytes > MAX_OPTION_BYTES {
+        let text = format!(
+            "{} options of {bytes} bytes; a plugin may keep {MAX_OPTIONS} of {MAX_OPTION_BYTES} bytes",
+            options.len()
+        );
+        return Err(refuse(Code::QUOTA, text));
+    }
+    Ok(())
+}
+
+fn refuse(code: Code, text: String) -> Error {
+    Error::new(code, text).by(Blame::Caller)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn configured() -> Member {
+        Member::new("phone", vec![("path".into(), "/books".into())])
+    }
+
+    fn operation(number: u128) -> OperationId {
+        OperationId(uuid::Uuid::from_u128(number))
+    }
+
+    fn set(number: u128, generation: u64, name: &str, value: &str) -> MemberUpdate {
+        MemberUpdate {
+            operation: operation(number),
+            generation,
+            set: vec![(name.into(), value.into())],
+            unset: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn w11_a_set_on_an_old_snapshot_is_not_done_and_shows_the_new_one() {
+        let mut state = MemberState::default();
+        let first = state.update(&set(1, 0, "url", "a"), &configured()).unwrap();
+        assert_eq!((first.applied, first.member.option("url")), (true, Some("a")));
+        let stale = state.update(&set(2, 0, "url", "b"), &configured()).unwrap();
+        assert_eq!(
+            (stale.applied, stale.member.option("url"), stale.member.generation),
+            (false, Some("a"), 1)
+        );
+    }
+
+    #[test]
+    fn w11_a_lost_answer_that_is_retried_is_no_conflict() {
+        let mut state = MemberState::default();
+        let first = state.update(&set(1, 0, "url", "a"), &configured()).unwrap();
+        let again = state.update(&set(1, 0, "url", "a"), &configured()).unwrap();
+        assert_eq!(first, again);
+        assert_eq!(state.generation, 1, "done once");
+    }
+
+    #[test]
+    fn w11_two_sinks_that_raise_a_slow_sync_do_not_conflict() {
+        let mut state = MemberState::default();
+        let raise = |number, object_type: &str| RaiseSlowSync {
+            operation: operation(number),
+            object_type: object_type.into(),
+        };
+        state.raise(&raise(1, "contact")).unwrap();
+        state.raise(&raise(2, "contact")).unwrap();
+        assert_eq!(state.generation, 1, "nothing new was said");
+        assert!(state.is_slow(&["contact".into()]) && !state.is_slow(&["event".into()]));
+        assert!(state.is_slow(&[]), "a collection of any type may hold contacts");
+        state.raise(&raise(3, "")).unwrap();
+        assert!(state.is_slow(&["event".into()]));
+    }
+
+    #[test]
+    fn what_was_raised_during_a_run_outlives_it() {
+        let mut state = MemberState::default();
+        let raise = |number| RaiseSlowSync { operation: operation(number), object_type: format!("{number}") };
+        state.raise(&raise(1)).unwrap();
+        let seen = state.clone();
+        state.raise(&raise(2)).unwrap();
+        assert!(!state.lower(&seen));
+        let seen = state.clone();
+        assert!(state.lower(&seen));
+        assert_eq!((state.slow_sync.len(), state.generation), (0, 3));
+        assert!(!state.lower(&state.clone()), "nothing to do is no change");
+    }
+
+    #[test]
+    fn the_users_options_are_the_users_and_the_plugins_have_a_limit() {
+        let mut state = MemberState::default();
+        let error = state.update(&set(1, 0, "path", "/etc"), &configured()).unwrap_err();
+        assert_eq!(error.code, Code::PERMISSION);
+        let error = state.update(&set(1, 0, "big", &"x".repeat(70_000)), &configured()).unwrap_err();
+        assert_eq!(error.code, Code::QUOTA);
+        assert_eq!(state, MemberState::default());
+    }
+
+    #[test]
+    fn an_option_that_the_user_sets_later_hides_the_plugins() {
+        let mut state = MemberState::default();
+        let nothing = Member::new("phone", Vec::new());
+        state.update(&set(1, 0, "path", "/guessed"), &nothing).unwrap();
+        assert_eq!(state.snapshot(&nothing).option("path"), Some("/guessed"));
+        assert_eq!(state.snapshot(&configured()).option("path"), Some("/books"));
+        assert_eq!(state.snapshot(&configured()).options.len(), 1);
+    }
+}
