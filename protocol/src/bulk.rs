@@ -25,6 +25,9 @@ pub struct BulkOpen {
     /// Changes when the object does: a transfer is not continued into another version.
     #[serde(with = "blob")]
     pub object_version: Box<[u8]>,
+    /// A broken transfer goes on at `offset`: the receiver keeps what it has up to there. If not,
+    /// it begins anew.
+    pub resume: bool,
 }
 
 /// In the STREAM_END of a stream of bytes: what had been sent.

@@ -61,6 +61,19 @@ bodies! {
     "goodbye" outrigger_protocol::Goodbye;
     "abort" outrigger_protocol::Abort;
     "nothing" ();
+    "get_changes_page" outrigger_protocol::GetChangesPage;
+    "changes_page" outrigger_protocol::ChangesPage;
+    "read_page" outrigger_protocol::ReadPage<'_>;
+    "member_update" outrigger_protocol::MemberUpdate;
+    "member_updated" outrigger_protocol::MemberUpdated;
+    "raise_slow_sync" outrigger_protocol::RaiseSlowSync;
+    "ask" outrigger_protocol::Ask;
+    "answered" outrigger_protocol::Answered;
+    "snapshot" outrigger_protocol::Snapshot;
+    "remarshal" outrigger_protocol::Remarshal;
+    "remarshalled" outrigger_protocol::Remarshalled;
+    "compare" outrigger_protocol::Compare;
+    "compared" outrigger_protocol::Compared;
 }
 
 /// Decodes hostile bytes as every type.

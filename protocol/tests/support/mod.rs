@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 pub(crate) mod annotate;
+pub(crate) mod callback_values;
 pub(crate) mod frames;
 pub(crate) mod harness;
 pub(crate) mod pair;

@@ -8,8 +8,7 @@ use outrigger_protocol::{
 use serde::{Deserialize, Serialize};
 
 use super::annotate::{self, Line};
-use super::values;
-use super::{frames, harness};
+use super::{callback_values, frames, harness, values};
 
 /// Decodes bytes; whether they are the fixed value.
 pub(crate) type Back = Box<dyn Fn(&[u8]) -> Result<bool, String>>;
@@ -57,6 +56,9 @@ macro_rules! body {
 pub(crate) fn all() -> Vec<Sample> {
     let mut all = requests_and_answers();
     all.extend(objects());
+    all.extend(pages());
+    all.extend(callbacks());
+    all.extend(bulk());
     all.extend(small_frames());
     all.extend(call_frames());
     all.extend(stream_frames());
@@ -107,6 +109,46 @@ fn objects() -> Vec<Sample> {
         body!("sink", outrigger_protocol::Sink, values::sink()),
         renamed(body!("sink", outrigger_protocol::Sink, values::broken_sink()), "unavailable"),
     ]
+}
+
+fn pages() -> Vec<Sample> {
+    let [more, last] = callback_values::changes_pages();
+    vec![
+        body!("get_changes_page", outrigger_protocol::GetChangesPage, callback_values::get_changes_page()),
+        renamed(body!("changes_page", outrigger_protocol::ChangesPage, more), "more"),
+        renamed(body!("changes_page", outrigger_protocol::ChangesPage, last), "last"),
+        body!("read_page", outrigger_protocol::ReadPage<'_>, callback_values::read_page()),
+    ]
+}
+
+fn callbacks() -> Vec<Sample> {
+    let [member, group] = callback_values::snapshots();
+    let mut all = vec![
+        body!("member_update", outrigger_protocol::MemberUpdate, callback_values::member_update()),
+        body!("member_updated", outrigger_protocol::MemberUpdated, callback_values::member_updated()),
+        body!("raise_slow_sync", outrigger_protocol::RaiseSlowSync, callback_values::raise_slow_sync()),
+        body!("ask", outrigger_protocol::Ask, callback_values::ask()),
+        body!("answered", outrigger_protocol::Answered, callback_values::answered()),
+        renamed(body!("snapshot", outrigger_protocol::Snapshot, member), "member"),
+        renamed(body!("snapshot", outrigger_protocol::Snapshot, group), "group"),
+        body!("remarshal", outrigger_protocol::Remarshal, callback_values::remarshal()),
+        body!("remarshalled", outrigger_protocol::Remarshalled, callback_values::remarshalled()),
+        body!("compare", outrigger_protocol::Compare, callback_values::compare()),
+    ];
+    for (verdict, value) in ["same", "similar", "different"].iter().zip(callback_values::verdicts()) {
+        all.push(renamed(body!("compared", outrigger_protocol::Compared, value), verdict));
+    }
+    all
+}
+
+fn bulk() -> Vec<Sample> {
+    let open = body!("stream_open", outrigger_protocol::StreamOpen, callback_values::stream_open());
+    let mut all = vec![renamed(open, "bulk")];
+    for (digest, value) in ["none", "sha256", "blake3"].iter().zip(callback_values::stream_ends()) {
+        let end = body!("stream_end", StreamEnd, value);
+        all.push(renamed(end, &format!("bulk-{digest}")));
+    }
+    all
 }
 
 /// The fields of a header.
@@ -179,6 +221,12 @@ fn small_frames() -> Vec<Sample> {
     let unknown = Header { flags: Flags::CRITICAL, ..new(Kind(200), 9) };
     vec![
         with_body("log", new(Kind::LOG, 0), log),
+        with_body(
+            "snapshot",
+            Header { target: ObjectId(1), ..new(Kind::SNAPSHOT, 0) },
+            callback_values::snapshots()[0].clone(),
+        ),
+        with_raw("notify", Header { target: ObjectId(2), ..new(Kind::NOTIFY, 0) }, vec![]),
         with_raw("ping", new(Kind::PING, 0), vec![]),
         with_raw("pong", new(Kind::PONG, 0), vec![]),
         with_body("goodbye", new(Kind::GOODBYE, 0), Goodbye { last_accepted: 3 }),
@@ -212,13 +260,37 @@ fn call_frames() -> Vec<Sample> {
         Ok(frame.ext == entries && back == body)
     };
     let progress = Progress { done: 20, total: Some(100), waiting_ms: 1500 };
+    let secret = Header { flags: Flags::SECRET, ..Header::new(Kind::REPLY, 3) };
     vec![
         frame("call", call, ext, lines, check),
+        nested_call(),
         with_body("reply", Header::new(Kind::REPLY, 1), values::listing()),
+        with_body("reply_secret", secret, callback_values::answered()),
         with_body("error", Header::new(Kind::ERROR, 1), values::error()),
         with_raw("cancel", Header::new(Kind::CANCEL, 1), vec![]),
         with_body("progress", Header::new(Kind::PROGRESS, 1), progress),
     ]
+}
+
+/// A plugin's own call, made while it serves call 7.
+fn nested_call() -> Sample {
+    let call = Header {
+        flags: Flags::NESTED,
+        target: ObjectId(1),
+        method: Method::MEMBER_UPDATE.0,
+        budget: Budget::DEFAULT,
+        ..Header::new(Kind::CALL, 8)
+    };
+    let entries = frames::entries(&[(2, &7u64.to_le_bytes())]);
+    let ext = vec![
+        (entries[..4].to_vec(), "extension: tag 2, length 8".into()),
+        (entries[4..].to_vec(), "the parent: call 7".into()),
+    ];
+    let body = callback_values::member_update();
+    frame("call_nested", call, ext, annotate::lines(&body), move |frame| {
+        let back = Codec::Bincode.decode(frame.body).map_err(|error| error.to_string())?;
+        Ok(frame.ext == entries && body == back)
+    })
 }
 
 fn stream_frames() -> Vec<Sample> {
