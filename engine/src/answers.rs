@@ -66,6 +66,10 @@ impl Run {
     }
 
     fn answered(&mut self, side: Side, why: Why, outcome: ReadOutcome<'_>) {
+        if is_too_long(&outcome) {
+            self.unanswered(side, why);
+            return self.freeze(side, "it gave an item a revision or a format beyond the limit of a name");
+        }
         if let ReadOutcome::Item { data, .. } = &outcome {
             let member = self.member_mut(side);
             member.counts.read += 1;
@@ -295,6 +299,15 @@ impl Run {
             self.freeze(side, "it left items of a read unanswered");
         }
     }
+}
+
+fn is_too_long(outcome: &ReadOutcome<'_>) -> bool {
+    let (revision, format) = match outcome {
+        ReadOutcome::Item { revision, format, .. } => (revision, format.len()),
+        ReadOutcome::NotModified { revision, .. } => (revision, 0),
+        ReadOutcome::NotFound | ReadOutcome::Failed(_) => return false,
+    };
+    revision.as_bytes().len().max(format) > limits::MAX_HREF
 }
 
 /// What the member calls the row's item.

@@ -65,6 +65,7 @@ impl Run {
             return;
         }
         let summary = self.summary();
+        self.report_untold();
         self.phase = Phase::Over;
         self.reports.push_back(Report::Ended(summary));
         self.outputs.push_back(Action::Finished);

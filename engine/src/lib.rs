@@ -55,5 +55,5 @@ pub use journal::{Intent, Record, Snapshot, Undo};
 pub use member::MemberState;
 pub use report::{Counts, Report, Summary};
 pub use row::{Conflict, Content, Digest, Entry, Key, Observed, Row, RowId, Side};
-pub use settings::{ConflictPolicy, EditVsDelete, MaxDelete, OperationSource, Settings};
+pub use settings::{ConflictPolicy, EditVsDelete, ListingLimits, MaxDelete, OperationSource, Settings};
 pub use sync::CollectionSync;

@@ -35,11 +35,15 @@ impl Run {
         if !matches!(self.member(side).listing, Listing::Open { .. }) {
             return self.freeze(side, "it listed after the end of its listing");
         }
-        let longest = change.href.as_bytes().len().max(change.revision.as_bytes().len());
-        if change.href.as_bytes().is_empty() || longest > limits::MAX_HREF {
+        let names = [change.href.as_bytes(), change.revision.as_bytes()];
+        let words = [change.object_type.as_bytes(), change.format.as_bytes()];
+        let is_too_long = names.into_iter().chain(words).any(|name| name.len() > limits::MAX_HREF);
+        if change.href.as_bytes().is_empty() || is_too_long {
             return self.freeze(side, "it listed an item without a name, or with one beyond the limit");
         }
-        self.member_mut(side).counts.listed += 1;
+        if let Some(words) = self.count_entry(side, &change) {
+            return self.freeze(side, &words);
+        }
         match self.table.by_href(side, change.href.as_bytes()) {
             Some(place) if self.table.mark(place).listed[side.index()] => {
                 self.freeze(side, "it listed an item twice");
@@ -47,6 +51,22 @@ impl Run {
             Some(place) => self.listed_known(side, place, &change),
             None => self.listed_new(side, change),
         }
+    }
+
+    /// Counts an entry; what to say of a listing that is longer than it may be.
+    fn count_entry(&mut self, side: Side, change: &Change) -> Option<String> {
+        let limits = self.settings.listing;
+        let names = [change.href.as_bytes().len(), change.revision.as_bytes().len()];
+        let names = names.iter().sum::<usize>() + change.object_type.len() + change.format.len();
+        let member = self.member_mut(side);
+        member.counts.listed += 1;
+        member.name_bytes += names as u64;
+        if member.counts.listed > limits.entries {
+            return Some(format!("it listed more than {} items, the limit of a listing", limits.entries));
+        }
+        let limit = limits.name_bytes;
+        (member.name_bytes > limit)
+            .then(|| format!("the names in its listing are more than {limit} bytes, the limit of a listing"))
     }
 
     fn listed_known(&mut self, side: Side, place: Place, change: &Change) {
@@ -184,6 +204,7 @@ impl Run {
         member.fresh.clear();
         member.reader.queue.clear();
         member.counts.listed = 0;
+        member.name_bytes = 0;
         for place in self.table.places() {
             self.table.mark_mut(place, |mark| mark.listed[side.index()] = false);
             self.know(place, side, false);

@@ -59,6 +59,13 @@ pub enum Report {
         /// Why. May quote a member.
         reason: String,
     },
+    /// More items of this member were left pending or quarantined than were told one by one.
+    Untold {
+        /// The member.
+        side: Side,
+        /// How many.
+        count: u64,
+    },
     /// Too many deletions: nothing is written to this member in this run.
     GuardStop {
         /// The member.

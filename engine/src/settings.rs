@@ -47,6 +47,25 @@ impl Default for MaxDelete {
     }
 }
 
+/// How much one listing may be. A member that lists more is left alone for the run: what it lists
+/// is kept in memory until it is matched, so this is what a member that lies can make a run hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListingLimits {
+    /// Entries. Each costs about 600 bytes of memory once it is a row.
+    pub entries: u64,
+    /// Bytes of names: hrefs, revisions, object types and formats together. They are held up to
+    /// three times: as listed, in a row, and in the index of rows.
+    pub name_bytes: u64,
+}
+
+impl Default for ListingLimits {
+    /// 1,000,000 entries (about 600 MiB as rows) and 256 MiB of names: far above any collection of
+    /// people, and below what a desktop machine has.
+    fn default() -> Self {
+        Self { entries: 1_000_000, name_bytes: 256 << 20 }
+    }
+}
+
 /// All that a run is told beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -68,6 +87,8 @@ pub struct Settings {
     pub dry_run: bool,
     /// Link two new items that differ in nothing but their UID, if each is the only such one.
     pub match_content: bool,
+    /// How much one listing may be, the same for both members.
+    pub listing: ListingLimits,
     /// Object type of items whose type no listing of this run named.
     pub object_type: String,
 }
@@ -83,6 +104,7 @@ impl Default for Settings {
             slow: [false; 2],
             dry_run: false,
             match_content: true,
+            listing: ListingLimits::default(),
             object_type: String::new(),
         }
     }

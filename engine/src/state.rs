@@ -15,6 +15,13 @@ use crate::row::{Row, Side};
 use crate::settings::{OperationSource, Settings};
 use crate::table::{Place, Table};
 
+/// Items of one member that a run tells of one by one; what a person reads, and few enough that
+/// what a member says of each of its items does not fill the memory.
+pub(crate) const ITEM_REPORTS: u64 = 100;
+
+/// Characters of a reason that are kept in a row.
+const REASON_CHARS: usize = 500;
+
 /// Where a run stands. Each phase ends when nothing is open any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -66,6 +73,10 @@ pub(crate) struct Member {
     /// Something listed is not in a row: the anchor must stay.
     pub(crate) unobserved: bool,
     pub(crate) fresh: Vec<Fresh>,
+    /// Bytes of names in its listing so far.
+    pub(crate) name_bytes: u64,
+    /// Reports about single items of it, told or only counted.
+    pub(crate) item_reports: u64,
     pub(crate) reader: Reader,
     pub(crate) work: Work,
     pub(crate) old_anchor: Option<Anchor>,
@@ -83,6 +94,8 @@ impl Member {
             stopped: false,
             unobserved: false,
             fresh: Vec::new(),
+            name_bytes: 0,
+            item_reports: 0,
             reader: Reader::default(),
             work: Work::default(),
             old_anchor: anchor,
@@ -226,19 +239,48 @@ impl Run {
         let Some(row) = self.table.row(place) else { return };
         let href = href(&row, side);
         self.table.mark_mut(place, |mark| mark.pending[side.index()] = true);
-        self.reports.push_back(Report::Pending { side, href, reason: reason.into() });
+        self.tell_of_item(side, Report::Pending { side, href, reason: reason.into() });
+    }
+
+    /// Tells of one item, unless so many were told that a list serves nobody: then it is counted,
+    /// and told by [`Report::Untold`]. A member can make as many of these as it lists items.
+    fn tell_of_item(&mut self, side: Side, report: Report) {
+        let told = &mut self.member_mut(side).item_reports;
+        *told += 1;
+        if *told <= ITEM_REPORTS {
+            self.reports.push_back(report);
+        }
+    }
+
+    /// Tells how many items were only counted.
+    pub(crate) fn report_untold(&mut self) {
+        for side in Side::BOTH {
+            let count = self.member(side).item_reports.saturating_sub(ITEM_REPORTS);
+            if count > 0 {
+                self.reports.push_back(Report::Untold { side, count });
+            }
+        }
     }
 
     /// Leaves a row alone until its content changes.
     pub(crate) fn quarantine(&mut self, place: Place, side: Side, reason: String) {
         let Some(mut row) = self.table.row(place) else { return };
+        let reason = shortened(reason);
         if row.quarantine.as_ref() == Some(&reason) {
             return;
         }
         row.quarantine = Some(reason.clone());
-        self.reports.push_back(Report::Quarantined { row: row.id, side, href: href(&row, side), reason });
+        let report = Report::Quarantined { row: row.id, side, href: href(&row, side), reason };
+        self.tell_of_item(side, report);
         self.table.put(place, row);
     }
+}
+
+/// A reason is kept in its row, and may quote a member: a few words of it must do.
+fn shortened(mut reason: String) -> String {
+    let end = reason.char_indices().nth(REASON_CHARS).map_or(reason.len(), |(end, _)| end);
+    reason.truncate(end);
+    reason
 }
 
 /// What a member calls the item; the other member's name where it has none.

@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
-use outrigger_engine::{Action, BatchId, CollectionSync, Event, Report, Settings, Side, Snapshot, Ticket};
+use outrigger_engine::{
+    Action, BatchId, CollectionSync, Event, ListingLimits, Report, Settings, Side, Snapshot, Ticket,
+};
 use outrigger_protocol::{
     Change, ChangeKind, Code, CommitOutcome, CommitResult, Effect, Error, Extensions, Href, OperationId,
     ReadOutcome, ReadResult, Revision,
@@ -100,6 +102,114 @@ fn an_item_listed_twice_costs_the_member_its_run() {
         asked.iter().any(|action| matches!(action, Action::Read { side: Side::B, .. })),
         "B goes on: {asked:?}"
     );
+}
+
+fn start_with(settings: Settings) -> CollectionSync {
+    CollectionSync::new(Snapshot::default(), settings, Box::new(|| OperationId(uuid::Uuid::nil())))
+}
+
+/// Lists so many items that cannot be read; each becomes a row at once.
+fn list_unreadable(sync: &mut CollectionSync, side: Side, count: u64) {
+    for number in 0..count {
+        let change = Change { kind: ChangeKind::Unreadable, ..change(&format!("item{number}")) };
+        sync.receive(Event::Listed { side, change });
+    }
+}
+
+#[test]
+fn a_listing_beyond_its_limits_costs_the_member_its_run_and_says_which() {
+    let names = "item0".len() + "1contactvcard".len();
+    let limits = [
+        (ListingLimits { entries: 10, ..ListingLimits::default() }, "more than 10 items"),
+        (ListingLimits { name_bytes: 10 * names as u64, ..ListingLimits::default() }, "more than 180 bytes"),
+    ];
+    for (listing, words) in limits {
+        for (count, fails) in [(10, false), (11, true)] {
+            let mut sync = start_with(Settings { listing, ..Settings::default() });
+            list_unreadable(&mut sync, Side::A, count);
+            let said: Vec<Report> = std::iter::from_fn(|| sync.poll_event()).collect();
+            let failed = |report: &Report| matches!(report, Report::MemberFailed { side: Side::A, words: why } if why.contains(words));
+            assert_eq!(said.iter().any(failed), fails, "{count} entries: {said:?}");
+            // The listing of one that failed is not waited for.
+            actions(&mut sync);
+            list(&mut sync, Side::B, &[]);
+            assert_eq!(!actions(&mut sync).is_empty(), fails);
+        }
+    }
+}
+
+#[test]
+fn a_listing_that_is_asked_for_anew_is_counted_anew() {
+    let listing = ListingLimits { entries: 10, ..ListingLimits::default() };
+    let mut sync = start_with(Settings { listing, ..Settings::default() });
+    list_unreadable(&mut sync, Side::A, 9);
+    let error = Error::new(Code::SLOW_SYNC, "all of it");
+    sync.receive(Event::ListFailed { side: Side::A, error });
+    list_unreadable(&mut sync, Side::A, 10);
+    assert_eq!(failed_members(&mut sync), []);
+}
+
+#[test]
+fn items_that_cannot_be_read_are_told_of_up_to_a_number_and_then_counted() {
+    let mut sync = start();
+    list_unreadable(&mut sync, Side::A, 250);
+    let count = 250;
+    sync.receive(Event::ListEnd { side: Side::A, complete: true, count, anchor: None, store: None });
+    list(&mut sync, Side::B, &[]);
+    while let Some(action) = sync.poll_output() {
+        if let Action::Journal { ticket, .. } = action {
+            sync.receive(Event::Journaled { ticket });
+        }
+    }
+    let said: Vec<Report> = std::iter::from_fn(|| sync.poll_event()).collect();
+    let told = said.iter().filter(|report| matches!(report, Report::Pending { .. })).count();
+    assert_eq!(told, 100);
+    assert!(said.contains(&Report::Untold { side: Side::A, count: 150 }), "{:?}", said.last());
+    let Some(Report::Ended(summary)) = said.last() else { panic!("no end") };
+    assert_eq!(summary.pending, 250, "what is only counted counts");
+}
+
+#[test]
+fn a_word_or_a_revision_beyond_the_limit_costs_the_member_its_run() {
+    let long = || "x".repeat(5 << 10);
+    let changes = [
+        Change { object_type: long(), ..change("a") },
+        Change { format: long(), ..change("a") },
+        Change { revision: Revision::from(long().as_str()), ..change("a") },
+    ];
+    for change in changes {
+        let mut sync = start();
+        sync.receive(Event::Listed { side: Side::A, change });
+        assert_eq!(failed_members(&mut sync), [Side::A]);
+    }
+}
+
+#[test]
+fn what_a_member_says_of_a_failure_is_not_kept_at_length() {
+    let mut sync = start();
+    list(&mut sync, Side::A, &["a"]);
+    list(&mut sync, Side::B, &["b"]);
+    let mut kept = Vec::new();
+    while let Some(action) = sync.poll_output() {
+        match action {
+            Action::Read { side, batch, .. } => {
+                let outcome = ReadOutcome::Failed(Error::new(Code::INVALID, "é".repeat(4 << 10)));
+                let result = ReadResult { index: 0, outcome };
+                sync.receive(Event::ReadItem { side, batch, result });
+                sync.receive(Event::ReadEnd { side, batch });
+            }
+            Action::Journal { ticket, records } => {
+                kept.extend(records);
+                sync.receive(Event::Journaled { ticket });
+            }
+            _ => {}
+        }
+    }
+    let reason = kept.iter().find_map(|record| match record {
+        outrigger_engine::Record::Row(row) => row.quarantine.as_ref(),
+        _ => None,
+    });
+    assert_eq!(reason.map(|reason| reason.chars().count()), Some(500));
 }
 
 #[test]

@@ -115,6 +115,7 @@ impl CollectionReport {
         match report {
             Report::Listed { side, complete, .. } => self.complete[side.index()] = Some(complete),
             Report::Ended(summary) => self.summary = summary,
+            Report::Untold { count, .. } => self.untold += count,
             Report::Planned { side, kind, .. } => {
                 self.planned[side.index()].count(kind);
                 if dry_run {
