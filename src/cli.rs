@@ -90,7 +90,7 @@ pub(crate) struct SyncArgs {
     /// Go on although the guard stopped the last run before it deleted N items
     ///
     /// The number must be the one that the guard named, so that an old command line cannot allow
-    /// another, larger deletion.
+    /// another, larger deletion. It is good once: for the first collection that it fits.
     #[arg(long, value_name = "N")]
     pub(crate) allow_deletes: Option<u64>,
 

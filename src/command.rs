@@ -71,12 +71,15 @@ fn load(cli: &Cli) -> Result<Config, Failure> {
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::internal("no runtime").because(&error))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         tokio::select! {
             ended = future => ended,
             _ = tokio::signal::ctrl_c() => Err(interrupted()),
         }
-    })
+    });
+    // A lock that is waited for, or a process that is being started, is not waited for any more.
+    runtime.shutdown_background();
+    ended
 }
 
 fn interrupted() -> Failure {

@@ -4,11 +4,14 @@
 //! member is started, collections are paired, and for each pair the engine is driven to its end
 //! (`drive`). Nothing is decided here.
 
+mod calls;
 mod check;
 mod drive;
+mod journal;
 mod members;
 mod pairs;
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -25,7 +28,7 @@ use members::{MemberSession, StartFailure};
 use pairs::Pair;
 
 pub use check::{CheckReport, check};
-pub use members::first_party;
+pub use members::{Plugins, first_party};
 
 /// How long a run waits for the last process of a killed one to let go of the group.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,8 +42,11 @@ pub struct Options {
     pub dry_run: bool,
     /// How the command was called, for the commands that hints name; empty: `outrigger`.
     pub command: String,
-    /// See [`outrigger_engine::Settings::allow_deletes`].
+    /// The user's leave to delete so many items in spite of the guard, good for one member of one
+    /// collection in the whole run; see [`outrigger_engine::Settings::allow_deletes`].
     pub allow_deletes: Option<u64>,
+    /// Plugins besides the first-party ones.
+    pub plugins: Plugins,
 }
 
 /// What is told while a run goes on.
@@ -70,9 +76,10 @@ impl Watcher for Unwatched {
 pub async fn run(config: &Config, options: &Options, watcher: &dyn Watcher) -> Result<RunReport, Failure> {
     let begun = Instant::now();
     let mut report = RunReport { dry_run: options.dry_run, ..RunReport::default() };
+    let leave = Cell::new(options.allow_deletes);
     for (group, collections) in wanted(config, options)? {
-        let mut run =
-            GroupRun { config, group, options, collections, watcher, report: empty(group, options) };
+        let empty = empty(group, options);
+        let mut run = GroupRun { config, group, options, collections, watcher, leave: &leave, report: empty };
         let mut plugins = Vec::new();
         if let Err(failure) = run.run(&mut plugins).await {
             run.report.failures.push(failure);
@@ -127,15 +134,17 @@ struct GroupRun<'r> {
     options: &'r Options,
     collections: Vec<String>,
     watcher: &'r dyn Watcher,
+    /// What is left of [`Options::allow_deletes`].
+    leave: &'r Cell<Option<u64>>,
     report: GroupReport,
 }
 
 impl GroupRun<'_> {
     async fn run(&mut self, plugins: &mut Vec<crate::report::PluginReport>) -> Result<(), Failure> {
         for member in self.group.members.iter().filter_map(|name| self.config.member(name)) {
-            members::check_plugin(self.config, member)?;
+            members::find_plugin(self.config, member, &self.options.plugins)?;
         }
-        let store = self.open_store()?;
+        let store = self.open_store().await?;
         self.watcher.phase(&self.group.name, "", "starting plugins");
         let sessions = self.start_members(&store).await?;
         let outcome = match &sessions {
@@ -152,19 +161,18 @@ impl GroupRun<'_> {
             .unwrap_or([const { None }; 2]);
         let (a, b) = tokio::join!(maybe(a), maybe(b));
         plugins.extend([a, b].into_iter().flatten());
-        let closed = store.close();
+        let closed = beside(&self.group.name, move || store.close()).await;
         outcome?;
-        closed.map_err(|error| store_failure(&self.group.name, &error))
+        closed
     }
 
-    fn open_store(&self) -> Result<Store, Failure> {
-        let (state, name) = (&self.config.state, &self.group.name);
-        let opened = if self.options.dry_run {
-            Store::open_copy(state, name)
-        } else {
-            Store::open(state, name, PATIENCE)
+    async fn open_store(&self) -> Result<Store, Failure> {
+        let (state, name, dry_run) =
+            (self.config.state.clone(), self.group.name.clone(), self.options.dry_run);
+        let open = move || {
+            if dry_run { Store::open_copy(&state, &name) } else { Store::open(&state, &name, PATIENCE) }
         };
-        opened.map_err(|error| store_failure(name, &error))
+        beside(&self.group.name, open).await
     }
 
     /// Starts both members at the same time. `None`: one that is not there and need not be.
@@ -205,7 +213,7 @@ impl GroupRun<'_> {
         let member =
             self.config.member(name).ok_or_else(|| failed(Failure::internal(format!("no member {name}"))))?;
         let lock = store.try_clone_lock().map_err(|error| failed(store_failure(&self.group.name, &error)))?;
-        MemberSession::start(self.config, member, self.group, lock).await
+        MemberSession::start(self.config, member, self.group, &self.options.plugins, lock).await
     }
 
     async fn run_collections(&mut self, store: &Store, sessions: [&MemberSession; 2]) -> Result<(), Failure> {
@@ -217,6 +225,9 @@ impl GroupRun<'_> {
         for pair in found.pairs {
             if self.collections.is_empty() || self.collections.contains(&pair.name) {
                 let report = self.run_collection(store, sessions, pair).await;
+                if report.summary.leave_used {
+                    self.leave.set(None);
+                }
                 self.report.collections.push(report);
             }
         }
@@ -253,7 +264,7 @@ impl GroupRun<'_> {
             conflict: self.group.conflict,
             edit_vs_delete: self.group.edit_vs_delete,
             max_delete: self.group.max_delete,
-            allow_deletes: self.options.allow_deletes,
+            allow_deletes: self.leave.get(),
             read_only,
             dry_run: self.options.dry_run,
             ..Settings::default()
@@ -297,6 +308,18 @@ async fn maybe<T>(future: Option<impl Future<Output = T>>) -> Option<T> {
 /// Seconds since 1970.
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Does what waits for the disk or for a lock beside the thread that keeps the plugins' deadlines
+/// and hears the user's interrupt.
+async fn beside<T: Send + 'static>(
+    group: &str,
+    work: impl FnOnce() -> Result<T, outrigger_store::Error> + Send + 'static,
+) -> Result<T, Failure> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| store_failure(group, &error)),
+        Err(panic) => Err(Failure::internal(format!("the state of the group {group}")).because(&panic)),
+    }
 }
 
 /// Asks the store without stopping the thread that keeps the plugins' deadlines (decisions P6).

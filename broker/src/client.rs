@@ -179,6 +179,19 @@ impl SinkClient {
         &self.sink
     }
 
+    /// The largest call body, in bytes, that its plugin takes; the handshake saw to it that this is
+    /// at least [`outrigger_protocol::limits::MAX_BODY_FLOOR`].
+    #[must_use]
+    pub fn max_body(&self) -> usize {
+        self.host.session().peer_limits.max_body as usize
+    }
+
+    /// Waits until its plugin has answered every call, those that were cancelled too. One that does
+    /// not within two seconds is ended, as one is that outlives a deadline.
+    pub async fn drain(&self) {
+        self.host.drain().await;
+    }
+
     /// Opens the link to the store.
     ///
     /// # Errors

@@ -230,6 +230,23 @@ impl PluginHost {
         }
     }
 
+    pub(crate) async fn drain(&self) {
+        let answered = async {
+            loop {
+                let room = self.room.notified();
+                if self.end.borrow().is_some() || self.link.with(|link| link.open_calls()) == 0 {
+                    return;
+                }
+                // As in `call`: the end may come of itself.
+                let _told = timeout(LOOK_AGAIN, room).await;
+            }
+        };
+        if timeout(GRACE, answered).await.is_err() {
+            tracing::warn!(member = self.facts.name, "the plugin does not answer a cancel: ending it");
+            let _ending_already = self.stop.try_send(());
+        }
+    }
+
     async fn ended(&self) -> Arc<Final> {
         let mut end = self.end.clone();
         let found = end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());

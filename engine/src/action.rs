@@ -36,7 +36,7 @@ pub enum Action {
         side: Side,
         /// The call's number, named in its events.
         batch: BatchId,
-        /// At most 240, and the request fits one call body.
+        /// At most 240, and the request fits what the member takes ([`crate::Settings::max_body`]).
         items: Vec<ReadItem>,
     },
     /// Make the records durable in one transaction, after those of all lower tickets. Answered by
@@ -53,7 +53,7 @@ pub enum Action {
         side: Side,
         /// The call's number, named in its events.
         batch: BatchId,
-        /// At most 240 writes, and the request fits one call body.
+        /// At most 240 writes, and the request fits what the member takes.
         items: Vec<CommitItem<'static>>,
     },
     /// The run is over; the last report is [`crate::Report::Ended`]. No action follows.

@@ -4,20 +4,39 @@ use outrigger_protocol::{Error, Href, RawDigest, ReadItem, ReadOutcome, ReadResu
 
 use crate::action::{Action, BatchId};
 use crate::canonical::Canonical;
+use crate::lot::{CALL_OVERHEAD, OVERHEAD};
 use crate::observe::{self, DUPLICATE, State, UNREAD, owes_read_back};
+use crate::packed::Seen;
 use crate::reads::{Answer, Fresh, LotId, MAX_BATCH, Why};
+use crate::report::Report;
 use crate::row::{Row, Side};
 use crate::state::Run;
 use crate::table::Place;
+
+/// What an item costs in a read call besides its name, at most: a digest and lengths.
+const READ_OVERHEAD: usize = 64;
 
 impl Run {
     /// Sends what is queued, as long as the member has room.
     pub(crate) fn pump_reads(&mut self, side: Side) {
         while self.member(side).reader.has_room() && !self.member(side).reader.queue.is_empty() {
-            let queue = &mut self.member_mut(side).reader.queue;
-            let wants: Vec<Why> = queue.drain(..queue.len().min(MAX_BATCH)).collect();
+            let count = self.fit_read(side, self.member(side).reader.queue.iter());
+            let wants: Vec<Why> = self.member_mut(side).reader.queue.drain(..count).collect();
             self.send_read(side, wants);
         }
+    }
+
+    /// How many of the first of `wants` one read call can ask for.
+    pub(crate) fn fit_read<'w>(&self, side: Side, wants: impl Iterator<Item = &'w Why>) -> usize {
+        let mut left = self.settings.max_body[side.index()].saturating_sub(CALL_OVERHEAD);
+        let mut fits = |why: &&Why| {
+            let href = self.read_item(side, why).map_or(0, |item| item.href.as_bytes().len());
+            let rest = left.checked_sub(href + READ_OVERHEAD);
+            left = rest.unwrap_or_default();
+            rest.is_some()
+        };
+        // The longest name fits the smallest limit that a peer may announce.
+        wants.take(MAX_BATCH).take_while(|why| fits(why)).count().max(1)
     }
 
     /// Sends one read call; `None` if nothing of it can be asked for any more.
@@ -210,20 +229,44 @@ impl Run {
             }
             (None, None) => None,
         };
-        let names = place.and_then(|place| self.table.packed(place)).map_or(0, |row| {
-            row.key().len()
-                + Side::BOTH.iter().filter_map(|side| row.href(*side)).map(<[u8]>::len).sum::<usize>() * 2
+        let target = if is_old { side } else { side.other() };
+        let names = place.map_or(0, |place| self.names(place, target));
+        let bytes = bytes.filter(|(format, data)| {
+            let fits = is_old || self.check_fit(place, side, data.len(), names + format.len());
+            fits && data.len() <= limits::MAX_ITEM_DATA
         });
         let Some(lot) = self.lots.get_mut(&lot) else { return };
         if let Some(write) = lot.writes.get_mut(at) {
             write.place = place;
         }
         match bytes {
-            Some((format, data)) if data.len() <= limits::MAX_ITEM_DATA => {
-                lot.hold(at, is_old, names, &format, &data)
-            }
-            _ => lot.fail(at, is_old),
+            Some((format, data)) => lot.hold(at, is_old, names + format.len(), &format, &data),
+            None => lot.fail(at, is_old),
         }
+    }
+
+    /// Bytes of the names that a write of the row to `target` carries.
+    fn names(&self, place: Place, target: Side) -> usize {
+        let Some(row) = self.table.packed(place) else { return 0 };
+        let revision = match row.seen(target) {
+            Seen::Present { revision, .. } => revision.len(),
+            Seen::Gone | Seen::Never => 0,
+        };
+        let object_type = self.object_type(self.table.mark(place).object_type).len();
+        row.key().len() + row.href(target).map_or(0, <[u8]>::len) + revision + object_type
+    }
+
+    /// Whether one commit call can bring the item from `side` to the other member. Otherwise no run
+    /// can, and it is set aside.
+    fn check_fit(&mut self, place: Option<Place>, side: Side, size: usize, names: usize) -> bool {
+        let most = self.commit_bytes(side.other()).saturating_sub(names + OVERHEAD);
+        if size > most
+            && let Some(place) = place
+        {
+            let text = format!("too large for the other member: {size} bytes, and it takes {most} at once");
+            self.quarantine(place, side, text);
+        }
+        size <= most
     }
 
     fn looked_at_lot(&mut self, side: Side, place: Place, outcome: ReadOutcome<'_>) {
@@ -291,6 +334,9 @@ impl Run {
     pub(crate) fn read_over(&mut self, side: Side, batch: BatchId, error: Option<&Error>) {
         let Some(left) = self.member_mut(side).reader.end(batch) else { return };
         let is_short = !left.is_empty();
+        if let Some(error) = error {
+            self.tell_of_item(side, Report::CallFailed { side, words: format!("a read: {error}") });
+        }
         for why in left {
             self.unanswered(side, why);
         }

@@ -14,6 +14,7 @@ use crate::lot::{Lot, Stage};
 use crate::observe::State;
 use crate::packed::Seen;
 use crate::reads::{LotId, Why};
+use crate::report::Report;
 use crate::row::{Content, Side};
 use crate::state::Run;
 use crate::table::Place;
@@ -65,7 +66,8 @@ impl Run {
         let Some(lot) = self.take_committing(side, batch) else { return };
         if error.effect != Effect::NotStarted {
             self.doubt_lot(&lot);
-            return;
+            let words = format!("a write, which may be done or not: {error}");
+            return self.tell_of_item(side, Report::CallFailed { side, words });
         }
         for write in lot.writes {
             if let (Some(place), Some(intent)) = (write.place, write.intent) {

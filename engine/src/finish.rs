@@ -82,6 +82,7 @@ impl Run {
             new_conflicts: self.new_conflicts,
             guard: [0, 1].map(|side| members[side].stopped),
             failed,
+            leave_used: self.leave_used,
             journal_failed: self.journal_failed,
             dry_run: self.settings.dry_run,
             ..Summary::default()

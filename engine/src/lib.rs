@@ -53,7 +53,7 @@ pub use canonical::Canonical;
 pub use event::Event;
 pub use journal::{Intent, Record, Snapshot, Undo};
 pub use member::MemberState;
-pub use report::{Counts, Report, Summary};
+pub use report::{Counts, FailureClass, Report, Summary};
 pub use row::{Conflict, Content, Digest, Entry, Key, Observed, Row, RowId, Side};
 pub use settings::{ConflictPolicy, EditVsDelete, ListingLimits, MaxDelete, OperationSource, Settings};
 pub use sync::CollectionSync;

@@ -6,7 +6,7 @@ use crate::action::Action;
 use crate::observe::{self, UNREAD};
 use crate::packed::Seen;
 use crate::reads::{Fresh, Why};
-use crate::report::Report;
+use crate::report::{FailureClass, Report};
 use crate::row::Side;
 use crate::state::{Listing, Run};
 use crate::table::Place;
@@ -123,7 +123,8 @@ impl Run {
         }
         if self.is_other_store(side, end.store.as_ref()) {
             self.reports.push_back(Report::StoreChanged { side });
-            return self.freeze(side, "it is another store than at the last run");
+            let words = "it is another store than at the last run";
+            return self.leave_alone(side, FailureClass::OtherStore, words);
         }
         // The order of entries is the member's affair; the result must not depend on it.
         let fresh = &mut self.member_mut(side).fresh;
@@ -195,7 +196,7 @@ impl Run {
             self.forget_listing(side);
             return self.ask_listing(side, true);
         }
-        self.freeze(side, &format!("it could not be listed: {error}"));
+        self.leave_alone(side, FailureClass::Call(error.code), &format!("it could not be listed: {error}"));
     }
 
     /// What was listed so far counts for nothing; looks that are queued do no harm.
@@ -211,9 +212,14 @@ impl Run {
         }
     }
 
+    /// Leaves alone a member that broke the contract.
+    pub(crate) fn freeze(&mut self, side: Side, words: &str) {
+        self.leave_alone(side, FailureClass::Contract, words);
+    }
+
     /// Leaves a member alone for the rest of the run: its rows are frozen, nothing more is asked of
     /// it, and what it was sent and has not answered is in doubt.
-    pub(crate) fn freeze(&mut self, side: Side, words: &str) {
+    pub(crate) fn leave_alone(&mut self, side: Side, class: FailureClass, words: &str) {
         let member = self.member_mut(side);
         if member.frozen {
             return;
@@ -225,7 +231,7 @@ impl Run {
             member.listing = Listing::Partial;
         }
         let left = member.reader.abandon();
-        self.reports.push_back(Report::MemberFailed { side, words: words.to_owned() });
+        self.reports.push_back(Report::MemberFailed { side, class, words: words.to_owned() });
         for why in left {
             self.unanswered(side, why);
         }

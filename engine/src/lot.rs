@@ -8,11 +8,15 @@ use crate::reads::Fresh;
 use crate::row::Side;
 use crate::table::Place;
 
-/// Bytes that one lot holds at most, per member; one item may exceed it alone.
+/// Bytes that one lot holds at most, per member, where the member takes so much in one call; one
+/// item may exceed it alone.
 pub(crate) const LOT_BYTES: usize = 512 << 10;
 
-/// Beside the content, a write and its names cost about this much in a commit.
-const OVERHEAD: usize = 256;
+/// What a write costs in a commit besides its content and its names, at most: ID, digests, lengths.
+pub(crate) const OVERHEAD: usize = 256;
+
+/// What a call costs besides its items, at most.
+pub(crate) const CALL_OVERHEAD: usize = 256;
 
 /// An item's bytes, in hand.
 #[derive(Debug)]
@@ -72,14 +76,16 @@ pub(crate) struct Lot {
     pub(crate) writes: Vec<Write>,
     pub(crate) stage: Stage,
     /// Reads that are not over.
-    pub(crate) reads: u8,
+    pub(crate) reads: u16,
     /// Bytes held, new and old.
     weight: [usize; 2],
+    /// Bytes that it may hold of each.
+    budget: usize,
 }
 
 impl Lot {
-    pub(crate) fn new(target: Side) -> Self {
-        Self { target, writes: Vec::new(), stage: Stage::Reading, reads: 0, weight: [0; 2] }
+    pub(crate) fn new(target: Side, budget: usize) -> Self {
+        Self { target, writes: Vec::new(), stage: Stage::Reading, reads: 0, weight: [0; 2], budget }
     }
 
     /// Keeps bytes if the lot has room for them; the first always has.
@@ -88,7 +94,7 @@ impl Lot {
         let more = data.len() + names + OVERHEAD;
         let Some(write) = self.writes.get_mut(at) else { return };
         let slot = if is_old { &mut write.old } else { &mut write.source };
-        *slot = if *weight > 0 && *weight + more > LOT_BYTES {
+        *slot = if *weight > 0 && *weight + more > self.budget {
             Fetch::Deferred
         } else {
             *weight += more;
@@ -119,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_lot_holds_little_but_always_one_item() {
-        let mut lot = Lot::new(Side::A);
+        let mut lot = Lot::new(Side::A, LOT_BYTES);
         for _ in 0..3 {
             lot.writes.push(Write {
                 place: None,

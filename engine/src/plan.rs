@@ -141,7 +141,13 @@ impl Run {
         let total = self.table.count_at(side);
         let is_emptying = planned == total && self.member(side).work.tasks.is_empty();
         let is_too_much = exceeds(self.settings.max_delete, planned, total, is_emptying);
-        if !is_too_much || self.settings.allow_deletes == Some(planned) {
+        if !is_too_much {
+            return;
+        }
+        if self.settings.allow_deletes == Some(planned) {
+            // Given for one number of deletions that a person has seen, not for each such number.
+            self.settings.allow_deletes = None;
+            self.leave_used = true;
             return;
         }
         let names = self.member(side).work.deletions.iter().take(SHOWN);

@@ -2,7 +2,7 @@
 //!
 //! Texts that a member wrote are marked by their field's name (`words`): print them as such.
 
-use outrigger_protocol::{CommitKind, Href};
+use outrigger_protocol::{Code, CommitKind, Href};
 
 use crate::row::{Key, RowId, Side};
 
@@ -59,7 +59,15 @@ pub enum Report {
         /// Why. May quote a member.
         reason: String,
     },
-    /// More items of this member were left pending or quarantined than were told one by one.
+    /// A read or a commit failed as a whole, and not for want of the member: the items in it wait for
+    /// the next run.
+    CallFailed {
+        /// The member.
+        side: Side,
+        /// Why. May quote the member.
+        words: String,
+    },
+    /// More items of this member were left pending or quarantined, or more calls failed, than were told one by one.
     Untold {
         /// The member.
         side: Side,
@@ -86,6 +94,8 @@ pub enum Report {
     MemberFailed {
         /// The member.
         side: Side,
+        /// What kind of failure.
+        class: FailureClass,
         /// Why. May quote the member.
         words: String,
     },
@@ -96,6 +106,17 @@ pub enum Report {
     },
     /// The run is over. The last report.
     Ended(Summary),
+}
+
+/// Why a member is left alone: who has to do something about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FailureClass {
+    /// It broke the contract: its plugin has a defect, or lies. Trying again does not help.
+    Contract,
+    /// It could not list, or is gone; the code of that error tells the rest.
+    Call(Code),
+    /// It is another store than at the last run ([`Report::StoreChanged`]).
+    OtherStore,
 }
 
 /// What happened at one member.
@@ -134,6 +155,8 @@ pub struct Summary {
     pub guard: [bool; 2],
     /// Members that failed, were lost or could not be listed in full.
     pub failed: [bool; 2],
+    /// [`crate::Settings::allow_deletes`] let deletions through: it must not be given again.
+    pub leave_used: bool,
     /// The state could not be made durable.
     pub journal_failed: bool,
     /// It was a dry run.

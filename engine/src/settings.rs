@@ -1,6 +1,6 @@
 //! Settings: what the user chose for one pair of collections, and what holds for this run.
 
-use outrigger_protocol::OperationId;
+use outrigger_protocol::{OperationId, limits};
 
 use crate::row::Side;
 
@@ -75,8 +75,9 @@ pub struct Settings {
     pub edit_vs_delete: EditVsDelete,
     /// The guard against mass deletion, per member.
     pub max_delete: MaxDelete,
-    /// The user's leave to delete this many items on a member in spite of the guard; must equal the
-    /// planned number exactly.
+    /// The user's leave to delete this many items in spite of the guard. It must equal the planned
+    /// number exactly, and is good for one member of one collection: the first that the guard would
+    /// stop uses it up ([`crate::Summary::leave_used`]).
     pub allow_deletes: Option<u64>,
     /// Members that accept no writes: what is owed to them is kept and counted.
     pub read_only: [bool; 2],
@@ -87,6 +88,9 @@ pub struct Settings {
     pub dry_run: bool,
     /// Link two new items that differ in nothing but their UID, if each is the only such one.
     pub match_content: bool,
+    /// The largest call body, in bytes, that each member has said it takes: reads and commits are
+    /// split by it, and an item that no call can bring there is quarantined.
+    pub max_body: [usize; 2],
     /// How much one listing may be, the same for both members.
     pub listing: ListingLimits,
     /// Object type of items whose type no listing of this run named.
@@ -104,6 +108,7 @@ impl Default for Settings {
             slow: [false; 2],
             dry_run: false,
             match_content: true,
+            max_body: [limits::MAX_BODY; 2],
             listing: ListingLimits::default(),
             object_type: String::new(),
         }

@@ -8,7 +8,7 @@ use crate::action::{Action, BatchId, Ticket};
 use crate::decide::{Decision, Likeness, Policy, Sign, decide};
 use crate::journal::{Intent, Record};
 use crate::lot::{Lot, Work};
-use crate::observe::{UNREAD, content};
+use crate::observe::{UNREAD, content, owes_read_back};
 use crate::reads::{Fresh, LotId, Reader};
 use crate::report::{Counts, Report};
 use crate::row::{Row, Side};
@@ -127,6 +127,8 @@ pub(crate) struct Run {
     pub(crate) reports: VecDeque<Report>,
     pub(crate) new_conflicts: u64,
     pub(crate) journal_failed: bool,
+    /// The leave to delete in spite of the guard was made use of.
+    pub(crate) leave_used: bool,
     /// New items were asked for, or left to be forwarded.
     pub(crate) fresh_decided: bool,
     last_number: u64,
@@ -156,6 +158,7 @@ impl Run {
             reports: VecDeque::new(),
             new_conflicts: 0,
             journal_failed: false,
+            leave_used: false,
             fresh_decided: false,
             last_number: 0,
         }
@@ -232,7 +235,11 @@ impl Run {
         let [a, b] = Side::BOTH.map(|side| self.sign(place, row, side));
         let policy =
             Policy { conflict: self.settings.conflict, edit_vs_delete: self.settings.edit_vs_delete };
-        decide(a, b, likeness(row), policy)
+        match decide(a, b, likeness(row), policy) {
+            // What would be written is there already.
+            Decision::WriteFrom(_) if holds_same_bytes(row) => Decision::Adopt,
+            decision => decision,
+        }
     }
 
     pub(crate) fn pending(&mut self, place: Place, side: Side, reason: impl Into<String>) {
@@ -244,7 +251,7 @@ impl Run {
 
     /// Tells of one item, unless so many were told that a list serves nobody: then it is counted,
     /// and told by [`Report::Untold`]. A member can make as many of these as it lists items.
-    fn tell_of_item(&mut self, side: Side, report: Report) {
+    pub(crate) fn tell_of_item(&mut self, side: Side, report: Report) {
         let told = &mut self.member_mut(side).item_reports;
         *told += 1;
         if *told <= ITEM_REPORTS {
@@ -287,6 +294,15 @@ fn shortened(mut reason: String) -> String {
 pub(crate) fn href(row: &Row, side: Side) -> Href {
     let entries = [side, side.other()].map(|side| row.entries[side.index()].as_ref());
     entries.into_iter().flatten().next().map(|entry| entry.href.clone()).unwrap_or_default()
+}
+
+/// Whether both members were seen to hold the very same bytes.
+fn holds_same_bytes(row: &Row) -> bool {
+    let is_seen = |side| !owes_read_back(row, side);
+    match Side::BOTH.map(|side| content(row, side).filter(|_| is_seen(side))) {
+        [Some(a), Some(b)] => a.raw == b.raw,
+        _ => false,
+    }
 }
 
 fn likeness(row: &Row) -> Likeness {

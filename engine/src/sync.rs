@@ -6,7 +6,7 @@ use crate::action::{Action, Ticket};
 use crate::event::Event;
 use crate::journal::{Intent, Snapshot};
 use crate::listing::EndMark;
-use crate::report::Report;
+use crate::report::{FailureClass, Report};
 use crate::row::Side;
 use crate::settings::{OperationSource, Settings};
 use crate::state::{Listing, Member, Phase, Run};
@@ -89,7 +89,7 @@ impl CollectionSync {
     }
 
     fn member_lost(&mut self, side: Side, error: &Error) {
-        self.run.freeze(side, &error.to_string());
+        self.run.leave_alone(side, FailureClass::Call(error.code), &error.to_string());
     }
 
     /// What cannot be made durable must not be done: the run ends here. Writes that were sent stay

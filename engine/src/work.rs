@@ -9,7 +9,7 @@ use outrigger_protocol::{CommitItem, CommitKind, Href, OperationId, RawDigest};
 use crate::action::{Action, Ticket};
 use crate::decide::Decision;
 use crate::journal::{Intent, Record, Undo};
-use crate::lot::{Fetch, Held, LOT_BYTES, Lot, Stage, Task, Write};
+use crate::lot::{CALL_OVERHEAD, Fetch, Held, LOT_BYTES, Lot, Stage, Task, Write};
 use crate::observe::{content, is_present};
 use crate::reads::{LotId, Why};
 use crate::row::{Observed, Row, Side};
@@ -59,31 +59,45 @@ impl Run {
     /// Deletions come last, and only if no create failed: what looks like a deletion may be half of
     /// a move.
     fn pump_deletions(&mut self, target: Side) {
-        let is_busy = self.lots_at(target).next().is_some() || !self.member(target).work.tasks.is_empty();
-        let is_looking = self.members.iter().any(|member| !member.reader.is_idle());
-        if is_busy || is_looking || self.member(target).work.deletions.is_empty() {
-            return;
-        }
-        let pace = self.member(target).reader.pace(LOT_BYTES);
-        let deletions = &mut self.member_mut(target).work.deletions;
-        let some: Vec<Place> = deletions.drain(..pace.min(deletions.len())).collect();
-        if self.member(target).work.create_failed {
-            for place in some {
-                self.pending(place, target, "not deleted, for an item could not be created in this run");
+        while self.may_delete(target) {
+            let budget = self.lot_bytes(target);
+            let pace = self.member(target).reader.pace(budget);
+            let work = &mut self.member_mut(target).work;
+            if work.create_failed {
+                for place in std::mem::take(&mut work.deletions) {
+                    self.pending(place, target, "not deleted, for an item could not be created in this run");
+                }
+                return;
             }
-            return self.pump_deletions(target);
+            let mut lot = Lot::new(target, budget);
+            let some = work.deletions.drain(..pace.min(work.deletions.len()));
+            lot.writes.extend(some.map(|place| write(Some(place), Fetch::Unneeded, Fetch::Awaited)));
+            self.read_lot(lot);
         }
-        let mut lot = Lot::new(target);
-        for place in some {
-            lot.writes.push(write(Some(place), Fetch::Unneeded, Fetch::Awaited));
-        }
-        self.read_lot(lot);
+    }
+
+    fn may_delete(&self, target: Side) -> bool {
+        let work = &self.member(target).work;
+        let is_busy = self.lots_at(target).next().is_some() || !work.tasks.is_empty();
+        let is_looking = self.members.iter().any(|member| !member.reader.is_idle());
+        !is_busy && !is_looking && !work.deletions.is_empty()
+    }
+
+    /// Bytes of one lot for a member: what is good for memory, and what fits a call to it.
+    fn lot_bytes(&self, target: Side) -> usize {
+        LOT_BYTES.min(self.commit_bytes(target))
+    }
+
+    /// Bytes of writes that fit one commit call to a member.
+    pub(crate) fn commit_bytes(&self, target: Side) -> usize {
+        self.settings.max_body[target.index()].saturating_sub(CALL_OVERHEAD)
     }
 
     /// Takes tasks for one lot; false if nothing came of it and tasks may be left.
     fn start_lot(&mut self, target: Side) -> bool {
-        let pace = self.member(target.other()).reader.pace(LOT_BYTES);
-        let mut lot = Lot::new(target);
+        let budget = self.lot_bytes(target);
+        let pace = self.member(target.other()).reader.pace(budget);
+        let mut lot = Lot::new(target, budget);
         while lot.writes.len() < pace
             && let Some(task) = self.member_mut(target).work.tasks.pop_front()
         {
@@ -131,13 +145,22 @@ impl Run {
         let olds: Vec<Why> = wanted(|write| &write.old).into_iter().map(|at| Why::Old(id, at)).collect();
         self.lots.insert(id, lot);
         for (side, wants) in [(target.other(), sources), (target, olds)] {
-            let Some(batch) = self.send_read(side, wants) else { continue };
+            self.read_for_lot(id, side, wants);
+        }
+        self.assemble_if_read(id);
+    }
+
+    /// In as many calls as the member's limits make of it.
+    fn read_for_lot(&mut self, id: LotId, side: Side, mut wants: Vec<Why>) {
+        while !wants.is_empty() {
+            let rest = wants.split_off(self.fit_read(side, wants.iter()));
+            let some = std::mem::replace(&mut wants, rest);
+            let Some(batch) = self.send_read(side, some) else { continue };
             self.lot_reads.insert(batch, (id, side));
             if let Some(lot) = self.lots.get_mut(&id) {
                 lot.reads += 1;
             }
         }
-        self.assemble_if_read(id);
     }
 
     /// A read that a lot may have waited for is over.

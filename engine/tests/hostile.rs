@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use outrigger_engine::{
-    Action, BatchId, CollectionSync, Event, ListingLimits, Report, Settings, Side, Snapshot, Ticket,
+    Action, BatchId, CollectionSync, Event, FailureClass, ListingLimits, Report, Settings, Side, Snapshot,
+    Ticket,
 };
 use outrigger_protocol::{
     Change, ChangeKind, Code, CommitOutcome, CommitResult, Effect, Error, Extensions, Href, OperationId,
@@ -128,7 +129,7 @@ fn a_listing_beyond_its_limits_costs_the_member_its_run_and_says_which() {
             let mut sync = start_with(Settings { listing, ..Settings::default() });
             list_unreadable(&mut sync, Side::A, count);
             let said: Vec<Report> = std::iter::from_fn(|| sync.poll_event()).collect();
-            let failed = |report: &Report| matches!(report, Report::MemberFailed { side: Side::A, words: why } if why.contains(words));
+            let failed = |report: &Report| matches!(report, Report::MemberFailed { side: Side::A, class: FailureClass::Contract, words: why } if why.contains(words));
             assert_eq!(said.iter().any(failed), fails, "{count} entries: {said:?}");
             // The listing of one that failed is not waited for.
             actions(&mut sync);

@@ -12,8 +12,12 @@ use crate::cli::{Cli, PlanArgs, SyncArgs};
 pub(crate) fn sync(cli: &Cli, args: &SyncArgs) -> Ended {
     let targets =
         args.targets.iter().map(|target| (target.group.clone(), target.collection.clone())).collect();
-    let options =
-        Options { targets, allow_deletes: args.allow_deletes, command: super::called(cli), dry_run: false };
+    let options = Options {
+        targets,
+        allow_deletes: args.allow_deletes,
+        command: super::called(cli),
+        ..Options::default()
+    };
     let report = go(&load(cli)?, &options, args.quiet)?;
     tell(&report, args.json, args.quiet)?;
     Ok(report.exit())

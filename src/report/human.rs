@@ -151,7 +151,10 @@ impl Account<'_> {
                 self.write_guard(*side, (*planned, *total), names, to)
             }
             Report::StoreChanged { side } => self.write_store_changed(*side, to),
-            Report::MemberFailed { side, words } => {
+            Report::MemberFailed { side, words, .. } => {
+                writeln!(to, "  failed    {}: {}", self.member(*side), Words(words))
+            }
+            Report::CallFailed { side, words } => {
                 writeln!(to, "  failed    {}: {}", self.member(*side), Words(words))
             }
             Report::JournalFailed { reason } => writeln!(to, "  failed    the state: {}", Words(reason)),

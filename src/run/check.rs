@@ -43,7 +43,7 @@ pub async fn check(config: &Config, options: &Options) -> Result<CheckReport, Fa
     for (group, _) in wanted(config, options)? {
         for name in &group.members {
             let Some(member) = config.member(name) else { continue };
-            let started = MemberSession::start(config, member, group, None).await;
+            let started = MemberSession::start(config, member, group, &options.plugins, None).await;
             let found = match started {
                 Ok(session) => Ok(found(session).await),
                 Err(failed) => Err(failed.failure),

@@ -1,10 +1,11 @@
 //! Members: each served by a plugin in a process of its own, for the length of a run.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 
 use outrigger_broker::{Instance, PluginHost, PluginSpec, SinkClient, StartError, start};
 use outrigger_protocol::{CreateCollection, Discovered, Error, Group, Initialize, Member, Sink};
-use outrigger_sandbox::{Descriptor, FirstParty, Program};
+use outrigger_sandbox::{Descriptor, FirstParty, Helper, Program};
 
 use crate::config::{Config, GroupConfig, MemberConfig};
 use crate::exit::Exit;
@@ -19,13 +20,35 @@ pub fn first_party(name: &str) -> Option<FirstParty> {
     }
 }
 
-/// Whether the member's plugin is there: what can be said before anything is made or started.
+/// Plugins of the program that embeds this library, beside the first-party ones, by the name that
+/// the configuration calls them.
+#[derive(Debug, Clone, Default)]
+pub struct Plugins {
+    /// What runs for each name. A first-party plugin of the same name is hidden.
+    pub programs: BTreeMap<String, Program>,
+    /// Which executable becomes the helper of every plugin's process; by default our own, which
+    /// then calls [`crate::host_main_if_requested`] first.
+    pub helper: Helper,
+}
+
+impl Plugins {
+    fn find(&self, name: &str) -> Option<Program> {
+        let built_in = || first_party(name).map(|_| Program::FirstParty { name: name.to_owned() });
+        self.programs.get(name).cloned().or_else(built_in)
+    }
+}
+
+/// The program of the member's plugin: what can be said before anything is made or started.
 ///
 /// # Errors
 /// No plugin has that name.
-pub(crate) fn check_plugin(config: &Config, member: &MemberConfig) -> Result<(), Failure> {
-    if first_party(&member.plugin).is_some() {
-        return Ok(());
+pub(crate) fn find_plugin(
+    config: &Config,
+    member: &MemberConfig,
+    plugins: &Plugins,
+) -> Result<Program, Failure> {
+    if let Some(program) = plugins.find(&member.plugin) {
+        return Ok(program);
     }
     let text = format!("no plugin is called `{}`", member.plugin);
     Err(config.error(member.at, text, Some("the plugins are: vdir".into())).into())
@@ -53,9 +76,10 @@ impl MemberSession {
         config: &Config,
         member: &MemberConfig,
         group: &GroupConfig,
+        plugins: &Plugins,
         lock: Option<File>,
     ) -> Result<Self, StartFailure> {
-        let started = Self::try_start(config, member, group, lock).await;
+        let started = Self::try_start(config, member, group, plugins, lock).await;
         started.map_err(|failure| StartFailure {
             member: member.name.clone(),
             failure,
@@ -67,10 +91,11 @@ impl MemberSession {
         config: &Config,
         member: &MemberConfig,
         group: &GroupConfig,
+        plugins: &Plugins,
         lock: Option<File>,
     ) -> Result<Self, Failure> {
-        check_plugin(config, member)?;
-        let mut spec = PluginSpec::new(&member.name, Program::FirstParty { name: member.plugin.clone() });
+        let mut spec = PluginSpec::new(&member.name, find_plugin(config, member, plugins)?);
+        spec.helper = plugins.helper.clone();
         spec.connect = member.connect;
         spec.policy = member.sandbox.clone();
         spec.locks = lock.into_iter().map(Descriptor::from).collect();

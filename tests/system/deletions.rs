@@ -7,6 +7,7 @@ use crate::support::{LAPTOP, PHONE, World, card, over_both_connections};
 over_both_connections!(
     a_deletion_travels_and_can_be_had_back,
     a_mass_deletion_stops_before_it_and_says_how_to_go_on,
+    a_leave_to_delete_is_good_for_one_collection,
     emptying_is_guarded_however_few_there_are,
     the_guard_of_one_collection_does_not_stop_another,
     s2_a_renamed_file_is_no_deletion,
@@ -68,6 +69,31 @@ fn command_in(world: &World, text: &str) -> Vec<String> {
     let config = world.config();
     assert_eq!(words[..3], ["outrigger", "-c", config.to_str().unwrap()], "{line}");
     words[3..].iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// Two collections in which as many items would go: the leave is for the one that was looked at.
+fn a_leave_to_delete_is_good_for_one_collection(world: World) {
+    for book in ["book", "more"] {
+        let folder = world.member(LAPTOP).join(book);
+        fs::create_dir_all(&folder).unwrap();
+        for number in 0..16 {
+            let name = format!("c{number:02}");
+            fs::write(folder.join(format!("{name}.vcf")), card(&name, "c")).unwrap();
+        }
+    }
+    world.sync_well().wrote(PHONE, [32, 0, 0]);
+    for book in ["book", "more"] {
+        for number in 0..8 {
+            fs::remove_file(world.member(LAPTOP).join(book).join(format!("c{number:02}.vcf"))).unwrap();
+        }
+    }
+    let left = |book: &str| fs::read_dir(world.member(PHONE).join(book)).unwrap().count();
+    world.sync().expect(5);
+    world.run(["sync", "contacts", "--allow-deletes", "8"]).expect(5);
+    let after_one = [left("book"), left("more")];
+    assert!(after_one[0].abs_diff(after_one[1]) >= 8, "one of them: {after_one:?}");
+    world.run(["sync", "contacts", "--allow-deletes", "8"]).expect(0);
+    assert_eq!(left("book"), left("more"));
 }
 
 fn emptying_is_guarded_however_few_there_are(world: World) {

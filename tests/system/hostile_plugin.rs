@@ -111,6 +111,31 @@ mod hostile {
             }
         }
 
+        /// Refuses the user's password at a place, if that is the deed.
+        fn admit(&self, place: &str) -> Result<(), Error> {
+            if self.place == place && self.deed == "auth" {
+                return Err(Error::new(Code::AUTH, "the password is wrong"));
+            }
+            Ok(())
+        }
+
+        /// Whether it breaks the contract at a place in this way.
+        fn does(&self, place: &str, deed: &str) -> bool {
+            self.place == place && self.deed == deed
+        }
+
+        /// Busy with a read for ever; one deed hears the cancel, the other does not.
+        fn stay(&self, results: &mut ReadSink<'_, '_>) -> Result<(), Error> {
+            loop {
+                if self.deed == "long-deaf" {
+                    std::thread::park();
+                } else {
+                    results.context().progress(1, None)?;
+                    std::thread::park_timeout(Duration::from_millis(10));
+                }
+            }
+        }
+
         fn send(&self, bytes: &[u8]) {
             if let Some(mut raw) = self.raw.as_ref() {
                 raw.write_all(bytes).ok();
@@ -193,9 +218,31 @@ mod hostile {
         format!("environment {environment:?} open {open:?} more input {rest:?}")
     }
 
+    fn change(name: &str) -> Change {
+        Change {
+            href: Href::from(name),
+            kind: ChangeKind::Unknown,
+            revision: Revision::from("1"),
+            settled: true,
+            object_type: "note".into(),
+            format: "text".into(),
+            ext: Extensions::default(),
+        }
+    }
+
+    fn note(revision: usize, size: usize) -> ReadOutcome<'static> {
+        ReadOutcome::Item {
+            revision: Revision::from("1".repeat(revision).as_str()),
+            settled: true,
+            format: "text".into(),
+            data: vec![b'n'; size].into(),
+        }
+    }
+
     impl Plugin for Hostile {
         fn initialize(&mut self, _: Initialize, _: &mut Context<'_>) -> Result<(), Error> {
             self.at("initialize");
+            self.admit("initialize")?;
             if self.deed == "tell" {
                 return Err(Error::new(Code::INVALID, inheritance()));
             }
@@ -224,17 +271,19 @@ mod hostile {
             changes: &mut ChangeSink<'_, '_>,
         ) -> Result<ListingEnd, Error> {
             for number in 0..10 {
-                changes.push(&Change {
-                    href: Href::from(format!("note-{number}").as_str()),
-                    kind: ChangeKind::Unknown,
-                    revision: Revision::from("1"),
-                    settled: true,
-                    object_type: "note".into(),
-                    format: "text".into(),
-                    ext: Extensions::default(),
-                })?;
+                changes.push(&change(&format!("note-{number}")))?;
             }
             self.at("get_changes");
+            self.admit("get_changes")?;
+            if self.does("get_changes", "twice") {
+                changes.push(&change("note-1"))?;
+            }
+            if self.does("get_changes", "endless") {
+                let long = "x".repeat(4000);
+                for number in 0.. {
+                    changes.push(&change(&format!("{number}-{long}")))?;
+                }
+            }
             Ok(ListingEnd { complete: true, anchor: None })
         }
 
@@ -245,14 +294,14 @@ mod hostile {
             results: &mut ReadSink<'_, '_>,
         ) -> Result<(), Error> {
             self.at("read");
+            self.admit("read")?;
+            let is_long = self.place == "read" && self.deed.starts_with("long");
             for (index, _) in (0..).zip(items) {
-                let outcome = ReadOutcome::Item {
-                    revision: Revision::from("1"),
-                    settled: true,
-                    format: "text".into(),
-                    data: b"note".as_slice().into(),
-                };
-                results.push(&ReadResult { index, outcome })?;
+                let (revision, size) = if is_long { (5_000, 100 << 10) } else { (1, 4) };
+                results.push(&ReadResult { index, outcome: note(revision, size) })?;
+                if is_long {
+                    self.stay(results)?;
+                }
             }
             Ok(())
         }
@@ -264,6 +313,7 @@ mod hostile {
             _: &mut Context<'_>,
         ) -> Result<Vec<CommitResult>, Error> {
             self.at("commit");
+            self.admit("commit")?;
             let done = |digest: RawDigest, href: Href| CommitOutcome::Done {
                 href,
                 revision: Revision::from("2"),

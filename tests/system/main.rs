@@ -20,6 +20,8 @@ mod configuration;
 mod conflicts;
 #[cfg(target_os = "linux")]
 mod deletions;
+#[cfg(target_os = "linux")]
+mod failures;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod kill;
 #[cfg(target_os = "linux")]

@@ -44,7 +44,7 @@ fn block_on<T>(story: impl Future<Output = T>) -> T {
 }
 
 /// An example program. `cargo test` builds them all; a run of this test alone may have to.
-fn example(name: &str, source: &str) -> PathBuf {
+pub(crate) fn example(name: &str, source: &str) -> PathBuf {
     static BUILT: Once = Once::new();
     let own = std::env::current_exe().unwrap();
     let profile = own.ancestors().nth(2).unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outrigger_engine::{Counts, Key, RowId, Summary};
+use outrigger_engine::{Counts, FailureClass, Key, RowId, Summary};
 
 use super::super::run::Waiting;
 use super::*;
@@ -113,7 +113,7 @@ fn what_went_wrong_is_told_in_the_words_of_whoever_said_it() {
     let reports = vec![
         Report::Conflict { row: RowId(1), key: key("uid-1") },
         Report::Pending { side: Side::B, href: href("p.vcf"), reason: "try \"later\"".into() },
-        Report::MemberFailed { side: Side::A, words: "gone\x07".into() },
+        Report::MemberFailed { side: Side::A, class: FailureClass::Contract, words: "gone\x07".into() },
         Report::StoreChanged { side: Side::B },
     ];
     let summary = Summary { pending: 1, failed: [true, false], ..listed() };
@@ -130,7 +130,11 @@ fn ten_thousand_troubles_do_not_fill_the_screen_and_never_hide_a_failed_member()
     let pending =
         |n: u32| Report::Pending { side: Side::B, href: href(&n.to_string()), reason: String::new() };
     let mut reports: Vec<Report> = (0..10_000).map(pending).collect();
-    reports.push(Report::MemberFailed { side: Side::B, words: "the last".into() });
+    reports.push(Report::MemberFailed {
+        side: Side::B,
+        class: FailureClass::Contract,
+        words: "the last".into(),
+    });
     let text = written(&run(collection("c", reports, listed(), false), false));
     assert!(text.lines().count() < 30, "{text}");
     assert!(text.contains("and 9 980 more") && text.contains("the last"), "{text}");
