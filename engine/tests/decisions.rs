@@ -455,6 +455,47 @@ fn a_guard_stops_one_member_and_tells_the_number() {
 }
 
 #[test]
+fn a_leave_to_delete_is_good_for_one_member_only() {
+    let mut world = World::new();
+    for uid in 0..16 {
+        world.edit(Side::A, PUT(uid, 0));
+    }
+    rest(&mut world);
+    world.settings.max_delete = MaxDelete::default();
+    for uid in 0..6 {
+        world.edit(Side::A, Edit::Delete { uid });
+        world.edit(Side::B, Edit::Delete { uid: uid + 8 });
+    }
+    world.settings.allow_deletes = Some(6);
+    let summary = world.run().summary();
+    assert!(summary.leave_used);
+    assert_eq!((summary.guard, summary.sides.map(|side| side.deleted)), ([false, true], [6, 0]));
+    // Given again, it is good for the other.
+    let summary = world.run().summary();
+    assert_eq!((summary.guard, summary.sides.map(|side| side.deleted)), ([false, false], [0, 6]));
+    assert!(!world.run().summary().leave_used, "nobody needed it");
+}
+
+#[test]
+fn many_deletions_after_a_failed_create_are_told_and_wait() {
+    let mut world = World::new();
+    for uid in 0..=255 {
+        world.edit(Side::A, PUT(uid, 0));
+    }
+    rest(&mut world);
+    for uid in 0..255 {
+        world.edit(Side::A, Edit::Delete { uid });
+    }
+    world.edit(Side::A, Edit::PutBare { name: 0, text: 0 });
+    world.fail_creates = true;
+    let summary = world.run().summary();
+    assert_eq!((summary.sides[1].deleted, summary.pending), (0, 256));
+    world.fail_creates = false;
+    rest(&mut world);
+    assert_eq!(world.members[1].items.len(), 2);
+}
+
+#[test]
 fn a_guard_stops_the_emptying_of_a_member() {
     let mut world = in_sync();
     world.settings.max_delete = MaxDelete::default();
