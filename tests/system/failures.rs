@@ -26,11 +26,10 @@ over_both_connections!(
 /// Below this no clock of a call runs out (60 s), far above what it takes.
 const NO_CLOCK: Duration = Duration::from_secs(40);
 
-/// A run of a folder with one item and the hostile plugin.
+/// A run of an empty folder and the hostile plugin.
 fn run_with(world: &World, place: &str, deed: &str) -> RunReport {
-    let book = world.member(LAPTOP).join("notes");
-    fs::create_dir_all(&book).unwrap();
-    fs::write(book.join("own.vcf"), crate::support::card("own", "own")).unwrap();
+    // Empty, so that nothing but the hostile plugin is waited for.
+    fs::create_dir_all(world.member(LAPTOP).join("notes")).unwrap();
     let connection = world.connection();
     world.configure_as(&format!(
         "state = \"./state\"\n[member.laptop]\nplugin = \"vdir\"\npath = \"./laptop\"\n{connection}\n\
