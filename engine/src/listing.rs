@@ -173,6 +173,10 @@ impl Run {
         let owes = row.owes_read_back(side);
         match (listing, row.seen(side)) {
             (_, Seen::Never) | (Listing::Partial | Listing::NotAsked | Listing::Open { .. }, _) => {}
+            // It may be there again, and left out: a deletion that is still owed is proved once more.
+            (Listing::Complete { .. }, Seen::Gone) if self.owes_deletion(side, place) => {
+                self.member_mut(side).reader.queue.push_back(Why::Prove(place));
+            }
             (Listing::Complete { .. } | Listing::Changes, Seen::Gone) => self.know(place, side, true),
             (Listing::Complete { slow: false }, Seen::Present { .. }) => {
                 self.member_mut(side).reader.queue.push_back(Why::Prove(place));
@@ -184,6 +188,14 @@ impl Run {
                 self.member_mut(side).reader.queue.push_back(Why::Look(place));
             }
         }
+    }
+
+    /// Whether an item that is gone at `side` may be deleted at the other member in this run.
+    fn owes_deletion(&self, side: Side, place: Place) -> bool {
+        let other = side.other();
+        let Some(row) = self.table.packed(place) else { return false };
+        let has_name = row.href(side).is_some_and(|href| !href.is_empty());
+        has_name && !self.settings.read_only[other.index()] && matches!(row.seen(other), Seen::Present { .. })
     }
 
     /// The listing ended without its end mark.

@@ -14,7 +14,7 @@ mod sim;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outrigger_engine::{Canonical, ConflictPolicy, EditVsDelete, Side};
+use outrigger_engine::{Canonical, ConflictPolicy, EditVsDelete, MaxDelete, Side};
 use outrigger_protocol::limits;
 use proptest::prelude::*;
 use sim::{Edit, ListFault, Trouble, World, side};
@@ -327,4 +327,23 @@ fn a_uid_that_becomes_the_same_is_no_write() {
         assert_eq!((outcome.commits, outcome.summary().sides[1].kept), (0, 0));
         assert_eq!(settle(&mut world), 0);
     }
+}
+
+/// Found by the generator: a deletion that was proved and is still owed, and an item that is there
+/// again under its name and left out of a listing (S2, I9).
+#[test]
+fn s2_a_deletion_that_is_owed_from_an_earlier_run_is_proved_again() {
+    let mut world = World::new();
+    world.edit(Side::B, Edit::PutBare { name: 1, text: 0 });
+    settle(&mut world);
+    world.edit(Side::B, Edit::DeleteBare { name: 1 });
+    let stopped = world.settings.max_delete;
+    world.settings.max_delete = MaxDelete { count: 0, percent: 0, emptying: false };
+    assert!(world.run().summary().guard[0], "it is owed");
+    world.settings.max_delete = stopped;
+    world.edit(Side::B, Edit::PutBare { name: 1, text: 0 });
+    let blind = Trouble { lists: [ListFault::None, ListFault::Blind], ..Trouble::default() };
+    assert_eq!(world.run_with(blind).writes, []);
+    settle(&mut world);
+    assert_eq!(world.members.each_ref().map(|member| member.items.len()), [1, 1]);
 }
