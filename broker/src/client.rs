@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use outrigger_protocol::{
-    Blame, Change, Code, Commit, CommitItem, Committed, Compare, Compared, Connect, ConnectDone, Connected,
-    Connection, CreateCollection, Discovered, Error, Extensions, FormatInfo, GetChanges, Initialize,
-    Initialized, Listing, Method, ObjectId, Read, ReadItem, ReadResult, Remarshal, Remarshalled, Sink,
-    Snapshot,
+    Blame, Change, Code, Codec, Commit, CommitItem, Committed, Compare, Compared, Connect, ConnectDone,
+    Connected, Connection, CreateCollection, Discovered, Error, Extensions, FormatInfo, GetChanges,
+    Initialize, Initialized, Listing, Method, ObjectId, Read, ReadItem, ReadResult, Remarshal, Remarshalled,
+    Sink, Snapshot,
 };
 
 use crate::callbacks::{Callbacks, NoCallbacks};
@@ -179,11 +179,17 @@ impl SinkClient {
         &self.sink
     }
 
-    /// The largest call body, in bytes, that its plugin takes; the handshake saw to it that this is
-    /// at least [`outrigger_protocol::limits::MAX_BODY_FLOOR`].
+    /// Bytes of names and content that one call to its plugin can carry: the largest body that it
+    /// takes, or half of that where bodies are JSON, which needs up to twice as much for the same.
+    /// At least half of [`outrigger_protocol::limits::MAX_BODY_FLOOR`]; the handshake saw to that.
     #[must_use]
     pub fn max_body(&self) -> usize {
-        self.host.session().peer_limits.max_body as usize
+        let session = self.host.session();
+        let most = session.peer_limits.max_body as usize;
+        match session.codec {
+            Codec::Bincode => most,
+            Codec::Json => most / 2,
+        }
     }
 
     /// Waits until its plugin has answered every call, those that were cancelled too. One that does

@@ -5,8 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 use outrigger_engine::Side;
 use outrigger_engine::{Action, CollectionSync, Event};
 use outrigger_protocol::{
-    Anchor, Change, ChangeKind, Code, Commit, CommitItem, CommitKind, CommitOutcome, CommitResult, Effect,
-    Error, Href, Read, ReadOutcome, ReadResult, Retry, StoreId, codec,
+    Anchor, BodyError, Change, ChangeKind, Code, Codec, Commit, CommitItem, CommitKind, CommitOutcome,
+    CommitResult, Effect, Error, Href, Read, ReadOutcome, ReadResult, Retry, StoreId,
 };
 
 use super::{Chance, ListFault, Outcome, Trouble, World, rewritten, side};
@@ -178,7 +178,7 @@ impl<'a> Driver<'a> {
     }
 
     /// No call is larger than its member takes.
-    fn check_size(&self, side: Side, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), codec::BodyError>) {
+    fn check_size(&self, side: Side, encode: impl FnOnce(&mut Vec<u8>) -> Result<(), BodyError>) {
         let mut bytes = Vec::new();
         encode(&mut bytes).unwrap();
         let most = self.world.settings.max_body[side.index()];
@@ -192,7 +192,7 @@ impl<'a> Driver<'a> {
         match action {
             Action::List { side, slow, anchor } => self.list(side, slow, anchor),
             Action::Read { side, batch, items } => {
-                self.check_size(side, |out| codec::encode(&Read { items: items.clone() }, out));
+                self.check_size(side, |out| Codec::Bincode.encode(&Read { items: items.clone() }, out));
                 let member = self.world.members[side.index()].clone();
                 for (index, item) in items.iter().enumerate() {
                     if self.chaos(30) {
@@ -219,7 +219,7 @@ impl<'a> Driver<'a> {
             }
             Action::Commit { side, batch, items } => {
                 self.outcome.commits += 1;
-                self.check_size(side, |out| codec::encode(&Commit { items: items.clone() }, out));
+                self.check_size(side, |out| Codec::Bincode.encode(&Commit { items: items.clone() }, out));
                 if self.chaos(6) {
                     if self.chaos(2) {
                         self.apply(Action::Commit { side, batch, items });
