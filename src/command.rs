@@ -3,6 +3,7 @@
 //! Results go to stdout, messages and progress to stderr. What a verb does is the library's
 //! business (`outrigger::run`); here is only what needs a terminal.
 
+mod asker;
 mod check;
 mod demo;
 mod init;

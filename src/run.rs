@@ -8,14 +8,17 @@ mod calls;
 mod check;
 mod drive;
 mod journal;
+mod keeper;
+mod main_sink;
 mod members;
 mod pairs;
 
 use std::cell::Cell;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use outrigger_engine::{Settings, Side};
+use outrigger_engine::{MemberState, Settings, Side};
 use outrigger_store::{ErrorKind, Request, RunId, Store};
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -24,10 +27,12 @@ use crate::config::{Config, GroupConfig};
 use crate::exit::Exit;
 use crate::report::{CollectionReport, Failure, GroupReport, RunReport, Waiting};
 use drive::Drive;
-use members::{MemberSession, StartFailure};
+use keeper::Keeper;
+use members::{MemberSession, Start, StartFailure};
 use pairs::Pair;
 
 pub use check::{CheckReport, check};
+pub use keeper::Asker;
 pub use members::{Plugins, first_party};
 
 /// How long a run waits for the last process of a killed one to let go of the group.
@@ -47,6 +52,8 @@ pub struct Options {
     pub allow_deletes: Option<u64>,
     /// Plugins besides the first-party ones.
     pub plugins: Plugins,
+    /// Asks the user what a plugin wants to know; nobody is there without it.
+    pub asker: Option<Arc<dyn Asker>>,
 }
 
 /// What is told while a run goes on.
@@ -144,7 +151,7 @@ impl GroupRun<'_> {
         for member in self.group.members.iter().filter_map(|name| self.config.member(name)) {
             members::find_plugin(self.config, member, &self.options.plugins)?;
         }
-        let store = self.open_store().await?;
+        let store = Arc::new(self.open_store().await?);
         self.watcher.phase(&self.group.name, "", "starting plugins");
         let sessions = self.start_members(&store).await?;
         let outcome = match &sessions {
@@ -161,7 +168,10 @@ impl GroupRun<'_> {
             .unwrap_or([const { None }; 2]);
         let (a, b) = tokio::join!(maybe(a), maybe(b));
         plugins.extend([a, b].into_iter().flatten());
-        let closed = beside(&self.group.name, move || store.close()).await;
+        let closed = match Arc::into_inner(store) {
+            Some(store) => beside(&self.group.name, move || store.close()).await,
+            None => Ok(()), // a plugin's last request is about to end, and closes it
+        };
         outcome?;
         closed
     }
@@ -176,7 +186,7 @@ impl GroupRun<'_> {
     }
 
     /// Starts both members at the same time. `None`: one that is not there and need not be.
-    async fn start_members(&mut self, store: &Store) -> Result<[Option<MemberSession>; 2], Failure> {
+    async fn start_members(&mut self, store: &Arc<Store>) -> Result<[Option<MemberSession>; 2], Failure> {
         let [a, b] = &self.group.members;
         let (a, b) = tokio::join!(self.start_member(store, a), self.start_member(store, b));
         let (a, b) = match (a, b) {
@@ -208,12 +218,19 @@ impl GroupRun<'_> {
         }
     }
 
-    async fn start_member(&self, store: &Store, name: &str) -> Result<MemberSession, StartFailure> {
+    async fn start_member(&self, store: &Arc<Store>, name: &str) -> Result<MemberSession, StartFailure> {
         let failed = |failure| StartFailure { member: name.to_owned(), failure, required: true };
         let member =
             self.config.member(name).ok_or_else(|| failed(Failure::internal(format!("no member {name}"))))?;
         let lock = store.try_clone_lock().map_err(|error| failed(store_failure(&self.group.name, &error)))?;
-        MemberSession::start(self.config, member, self.group, &self.options.plugins, lock).await
+        let kept = ask(&self.group.name, store.member(name)).await.map_err(failed)?;
+        let last_run = ask(&self.group.name, store.status()).await.map_err(failed)?.last_run;
+        let last_run = last_run.and_then(|run| run.finished);
+        let store = (!self.options.dry_run).then_some(store);
+        let asker = self.options.asker.clone();
+        let start = Start { config: self.config, member, group: self.group, plugins: &self.options.plugins };
+        MemberSession::start(&start, lock, last_run, |configured| Keeper::new(configured, kept, store, asker))
+            .await
     }
 
     async fn run_collections(&mut self, store: &Store, sessions: [&MemberSession; 2]) -> Result<(), Failure> {
@@ -222,17 +239,50 @@ impl GroupRun<'_> {
         let found = pairs::pair(self.group, sessions, &known, self.options.dry_run).await;
         self.report.failures.extend(found.failures);
         let run = self.begin(store).await?;
-        for pair in found.pairs {
+        let asked = [sessions[0].keeper().state().await, sessions[1].keeper().state().await];
+        match main_sink::connect(sessions, &asked, self.options.dry_run).await {
+            Ok(slow) => self.run_pairs(store, sessions, found.pairs, slow, &asked).await,
+            Err(failure) => self.report.failures.push(failure),
+        }
+        let came_through = matches!(self.report.exit(), Exit::Done | Exit::Conflicts);
+        main_sink::finish(sessions, came_through).await;
+        self.note_unknown_collections();
+        if came_through && self.collections.is_empty() && !self.options.dry_run {
+            self.lower(sessions, &asked).await;
+        }
+        self.end(store, run).await
+    }
+
+    async fn run_pairs(
+        &mut self,
+        store: &Store,
+        sessions: [&MemberSession; 2],
+        pairs: Vec<Pair>,
+        slow: [bool; 2],
+        asked: &[MemberState; 2],
+    ) {
+        for pair in pairs {
             if self.collections.is_empty() || self.collections.contains(&pair.name) {
-                let report = self.run_collection(store, sessions, pair).await;
+                let slow = Side::BOTH.map(|side| {
+                    let types = pair.sinks[side.index()].as_ref().map(|sink| &sink.object_types[..]);
+                    slow[side.index()] || asked[side.index()].is_slow(types.unwrap_or_default())
+                });
+                let report = self.run_collection(store, sessions, pair, slow).await;
                 if report.summary.leave_used {
                     self.leave.set(None);
                 }
                 self.report.collections.push(report);
             }
         }
-        self.note_unknown_collections();
-        self.end(store, run).await
+    }
+
+    /// A run that came through everything has done what slow syncs were asked for.
+    async fn lower(&mut self, sessions: [&MemberSession; 2], asked: &[MemberState; 2]) {
+        for (session, asked) in sessions.into_iter().zip(asked) {
+            if let Err(error) = session.keeper().lower(asked).await {
+                tracing::warn!(%error, "a slow sync that was done will be done again");
+            }
+        }
     }
 
     async fn run_collection(
@@ -240,12 +290,13 @@ impl GroupRun<'_> {
         store: &Store,
         sessions: [&MemberSession; 2],
         pair: Pair,
+        slow: [bool; 2],
     ) -> CollectionReport {
         let [a, b] = &self.group.members;
         let drive = Drive {
             store,
             collection: outrigger_store::Collection::new(&pair.name, a, b),
-            settings: self.settings(&pair),
+            settings: Settings { slow, ..self.settings(&pair) },
             written: Box::new(|done, total| self.watcher.written(done, total)),
             watch: Box::new(|words| self.watcher.phase(&self.group.name, &pair.name, words)),
         };

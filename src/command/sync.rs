@@ -4,6 +4,7 @@ use outrigger::config::Config;
 use outrigger::report::{Failure, RunReport, write_run};
 use outrigger::run::{Options, run};
 
+use super::asker::Terminal;
 use super::terminal::Progress;
 use super::{Ended, block_on, load, print};
 use crate::cli::{Cli, PlanArgs, SyncArgs};
@@ -16,6 +17,7 @@ pub(crate) fn sync(cli: &Cli, args: &SyncArgs) -> Ended {
         targets,
         allow_deletes: args.allow_deletes,
         command: super::called(cli),
+        asker: Terminal::open(),
         ..Options::default()
     };
     let report = go(&load(cli)?, &options, args.quiet)?;

@@ -2,9 +2,11 @@
 
 use std::io::{self, Write};
 
+use outrigger_engine::MemberState;
 use outrigger_sandbox::Report;
 
-use super::members::MemberSession;
+use super::keeper::Keeper;
+use super::members::{MemberSession, Start};
 use super::{Options, wanted};
 use crate::config::Config;
 use crate::exit::Exit;
@@ -43,7 +45,9 @@ pub async fn check(config: &Config, options: &Options) -> Result<CheckReport, Fa
     for (group, _) in wanted(config, options)? {
         for name in &group.members {
             let Some(member) = config.member(name) else { continue };
-            let started = MemberSession::start(config, member, group, &options.plugins, None).await;
+            let start = Start { config, member, group, plugins: &options.plugins };
+            let keeper = |configured| Keeper::new(configured, MemberState::default(), None, None);
+            let started = MemberSession::start(&start, None, None, keeper).await;
             let found = match started {
                 Ok(session) => Ok(found(session).await),
                 Err(failed) => Err(failed.failure),

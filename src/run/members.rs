@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::sync::Arc;
 
-use outrigger_broker::{Instance, PluginHost, PluginSpec, SinkClient, StartError, start};
+use outrigger_broker::{Instance, PluginHost, PluginSpec, SinkClient, StartError};
 use outrigger_protocol::{CreateCollection, Discovered, Error, Group, Initialize, Member, Sink};
 use outrigger_sandbox::{Descriptor, FirstParty, Helper, Program};
 
+use super::keeper::Keeper;
 use crate::config::{Config, GroupConfig, MemberConfig};
 use crate::exit::Exit;
 use crate::report::{Failure, PluginReport};
@@ -67,45 +69,69 @@ pub(crate) struct MemberSession {
     plugin: String,
     host: PluginHost,
     instance: Instance,
+    keeper: Arc<Keeper>,
     pub(super) discovered: Discovered,
 }
 
+/// What a member is started with.
+#[derive(Clone, Copy)]
+pub(crate) struct Start<'s> {
+    pub(crate) config: &'s Config,
+    pub(crate) member: &'s MemberConfig,
+    pub(crate) group: &'s GroupConfig,
+    pub(crate) plugins: &'s Plugins,
+}
+
 impl MemberSession {
-    /// Starts the plugin and asks for its collections.
+    /// Starts the plugin and asks for its collections. `keeper` makes what answers its questions,
+    /// of the member as it is configured.
     pub(crate) async fn start(
-        config: &Config,
-        member: &MemberConfig,
-        group: &GroupConfig,
-        plugins: &Plugins,
+        start: &Start<'_>,
         lock: Option<File>,
+        last_run: Option<u64>,
+        keeper: impl FnOnce(Member) -> Keeper,
     ) -> Result<Self, StartFailure> {
-        let started = Self::try_start(config, member, group, plugins, lock).await;
+        let started = Self::try_start(start, lock, last_run, keeper).await;
         started.map_err(|failure| StartFailure {
-            member: member.name.clone(),
+            member: start.member.name.clone(),
             failure,
-            required: member.required,
+            required: start.member.required,
         })
     }
 
     async fn try_start(
-        config: &Config,
-        member: &MemberConfig,
-        group: &GroupConfig,
-        plugins: &Plugins,
+        &Start { config, member, group, plugins }: &Start<'_>,
         lock: Option<File>,
+        last_run: Option<u64>,
+        keeper: impl FnOnce(Member) -> Keeper,
     ) -> Result<Self, Failure> {
         let mut spec = PluginSpec::new(&member.name, find_plugin(config, member, plugins)?);
         spec.helper = plugins.helper.clone();
         spec.connect = member.connect;
         spec.policy = member.sandbox.clone();
         spec.locks = lock.into_iter().map(Descriptor::from).collect();
-        let host = start(spec).await.map_err(|error| start_failure(member, &error))?;
-        let initialized = host.initialize(&request(member, group)).await;
+        let host = outrigger_broker::start(spec).await.map_err(|error| start_failure(member, &error))?;
+        let configured = Member::new(&member.name, member.options.clone());
+        let keeper = Arc::new(keeper(configured.clone()));
+        let seen = keeper.state().await.snapshot(&configured);
+        let group = Group { last_run, ..group_of(group) };
+        let initialized = host.initialize_with(Initialize::new(seen, group), keeper.clone()).await;
         let instance = initialized.map_err(|error| plugin_failure(member, "refused its settings", &error))?;
         let discovered = instance.discover().await;
         let discovered =
             discovered.map_err(|error| plugin_failure(member, "cannot say what it has", &error))?;
-        Ok(Self { member: member.name.clone(), plugin: member.plugin.clone(), host, instance, discovered })
+        let (member, plugin) = (member.name.clone(), member.plugin.clone());
+        Ok(Self { member, plugin, host, instance, keeper, discovered })
+    }
+
+    /// Answers what the plugin asks.
+    pub(super) fn keeper(&self) -> &Keeper {
+        &self.keeper
+    }
+
+    /// A client of its main sink, where it has one.
+    pub(super) fn main_sink(&self) -> Option<SinkClient> {
+        self.discovered.main.map(|object| self.instance.main_sink(object))
     }
 
     /// A client of one of its sinks.
@@ -139,15 +165,13 @@ impl MemberSession {
     }
 }
 
-/// What the plugin is told of its member and group.
-fn request(member: &MemberConfig, group: &GroupConfig) -> Initialize {
+/// What the plugin is told of its group.
+fn group_of(group: &GroupConfig) -> Group {
     let conflict = match group.conflict {
         outrigger_engine::ConflictPolicy::Queue => "queue",
         outrigger_engine::ConflictPolicy::Prefer(_) => "prefer",
     };
-    let member = Member::new(&member.name, member.options.clone());
-    let group = Group { conflict: conflict.into(), ..Group::new(&group.name, group.members.to_vec()) };
-    Initialize::new(member, group)
+    Group { conflict: conflict.into(), ..Group::new(&group.name, group.members.to_vec()) }
 }
 
 fn start_failure(member: &MemberConfig, error: &StartError) -> Failure {
@@ -157,6 +181,15 @@ fn start_failure(member: &MemberConfig, error: &StartError) -> Failure {
 
 /// What a plugin answered, as a failure that quotes it.
 pub(crate) fn plugin_failure(member: &MemberConfig, what: &str, error: &Error) -> Failure {
+    failure_of(&member.name, &member.plugin, what, error)
+}
+
+/// The same of a plugin that runs.
+pub(super) fn plugin_failure_of(session: &MemberSession, what: &str, error: &Error) -> Failure {
+    failure_of(&session.member, &session.plugin, what, error)
+}
+
+fn failure_of(member: &str, plugin: &str, what: &str, error: &Error) -> Failure {
     use outrigger_protocol::{Blame, Code};
     let exit = match (error.code, error.blame) {
         (Code::AUTH, _) => Exit::Credentials,
@@ -164,6 +197,5 @@ pub(crate) fn plugin_failure(member: &MemberConfig, what: &str, error: &Error) -
         (_, Blame::Member) => Exit::Partial,
         _ => Exit::Plugin,
     };
-    Failure::new(exit, format!("the plugin of {} {what}", member.name))
-        .said_by(&member.plugin, error.to_string())
+    Failure::new(exit, format!("the plugin of {member} {what}")).said_by(plugin, error.to_string())
 }

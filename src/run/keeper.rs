@@ -1,0 +1,163 @@
+//! Keeper: answers what the plugin of a member asks. What is to be kept goes to the store before
+//! the answer, questions to the user.
+
+use std::sync::{Arc, Weak};
+
+use outrigger_broker::{Answer, Callbacks};
+use outrigger_engine::MemberState;
+use outrigger_protocol::{
+    Ask, Blame, Code, Effect, Error, Member, MemberUpdate, MemberUpdated, RaiseSlowSync, SecretText,
+};
+use outrigger_store::Store;
+use tokio::sync::{Mutex, oneshot};
+
+/// Asks the user what a plugin wants to know. The prompt is in the plugin's words.
+pub trait Asker: Send + Sync + std::fmt::Debug {
+    /// The user's answer. Dropped when the plugin, or the run, gives up.
+    ///
+    /// # Errors
+    /// [`Code::CANCELLED`]: the user declined. [`Code::PERMISSION`]: nobody is there.
+    fn ask(&self, member: &str, question: &Ask) -> Answer<'static, SecretText>;
+}
+
+/// What is kept of one member during a run.
+pub(super) struct Keeper {
+    configured: Member,
+    state: Mutex<MemberState>,
+    /// `None` in a dry run: nothing is kept.
+    store: Option<Weak<Store>>,
+    asker: Option<Arc<dyn Asker>>,
+}
+
+impl Keeper {
+    pub(super) fn new(
+        configured: Member,
+        state: MemberState,
+        store: Option<&Arc<Store>>,
+        asker: Option<Arc<dyn Asker>>,
+    ) -> Self {
+        Self { configured, state: Mutex::new(state), store: store.map(Arc::downgrade), asker }
+    }
+
+    /// What is kept now.
+    pub(super) async fn state(&self) -> MemberState {
+        self.state.lock().await.clone()
+    }
+
+    /// Notes that everything that was asked for when the run began has been compared.
+    pub(super) async fn lower(&self, seen: &MemberState) -> Result<(), Error> {
+        let lowered = |state: &mut MemberState| {
+            state.lower(seen);
+            Ok(())
+        };
+        self.change(lowered).await
+    }
+
+    /// Changes what is kept: durable first, then true.
+    async fn change<T>(
+        &self,
+        act: impl FnOnce(&mut MemberState) -> Result<T, Error> + Send,
+    ) -> Result<T, Error> {
+        let mut state = self.state.lock().await;
+        let mut next = state.clone();
+        let answer = act(&mut next)?;
+        if next != *state {
+            self.keep(next.clone()).await?;
+            *state = next;
+        }
+        Ok(answer)
+    }
+
+    async fn keep(&self, state: MemberState) -> Result<(), Error> {
+        let Some(store) = &self.store else {
+            return Err(refuse(Code::READ_ONLY, "a plan changes nothing"));
+        };
+        let (tell, told) = oneshot::channel();
+        let ending = || refuse(Code::DISCONNECTED, "the run is ending");
+        let store = store.upgrade().ok_or_else(ending)?;
+        store.keep_member(&self.configured.name, state).then(move |kept| drop(tell.send(kept)));
+        drop(store); // nothing but the run keeps it open
+        let kept = told.await.map_err(|_| ending())?;
+        kept.map_err(|error| {
+            Error::new(Code::IO, "it could not be kept")
+                .by(Blame::Broker)
+                .with_effect(Effect::Unknown)
+                .because(Code::IO, error.to_string())
+        })
+    }
+}
+
+impl Callbacks for Keeper {
+    fn update_member(&self, update: MemberUpdate) -> Answer<'_, MemberUpdated> {
+        Box::pin(async move { self.change(|state| state.update(&update, &self.configured)).await })
+    }
+
+    fn raise_slow_sync(&self, raise: RaiseSlowSync) -> Answer<'_, Member> {
+        Box::pin(async move {
+            let change = |state: &mut MemberState| {
+                state.raise(&raise)?;
+                Ok(state.snapshot(&self.configured))
+            };
+            self.change(change).await
+        })
+    }
+
+    fn ask(&self, question: Ask) -> Answer<'_, SecretText> {
+        match &self.asker {
+            Some(asker) => asker.ask(&self.configured.name, &question),
+            None => Box::pin(async { Err(refuse(Code::PERMISSION, "nobody is there to be asked")) }),
+        }
+    }
+}
+
+fn refuse(code: Code, text: &str) -> Error {
+    Error::new(code, text).by(Blame::Caller)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use outrigger_protocol::OperationId;
+
+    use super::*;
+
+    fn update(number: u128, generation: u64) -> MemberUpdate {
+        MemberUpdate {
+            operation: OperationId(uuid::Uuid::from_u128(number)),
+            generation,
+            set: vec![("url".into(), "found".into())],
+            unset: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn w11_what_was_set_is_there_in_the_next_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Arc::new(Store::open(folder.path(), "g", Duration::ZERO).unwrap());
+        let member = || Member::new("phone", vec![("path".into(), "/books".into())]);
+        let store = open();
+        let keeper = Keeper::new(member(), MemberState::default(), Some(&store), None);
+        assert!(keeper.update_member(update(1, 0)).await.unwrap().applied);
+        assert!(!keeper.update_member(update(2, 0)).await.unwrap().applied, "the generation has risen");
+        Arc::into_inner(store).expect("nobody else holds it").close().unwrap();
+        let late = keeper.update_member(update(3, 1)).await.unwrap_err();
+        assert_eq!(late.code, Code::DISCONNECTED);
+
+        let store = open();
+        let kept = store.member("phone").wait().unwrap();
+        assert_eq!(kept.snapshot(&member()).option("url"), Some("found"));
+        let again = Keeper::new(member(), kept, Some(&store), None);
+        assert!(again.update_member(update(1, 0)).await.unwrap().applied, "a retry, a run later");
+    }
+
+    #[tokio::test]
+    async fn a_plan_keeps_nothing() {
+        let keeper = Keeper::new(Member::new("phone", vec![]), MemberState::default(), None, None);
+        assert_eq!(keeper.update_member(update(1, 0)).await.unwrap_err().code, Code::READ_ONLY);
+        assert_eq!(keeper.state().await, MemberState::default());
+        let question =
+            Ask { kind: outrigger_protocol::AskKind::Confirm, prompt: "?".into(), choices: vec![] };
+        assert_eq!(keeper.ask(question).await.unwrap_err().code, Code::PERMISSION);
+    }
+}
