@@ -24,6 +24,7 @@ mod size;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use outrigger_sandbox::Protected;
 use toml::de::DeTable;
 
 pub use draft::{Draft, DraftMember};
@@ -84,6 +85,12 @@ impl Config {
         self.members.iter().find(|member| member.name == name)
     }
 
+    /// What no plugin may be granted to write to, besides what the broker itself protects: state and
+    /// configuration.
+    pub(crate) fn protected(&self) -> Vec<Protected> {
+        protected(&self.state, &self.file)
+    }
+
     /// The group called `name`.
     #[must_use]
     pub fn group(&self, name: &str) -> Option<&GroupConfig> {
@@ -114,6 +121,11 @@ fn unreadable(file: &Path, error: &std::io::Error) -> ConfigError {
 fn read<'s>(mut fields: Fields<'s>, source: &Source<'_>) -> Result<Config> {
     fields.not_built_yet(&["metrics"])?;
     let state = fields.read("state", |value| value.path())?;
+    let state = state.or_else(|| source.places.state()).ok_or_else(|| {
+        source
+            .error(0, "`state` is missing, and the home directory is not known")
+            .hint("say where state is kept")
+    })?;
     let defaults = fields.take("defaults");
     let members = fields.take("member");
     let groups = fields.take("group");
@@ -121,17 +133,21 @@ fn read<'s>(mut fields: Fields<'s>, source: &Source<'_>) -> Result<Config> {
 
     let members = named_tables("member", members)?;
     let names: Vec<&str> = members.iter().map(|member| member.name).collect();
-    let members = members.iter().map(|value| MemberConfig::read(*value)).collect::<Result<_>>()?;
+    let protected: Vec<Protected> =
+        source.places.protected.iter().cloned().chain(protected(&state, source.file)).collect();
+    let members =
+        members.iter().map(|value| MemberConfig::read(*value, &protected)).collect::<Result<_>>()?;
     let (policies, journal) = read_defaults(defaults, &names)?;
     let groups = named_tables("group", groups)?;
     let groups =
         groups.iter().map(|value| GroupConfig::read(*value, &policies, &names)).collect::<Result<_>>()?;
-    let state = state.or_else(|| source.places.state()).ok_or_else(|| {
-        source
-            .error(0, "`state` is missing, and the home directory is not known")
-            .hint("say where state is kept")
-    })?;
     Ok(Config { file: source.file.to_owned(), state, journal, members, groups })
+}
+
+/// What no plugin may be granted to write to. The configuration too: who can write to it grants
+/// himself the rest.
+fn protected(state: &Path, file: &Path) -> Vec<Protected> {
+    vec![Protected::new("the state directory", state), Protected::new("the configuration", file)]
 }
 
 /// The tables of `[member.…]` or `[group.…]`, in the order of the file.

@@ -36,5 +36,6 @@ pub use callbacks::{Answer, Callbacks, NoCallbacks};
 pub use client::{Instance, SinkClient};
 pub use death::Death;
 pub use host::{Facts, PluginHost};
+pub use runtime_dir::runtime_path;
 pub use spec::{ConnectBy, PluginSpec};
 pub use start::{StartError, start};

@@ -3,7 +3,25 @@
 use std::io;
 use std::path::PathBuf;
 
-/// `$XDG_RUNTIME_DIR/outrigger`, or `outrigger-UID` among the temporary files.
+/// Where the sockets of plugins that dial lie: `$XDG_RUNTIME_DIR/outrigger`, or `outrigger-UID` among
+/// the temporary files. Touches nothing. `None`: this system has no such folder.
+#[cfg(unix)]
+#[must_use]
+pub fn runtime_path() -> Option<PathBuf> {
+    Some(match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
+        Some(base) if base.is_absolute() && base.as_os_str().len() < 50 => base.join("outrigger"),
+        _ => PathBuf::from(format!("/tmp/outrigger-{}", rustix::process::geteuid().as_raw())),
+    })
+}
+
+/// Where the sockets of plugins that dial lie. `None`: pipes have names of their own.
+#[cfg(not(unix))]
+#[must_use]
+pub fn runtime_path() -> Option<PathBuf> {
+    None
+}
+
+/// [`runtime_path`], made if it is not there.
 ///
 /// # Errors
 /// The folder cannot be made, or belongs to another user, or others may write to it: somebody
@@ -12,10 +30,7 @@ use std::path::PathBuf;
 pub(crate) fn runtime_dir() -> io::Result<PathBuf> {
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
     let uid = rustix::process::geteuid().as_raw();
-    let path = match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
-        Some(base) if base.is_absolute() && base.as_os_str().len() < 50 => base.join("outrigger"),
-        _ => PathBuf::from(format!("/tmp/outrigger-{uid}")),
-    };
+    let path = runtime_path().ok_or(io::ErrorKind::Unsupported)?;
     match std::fs::DirBuilder::new().mode(0o700).create(&path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}

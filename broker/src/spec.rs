@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outrigger_sandbox::{Descriptor, Helper, Policy, Program};
+use outrigger_sandbox::{Descriptor, Helper, Policy, Program, Protected};
 
 /// How a plugin that we start gets its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,6 +25,9 @@ pub struct PluginSpec {
     pub connect: ConnectBy,
     /// What it may do.
     pub policy: Policy,
+    /// What it may not be granted to write to, besides our executable, its libraries, its own
+    /// executable and the folder of sockets: the state directory, say (decisions P2).
+    pub protected: Vec<Protected>,
     /// Locks that are to be held until its last process has gone (decisions X3).
     pub locks: Vec<Descriptor>,
     /// Its environment, besides what tells of the connection.
@@ -47,6 +50,7 @@ impl PluginSpec {
             program,
             connect: ConnectBy::default(),
             policy: Policy::default(),
+            protected: Vec::new(),
             locks: Vec::new(),
             environment: Vec::new(),
             helper: Helper::default(),

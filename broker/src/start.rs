@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use outrigger_protocol::{AuthKind, Handshake, Hello, Role, Secret, SessionId};
-use outrigger_sandbox::{Child, Connection, Deadlines, Launch, LaunchError, Token, launch};
+use outrigger_sandbox::{Child, Connection, Deadlines, Launch, LaunchError, Protected, Token, launch};
 use outrigger_transport::{Endpoint, Link, LinkError, Listener, nonce};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use crate::death::Death;
 use crate::host::{Parts, PluginHost};
 use crate::log::PluginLog;
-use crate::runtime_dir::runtime_dir;
+use crate::runtime_dir::{runtime_dir, runtime_path};
 use crate::spec::{ConnectBy, PluginSpec};
 use crate::watch::{Watch, finish_output, read_output};
 
@@ -131,12 +131,14 @@ async fn post_mortem(
 /// Starts the process beside the runtime's thread: it takes milliseconds.
 async fn spawn(spec: PluginSpec, connection: Connection) -> Result<Child, StartError> {
     let name = spec.name;
+    let sockets = runtime_path().map(|path| Protected::new("the runtime directory", path));
     let plan = Launch {
         program: spec.program,
         connection,
         environment: spec.environment,
         locks: spec.locks,
         policy: spec.policy,
+        protected: spec.protected.into_iter().chain(sockets).collect(),
         deadlines: Deadlines { report: spec.handshake_limit, start: spec.handshake_limit },
         helper: spec.helper,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Guarantee, Standing};
+use crate::{GrantError, Guarantee, Standing};
 
 /// This system cannot start plugins in a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,6 +77,9 @@ pub enum LaunchError {
     /// The helper could not do a step, and said so.
     #[error(transparent)]
     Failed(#[from] Failure),
+    /// The policy grants to write to what no plugin may change; nothing was started.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
     /// The policy requires what this machine does not give.
     #[error("the plugin requires what cannot be enforced here: {}", sentence(missing))]
     NotEnforced {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::Policy;
+use crate::{Policy, Protected};
 
 /// An open file, socket or pipe that its holder closes.
 #[cfg(unix)]
@@ -32,6 +32,9 @@ pub struct Launch {
     pub locks: Vec<Descriptor>,
     /// What it may do.
     pub policy: Policy,
+    /// What it may not be granted to write to, besides our executable, its libraries and the
+    /// executables of helper and plugin: the state directory, say (decisions P2).
+    pub protected: Vec<Protected>,
     /// How long each step may take.
     pub deadlines: Deadlines,
     /// Which executable is the helper.

@@ -31,6 +31,8 @@
 //! * What could not be started is an error that names the step, never an end of file.
 //! * How a plugin ended is told by the keeper's status, never guessed from a closed pipe.
 //! * A lock handed in is held until the last process of the plugin has gone (decisions X3).
+//! * A policy that grants to write to our executable, its libraries, or any other [`Protected`]
+//!   place is refused before anything is started.
 //! * Everything that is not enforced stands in the [`Report`].
 //!
 //! # What is not here yet
@@ -45,6 +47,7 @@ mod error;
 mod exit;
 mod launch;
 mod policy;
+mod protected;
 mod report;
 
 #[cfg(target_os = "linux")]
@@ -61,6 +64,7 @@ pub use error::{ExecError, ExecFailure, Failure, LaunchError, Unsupported};
 pub use exit::{Ended, Exit, Usage};
 pub use launch::{Connection, Deadlines, Descriptor, FirstParty, Helper, Launch, Program, Token};
 pub use policy::{OnUnsupported, Policy, Profile};
+pub use protected::{GrantError, Protected};
 pub use report::{Guarantee, Report, Standing};
 pub use system::{Child, Prepared, host_main_if_requested, prepare};
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Guarantee, LaunchError, Report};
+use crate::{GrantError, Guarantee, LaunchError, Protected, Report};
 
 /// What a plugin may do.
 ///
@@ -56,6 +56,16 @@ pub enum OnUnsupported {
 }
 
 impl Policy {
+    /// Whether no grant to write opens any of these places. Any order of the two lists will do: the
+    /// first that is found is told.
+    ///
+    /// # Errors
+    ///
+    /// The grant, and what it would open.
+    pub fn check_writes(&self, protected: &[Protected]) -> Result<(), GrantError> {
+        self.write.iter().try_for_each(|grant| protected.iter().try_for_each(|place| place.check(grant)))
+    }
+
     /// Whether a plugin with this report may be started.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! `[member.NAME]`: one place that takes part, and the plugin that knows it.
 
 use outrigger_broker::ConnectBy;
-use outrigger_sandbox::Policy;
+use outrigger_sandbox::{Policy, Protected};
 
 use super::error::{ConfigError, Position};
 use super::fields::{Fields, Result, Value, not_built_yet, unknown_key};
@@ -36,7 +36,7 @@ impl MemberConfig {
         self.options.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub(super) fn read(value: Value<'_>) -> Result<Self> {
+    pub(super) fn read(value: Value<'_>, protected: &[Protected]) -> Result<Self> {
         let place = format!("in member `{}`", value.name);
         let mut fields = value.fields()?;
         fields.not_built_yet(&["via", "locate"])?;
@@ -44,7 +44,7 @@ impl MemberConfig {
         let required = fields.read("required", |value| value.truth())?.unwrap_or(true);
         let read_only = fields.read("read_only", |value| value.truth())?.unwrap_or(false);
         let connect = fields.read("connection", connection)?.unwrap_or_default();
-        let sandbox = fields.read("sandbox", sandbox::policy)?.unwrap_or_default();
+        let sandbox = fields.read("sandbox", |value| sandbox::policy(value, protected))?.unwrap_or_default();
         let grouped = fields.take("options");
         let Some(plugin) = plugin else { return Err(no_plugin(value, &fields, &place)) };
         let plugin = plugin_name(plugin)?;

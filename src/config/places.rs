@@ -3,6 +3,8 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
+use outrigger_sandbox::Protected;
+
 /// The folders that configuration, state and `~` refer to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Places {
@@ -12,16 +14,22 @@ pub struct Places {
     pub config_home: Option<PathBuf>,
     /// `$XDG_STATE_HOME`, if set.
     pub state_home: Option<PathBuf>,
+    /// What no plugin may be granted to write to, besides state and configuration: our executable,
+    /// its libraries, the runtime directory (decisions P2).
+    pub protected: Vec<Protected>,
 }
 
 impl Places {
     /// As the environment of this process says.
     #[must_use]
     pub fn from_environment() -> Self {
+        let sockets =
+            outrigger_broker::runtime_path().map(|path| Protected::new("the runtime directory", path));
         Self {
             home: env::home_dir().filter(|home| home.is_absolute()),
             config_home: absolute("XDG_CONFIG_HOME"),
             state_home: absolute("XDG_STATE_HOME"),
+            protected: Protected::program().into_iter().chain(sockets).collect(),
         }
     }
 

@@ -1,18 +1,23 @@
 //! `[member.NAME.sandbox]`: what its plugin may do, in the words that manifests use too.
 
-use outrigger_sandbox::{Guarantee, OnUnsupported, Policy, Profile};
+use std::path::PathBuf;
+
+use outrigger_sandbox::{Guarantee, OnUnsupported, Policy, Profile, Protected};
 
 use super::fields::{Result, Value};
 
-/// Reads the table; relative paths in it are seen from the configuration file.
-pub(super) fn policy(value: Value<'_>) -> Result<Policy> {
+/// Reads the table; relative paths in it are seen from the configuration file. A grant to write to
+/// one of the `protected` places is refused.
+pub(super) fn policy(value: Value<'_>, protected: &[Protected]) -> Result<Policy> {
     let otherwise = Policy::default();
     let mut fields = value.fields()?;
     fields.not_built_yet(&["cpu_seconds", "calls_timeout", "restart"])?;
     let policy = Policy {
         profile: fields.read("profile", profile)?.unwrap_or(otherwise.profile),
         read: fields.read("read", |value| each(value, |path| path.path()))?.unwrap_or_default(),
-        write: fields.read("write", |value| each(value, |path| path.path()))?.unwrap_or_default(),
+        write: fields
+            .read("write", |value| each(value, |path| writable(path, protected)))?
+            .unwrap_or_default(),
         network: fields.read("network", |value| each(value, endpoint))?.unwrap_or_default(),
         memory: fields.read("memory", |value| value.size())?,
         processes: fields.read("processes", processes)?,
@@ -25,6 +30,14 @@ pub(super) fn policy(value: Value<'_>) -> Result<Policy> {
 
 fn each<'s, T>(value: Value<'s>, read: impl Fn(Value<'s>) -> Result<T>) -> Result<Vec<T>> {
     value.list()?.into_iter().map(read).collect()
+}
+
+fn writable(value: Value<'_>, protected: &[Protected]) -> Result<PathBuf> {
+    let grant = value.path()?;
+    let checked = protected.iter().try_for_each(|place| place.check(&grant));
+    checked.map(|()| grant).map_err(|error| {
+        value.error(error.to_string()).hint("grant only the folders that the plugin keeps its items in")
+    })
 }
 
 fn profile(value: Value<'_>) -> Result<Profile> {

@@ -267,6 +267,25 @@ fn a_mistake_is_told_with_its_place_and_a_way_out() {
 }
 
 #[test]
+fn p2_a_grant_to_write_to_what_is_ours_is_refused_where_it_stands() {
+    let runtime = Protected::new("the runtime directory", "/run/user/7/outrigger");
+    let places = Places { protected: vec![runtime], ..places() };
+    let parse = |grants: &str| {
+        let text = format!("state = \"~/s\"\n{TWO}[member.a.sandbox]\nwrite = [{grants}]\nread = [\"/\"]");
+        Config::parse(&text, Path::new("/etc/o/c.toml"), &places)
+    };
+    let refused = |grants: &str| parse(grants).unwrap_err().to_string();
+    assert_eq!(
+        refused("\"/a\", \"~\""),
+        "/etc/o/c.toml:9:16: the grant to write to /home/ana covers the state directory, /home/ana/s"
+    );
+    assert!(refused("\"~/s/groups\"").contains("/home/ana/s/groups lies within the state directory"));
+    assert!(refused("\".\"").contains("/etc/o covers the configuration, /etc/o/c.toml"));
+    assert!(refused("\"/run/user\"").contains("covers the runtime directory, /run/user/7/outrigger"));
+    assert_eq!(parse("\"/a\", \"~/s-2\"").unwrap().members[0].sandbox.write.len(), 2);
+}
+
+#[test]
 fn what_is_decided_but_not_built_is_refused_by_name() {
     let cases = [
         ("metrics = \"x\"".to_owned(), "`metrics`"),

@@ -109,6 +109,7 @@ impl MemberSession {
         spec.helper = plugins.helper.clone();
         spec.connect = member.connect;
         spec.policy = member.sandbox.clone();
+        spec.protected = config.protected();
         spec.locks = lock.into_iter().map(Descriptor::from).collect();
         let host = outrigger_broker::start(spec).await.map_err(|error| start_failure(member, &error))?;
         let configured = Member::new(&member.name, member.options.clone());

@@ -13,7 +13,7 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use super::channel;
 use super::messages::{Order, Start};
-use crate::{Connection, Helper, Launch, LaunchError, Program, Token};
+use crate::{Connection, Helper, Launch, LaunchError, Program, Protected, Token};
 
 /// Our own executable, as the kernel has it open for us.
 ///
@@ -43,7 +43,23 @@ pub(super) fn check(launch: &Launch) -> Result<(), LaunchError> {
     if matches!(&launch.connection, Connection::Named { token, .. } if !is_line(token)) {
         return invalid("the token must be one line of at most 4096 bytes");
     }
-    Ok(())
+    check_grants(launch)
+}
+
+/// Where there is no grant to write, this looks at no file: most starts.
+fn check_grants(launch: &Launch) -> Result<(), LaunchError> {
+    if launch.policy.write.is_empty() {
+        return Ok(());
+    }
+    let mut protected = Protected::program();
+    if let Helper::Executable(path) = &launch.helper {
+        protected.push(Protected::new("the sandbox helper", path));
+    }
+    if let Program::Executable { path, .. } = &launch.program {
+        protected.push(Protected::new("the plugin's executable", path));
+    }
+    protected.extend_from_slice(&launch.protected);
+    Ok(launch.policy.check_writes(&protected)?)
 }
 
 fn is_variable(name: &OsStr, value: &OsStr) -> bool {

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use outrigger_sandbox::{ExecFailure, Guarantee, Helper, Launch, LaunchError, Policy, Program};
+use outrigger_sandbox::{ExecFailure, Guarantee, Helper, Launch, LaunchError, Policy, Program, Protected};
 
 use crate::roles::THREADED;
 use crate::runner::Case;
-use crate::support::{Log, executable, first_party, launch};
+use crate::support::{Log, executable, first_party, launch, start_with};
 
 pub(crate) const CASES: &[Case] = &[
     ("p1_exec_error_missing", missing),
@@ -23,6 +23,7 @@ pub(crate) const CASES: &[Case] = &[
     ("p1_helper_that_is_not_there_is_an_error", missing_helper),
     ("p1_launch_that_makes_no_sense_starts_nothing", invalid),
     ("p1_required_guarantee_that_is_missing_refuses", required),
+    ("p2_a_grant_to_write_to_what_is_ours_starts_nothing", granted),
     ("p2_helper_refuses_a_second_thread", threaded),
     ("p2_a_command_named_host_is_still_the_programs_own", not_a_helper),
 ];
@@ -121,6 +122,34 @@ fn required() {
     let policy = Policy { require: vec![Guarantee::Memory], ..Policy::default() };
     let error = refused(first_party("wait"), |launch| launch.policy = policy);
     assert!(matches!(&error, LaunchError::NotEnforced { missing } if missing.len() == 1), "{error:?}");
+}
+
+fn granted() {
+    let grant = |path: &Path, program: Program, protected: Vec<Protected>| {
+        let error = refused(program, |launch| {
+            launch.policy.write = vec![path.to_owned()];
+            launch.protected = protected;
+        });
+        assert!(matches!(error, LaunchError::Grant(_)), "{error:?}");
+        error.to_string()
+    };
+    let (own, folder) = (std::env::current_exe().unwrap(), tempfile::tempdir().unwrap());
+    let said = grant(own.parent().unwrap(), first_party("wait"), Vec::new());
+    assert!(said.contains("covers the executable") && said.contains(own.to_str().unwrap()), "{said}");
+    let said = grant(Path::new("/usr"), first_party("wait"), Vec::new());
+    assert!(said.contains("covers a library of the executable"), "{said}");
+    let program = file(folder.path(), b"#!/bin/sh\n", 0o755);
+    let said = grant(folder.path(), executable(program, &[]), Vec::new());
+    assert!(said.contains("covers the plugin's executable"), "{said}");
+    let state = Protected::new("the state directory", folder.path().join("state"));
+    let said = grant(folder.path(), first_party("wait"), vec![state.clone()]);
+    assert!(said.contains("covers the state directory"), "{said}");
+    // What is beside it may be granted.
+    let mut started = start_with(first_party("code-3"), |launch| {
+        launch.policy.write = vec![folder.path().join("data")];
+        launch.protected = vec![state];
+    });
+    started.end();
 }
 
 fn threaded() {

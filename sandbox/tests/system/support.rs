@@ -22,6 +22,7 @@ pub(crate) fn launch(program: Program) -> (Launch, UnixStream) {
         environment: Vec::new(),
         locks: Vec::new(),
         policy: Policy::default(),
+        protected: Vec::new(),
         deadlines: Deadlines { report: PATIENCE, start: PATIENCE },
         helper: Helper::Own,
     };

@@ -1,0 +1,159 @@
+//! What no plugin may change, whatever its policy grants (decisions P2).
+
+use std::env;
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+/// A file or folder of ours: who can write to it is no longer confined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Protected {
+    /// What it is, for the error: "the state directory".
+    pub what: String,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// A grant to write to what no plugin may change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GrantError {
+    /// The grant, as it was given.
+    pub grant: PathBuf,
+    /// What it would open.
+    pub protected: Protected,
+}
+
+impl Protected {
+    /// A place and what to call it.
+    pub fn new(what: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        Self { what: what.into(), path: path.into() }
+    }
+
+    /// The executable that runs now, and the libraries that it has loaded so far.
+    pub fn program() -> Vec<Self> {
+        let executable = env::current_exe().map(|path| Self::new("the executable", path));
+        let libraries = libraries().into_iter().map(|path| Self::new("a library of the executable", path));
+        executable.into_iter().chain(libraries).collect()
+    }
+
+    /// Whether a plugin may be granted to write to `grant`: it must neither hold this place nor lie
+    /// within it.
+    ///
+    /// Symbolic links are followed as far as the paths exist. The answer holds for the moment, so
+    /// it is asked again at each start. A second mount of the same folder is not recognised.
+    ///
+    /// # Errors
+    ///
+    /// Names both paths.
+    pub fn check(&self, grant: &Path) -> Result<(), GrantError> {
+        let (granted, place) = (resolve(grant), resolve(&self.path));
+        if place.starts_with(&granted) || granted.starts_with(&place) {
+            return Err(GrantError { grant: grant.to_owned(), protected: self.clone() });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for GrantError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Protected { what, path } = &self.protected;
+        let (grant, place) = (self.grant.display(), path.display());
+        if self.grant == *path {
+            return write!(f, "the grant to write to {grant} covers {what}");
+        }
+        let how = if resolve(path).starts_with(resolve(&self.grant)) { "covers" } else { "lies within" };
+        write!(f, "the grant to write to {grant} {how} {what}, {place}")
+    }
+}
+
+impl std::error::Error for GrantError {}
+
+/// The path without symbolic links and `..`. What does not exist yet is taken as written.
+fn resolve(path: &Path) -> PathBuf {
+    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    whole.components().fold(PathBuf::new(), |mut resolved, part| {
+        match part {
+            Component::ParentDir => drop(resolved.pop()),
+            part => resolved.push(part),
+        }
+        resolved.canonicalize().unwrap_or(resolved)
+    })
+}
+
+/// Every file that this process has mapped to execute.
+#[cfg(target_os = "linux")]
+fn libraries() -> Vec<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let mut paths: Vec<PathBuf> = maps.lines().filter_map(executed).map(PathBuf::from).collect();
+    paths.dedup(); // the mappings of a file stand together
+    paths
+}
+
+/// The file of a line such as `7f00-7f01 r-xp 0 08:01 42   /lib/libc.so.6`.
+#[cfg(target_os = "linux")]
+fn executed(line: &str) -> Option<&str> {
+    let path = line.find('/').and_then(|start| line.get(start..))?;
+    let mode = line.split(' ').nth(1)?;
+    mode.contains('x').then_some(path)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn libraries() -> Vec<PathBuf> {
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(grant: &str, place: &str) -> Option<String> {
+        let checked = Protected::new("the state directory", place).check(Path::new(grant));
+        checked.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn p2_a_grant_around_a_place_or_within_it_is_refused() {
+        let covers = message("/nowhere", "/nowhere/state").unwrap();
+        assert_eq!(covers, "the grant to write to /nowhere covers the state directory, /nowhere/state");
+        let within = message("/nowhere/state/groups", "/nowhere/state").unwrap();
+        assert!(within.contains("groups lies within the state directory, /nowhere/state"), "{within}");
+        assert_eq!(message("/s", "/s").unwrap(), "the grant to write to /s covers the state directory");
+        assert!(message("/", "/nowhere/state").is_some());
+        assert!(message("/nowhere/x/../state", "/nowhere/state").is_some());
+    }
+
+    #[test]
+    fn p2_a_neighbour_may_be_granted() {
+        assert_eq!(message("/nowhere/state-2", "/nowhere/state"), None);
+        assert_eq!(message("/nowhere/data", "/nowhere/state"), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn p2_a_symbolic_link_does_not_hide_a_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, link) = (folder.path().join("state"), folder.path().join("link"));
+        std::fs::create_dir(&state).unwrap();
+        std::os::unix::fs::symlink(&state, &link).unwrap();
+        let protected = Protected::new("the state directory", &state);
+        assert!(protected.check(&link).is_err());
+        assert!(protected.check(&link.join("not-there-yet")).is_err());
+        assert!(Protected::new("the state directory", &link).check(&state).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn p2_the_executable_and_its_libraries_are_found() {
+        let found = Protected::program();
+        let own = env::current_exe().unwrap();
+        assert!(found.iter().any(|place| place.path == own), "{found:?}");
+        assert!(found.iter().any(|place| place.path.to_string_lossy().contains("libc")), "{found:?}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_what_is_executed_counts() {
+        assert_eq!(executed("7f00-7f01 r-xp 00000000 08:01 42   /lib/a b.so"), Some("/lib/a b.so"));
+        assert_eq!(executed("7f00-7f01 r--p 00000000 08:01 42   /usr/share/x"), None);
+        assert_eq!(executed("7f00-7f01 r-xp 00000000 00:00 0    [vdso]"), None);
+    }
+}
