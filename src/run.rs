@@ -9,25 +9,29 @@ mod check;
 mod drive;
 mod journal;
 mod keeper;
+mod locks;
 mod main_sink;
 mod members;
 mod pairs;
 
 use std::cell::Cell;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use outrigger_engine::{MemberState, Settings, Side};
+use outrigger_sandbox::Descriptor;
 use outrigger_store::{ErrorKind, Request, RunId, Store};
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use crate::config::{Config, GroupConfig};
+use crate::config::{Config, GroupConfig, MemberConfig};
 use crate::exit::Exit;
 use crate::report::{CollectionReport, Failure, GroupReport, RunReport, Waiting};
 use drive::Drive;
 use keeper::Keeper;
+use locks::MemberLocks;
 use members::{MemberSession, Start, StartFailure};
 use pairs::Pair;
 
@@ -35,7 +39,8 @@ pub use check::{CheckReport, check};
 pub use keeper::Asker;
 pub use members::{Plugins, first_party};
 
-/// How long a run waits for the last process of a killed one to let go of the group.
+/// How long a run waits for the last process of a killed one to let go of the group, and of each
+/// member.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a run is asked to do.
@@ -148,12 +153,15 @@ struct GroupRun<'r> {
 
 impl GroupRun<'_> {
     async fn run(&mut self, plugins: &mut Vec<crate::report::PluginReport>) -> Result<(), Failure> {
-        for member in self.group.members.iter().filter_map(|name| self.config.member(name)) {
+        let members = self.members()?;
+        for member in members {
             members::find_plugin(self.config, member, &self.options.plugins)?;
         }
+        locks::check_apart(self.group, members)?;
         let store = Arc::new(self.open_store().await?);
+        let locks = self.lock_members(members).await?;
         self.watcher.phase(&self.group.name, "", "starting plugins");
-        let sessions = self.start_members(&store).await?;
+        let sessions = self.start_members(&store, &locks).await?;
         let outcome = match &sessions {
             [Some(a), Some(b)] => self.run_collections(&store, [a, b]).await,
             _ => Ok(()),
@@ -176,6 +184,24 @@ impl GroupRun<'_> {
         closed
     }
 
+    fn members(&self) -> Result<[&MemberConfig; 2], Failure> {
+        let [a, b] = &self.group.members;
+        let member = |name: &String| {
+            self.config.member(name).ok_or_else(|| Failure::internal(format!("no member {name}")))
+        };
+        Ok([member(a)?, member(b)?])
+    }
+
+    async fn lock_members(&self, members: [&MemberConfig; 2]) -> Result<MemberLocks, Failure> {
+        if self.options.dry_run {
+            return Ok(MemberLocks::default());
+        }
+        let (state, members) = (self.config.state.clone(), members.map(MemberConfig::clone));
+        let take = move || locks::take(&state, members.each_ref(), PATIENCE);
+        let taken = tokio::task::spawn_blocking(take).await;
+        taken.unwrap_or_else(|panic| Err(Failure::internal("the locks of the members").because(&panic)))
+    }
+
     async fn open_store(&self) -> Result<Store, Failure> {
         let (state, name, dry_run) =
             (self.config.state.clone(), self.group.name.clone(), self.options.dry_run);
@@ -186,9 +212,16 @@ impl GroupRun<'_> {
     }
 
     /// Starts both members at the same time. `None`: one that is not there and need not be.
-    async fn start_members(&mut self, store: &Arc<Store>) -> Result<[Option<MemberSession>; 2], Failure> {
-        let [a, b] = &self.group.members;
-        let (a, b) = tokio::join!(self.start_member(store, a), self.start_member(store, b));
+    async fn start_members(
+        &mut self,
+        store: &Arc<Store>,
+        locks: &MemberLocks,
+    ) -> Result<[Option<MemberSession>; 2], Failure> {
+        let [a, b] = self.members()?;
+        let (a, b) = tokio::join!(
+            self.start_member(a, store, locks[0].as_ref()),
+            self.start_member(b, store, locks[1].as_ref())
+        );
         let (a, b) = match (a, b) {
             (Ok(a), Ok(b)) => return Ok([Some(a), Some(b)]),
             other => other,
@@ -218,19 +251,29 @@ impl GroupRun<'_> {
         }
     }
 
-    async fn start_member(&self, store: &Arc<Store>, name: &str) -> Result<MemberSession, StartFailure> {
-        let failed = |failure| StartFailure { member: name.to_owned(), failure, required: true };
-        let member =
-            self.config.member(name).ok_or_else(|| failed(Failure::internal(format!("no member {name}"))))?;
-        let lock = store.try_clone_lock().map_err(|error| failed(store_failure(&self.group.name, &error)))?;
-        let kept = ask(&self.group.name, store.member(name)).await.map_err(failed)?;
+    /// Its keeper process holds the locks too, until the plugin's last process has gone
+    /// (decisions X3).
+    async fn start_member(
+        &self,
+        member: &MemberConfig,
+        store: &Arc<Store>,
+        lock: Option<&File>,
+    ) -> Result<MemberSession, StartFailure> {
+        let failed = |failure| StartFailure { member: member.name.clone(), failure, required: true };
+        let group =
+            store.try_clone_lock().map_err(|error| failed(store_failure(&self.group.name, &error)))?;
+        let lock = lock.map(File::try_clone).transpose().map_err(|error| {
+            failed(Failure::internal("the lock of the member cannot be handed on").because(&error))
+        })?;
+        let locks = group.into_iter().chain(lock).map(Descriptor::from).collect();
+        let kept = ask(&self.group.name, store.member(&member.name)).await.map_err(failed)?;
         let last_run = ask(&self.group.name, store.status()).await.map_err(failed)?.last_run;
         let last_run = last_run.and_then(|run| run.finished);
         let store = (!self.options.dry_run).then_some(store);
         let asker = self.options.asker.clone();
         let start = Start { config: self.config, member, group: self.group, plugins: &self.options.plugins };
-        MemberSession::start(&start, lock, last_run, |configured| Keeper::new(configured, kept, store, asker))
-            .await
+        let keeper = |configured| Keeper::new(configured, kept, store, asker);
+        MemberSession::start(&start, locks, last_run, keeper).await
     }
 
     async fn run_collections(&mut self, store: &Store, sessions: [&MemberSession; 2]) -> Result<(), Failure> {
@@ -386,12 +429,16 @@ pub(crate) async fn ask<T: Send + 'static>(group: &str, request: Request<'_, T>)
 /// What the store says, as a failure of the group.
 #[must_use]
 pub fn store_failure(group: &str, error: &outrigger_store::Error) -> Failure {
-    let exit = if matches!(error.kind(), ErrorKind::Locked { .. }) { Exit::Locked } else { Exit::Internal };
-    let failure = Failure::new(exit, format!("the state of the group {group} cannot be used")).because(error);
+    let failure = Failure::new(store_exit(error), format!("the state of the group {group} cannot be used"))
+        .because(error);
     match error.hint() {
         Some(hint) => failure.hint(hint),
         None => failure,
     }
+}
+
+fn store_exit(error: &outrigger_store::Error) -> Exit {
+    if matches!(error.kind(), ErrorKind::Locked { .. }) { Exit::Locked } else { Exit::Internal }
 }
 
 /// The most memory that this process held, where the system tells.

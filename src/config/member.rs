@@ -36,6 +36,11 @@ impl MemberConfig {
         self.options.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
+    /// The setting that says where its items lie, if the plugin is one of ours.
+    pub(crate) fn place(&self) -> Option<&str> {
+        self.option(known(&self.plugin)?.place)
+    }
+
     pub(super) fn read(value: Value<'_>, protected: &[Protected]) -> Result<Self> {
         let place = format!("in member `{}`", value.name);
         let mut fields = value.fields()?;
@@ -60,6 +65,8 @@ struct Known {
     plugin: &'static str,
     options: &'static [(&'static str, Kind)],
     required: &'static [&'static str],
+    /// Which of them says where the items lie.
+    place: &'static str,
 }
 
 #[derive(Clone, Copy)]
@@ -73,6 +80,7 @@ const KNOWN: &[Known] = &[Known {
     plugin: "vdir",
     options: &[("path", Kind::Path), ("extension", Kind::Text), ("marker", Kind::Truth)],
     required: &["path"],
+    place: "path",
 }];
 
 fn known(plugin: &str) -> Option<&'static Known> {

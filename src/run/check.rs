@@ -47,7 +47,7 @@ pub async fn check(config: &Config, options: &Options) -> Result<CheckReport, Fa
             let Some(member) = config.member(name) else { continue };
             let start = Start { config, member, group, plugins: &options.plugins };
             let keeper = |configured| Keeper::new(configured, MemberState::default(), None, None);
-            let started = MemberSession::start(&start, None, None, keeper).await;
+            let started = MemberSession::start(&start, Vec::new(), None, keeper).await;
             let found = match started {
                 Ok(session) => Ok(found(session).await),
                 Err(failed) => Err(failed.failure),

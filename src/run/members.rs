@@ -1,7 +1,6 @@
 //! Members: each served by a plugin in a process of its own, for the length of a run.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::Arc;
 
 use outrigger_broker::{Instance, PluginHost, PluginSpec, SinkClient, StartError};
@@ -87,11 +86,11 @@ impl MemberSession {
     /// of the member as it is configured.
     pub(crate) async fn start(
         start: &Start<'_>,
-        lock: Option<File>,
+        locks: Vec<Descriptor>,
         last_run: Option<u64>,
         keeper: impl FnOnce(Member) -> Keeper,
     ) -> Result<Self, StartFailure> {
-        let started = Self::try_start(start, lock, last_run, keeper).await;
+        let started = Self::try_start(start, locks, last_run, keeper).await;
         started.map_err(|failure| StartFailure {
             member: start.member.name.clone(),
             failure,
@@ -101,7 +100,7 @@ impl MemberSession {
 
     async fn try_start(
         &Start { config, member, group, plugins }: &Start<'_>,
-        lock: Option<File>,
+        locks: Vec<Descriptor>,
         last_run: Option<u64>,
         keeper: impl FnOnce(Member) -> Keeper,
     ) -> Result<Self, Failure> {
@@ -110,7 +109,7 @@ impl MemberSession {
         spec.connect = member.connect;
         spec.policy = member.sandbox.clone();
         spec.protected = config.protected();
-        spec.locks = lock.into_iter().map(Descriptor::from).collect();
+        spec.locks = locks;
         let host = outrigger_broker::start(spec).await.map_err(|error| start_failure(member, &error))?;
         let configured = Member::new(&member.name, member.options.clone());
         let keeper = Arc::new(keeper(configured.clone()));

@@ -53,7 +53,7 @@ impl std::error::Error for Error {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Another run, or a process that one left behind, holds the group.
+    /// Another run, or a process that one left behind, holds the group or the member.
     #[error("another run holds the lock{}", match .holder { Some(pid) => format!(" (process {pid})"), None => String::new() })]
     Locked {
         /// The process that took the lock, if it could be read. It may be gone while a helper

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use sha2::{Digest as _, Sha256};
+
 use crate::error::{Error, ErrorKind};
 
 /// The longest escaped name: with the longest ending, still a file name everywhere.
@@ -46,6 +48,17 @@ impl Files {
     pub(crate) fn shm(&self) -> PathBuf {
         beside(&self.db, "-shm")
     }
+}
+
+/// The lock of the member at `place`: `STATE/members/DIGEST.lock`. A digest, because a place may be
+/// longer than a file name.
+pub(crate) fn member_lock(state: &Path, place: &str) -> PathBuf {
+    let digest = Sha256::digest(place);
+    let name = digest.iter().take(16).fold(String::new(), |mut name, byte| {
+        let _infallible = write!(name, "{byte:02x}");
+        name
+    });
+    state.join("members").join(name + ".lock")
 }
 
 /// `path` with `ending` behind its name.

@@ -1,6 +1,7 @@
 //! Keeps a group's state durable: what the engine must find again after any crash.
 //!
-//! One group is one SQLite file, `STATE/groups/GROUP.db`, and one lock beside it. The file is
+//! One group is one SQLite file, `STATE/groups/GROUP.db`, and one lock beside it; each member that a
+//! run works on is locked as well ([`lock_member`]). The file is
 //! written by one thread that belongs to the [`Store`]; whoever asks gets its answer by waiting
 //! or by a callback, so that a durable commit never stops the thread that keeps the deadlines.
 //! Requests are served in the order in which they were made; those that wait together become
@@ -55,6 +56,7 @@ mod system;
 
 pub use collection::Collection;
 pub use error::{Error, ErrorKind};
+pub use lock::lock_member;
 pub use run::{CollectionStatus, Run, RunId, Status};
 pub use store::{Store, status};
 pub use undo::{Pruned, UndoEntry, UndoId};

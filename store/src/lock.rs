@@ -1,4 +1,4 @@
-//! One run at a time per group.
+//! One run at a time per group, and per member, which may belong to several groups.
 //!
 //! The lock belongs to the open file description, not to the process: a helper that holds a copy
 //! of the descriptor keeps the group locked until it has ended too, so that no run starts beside
@@ -12,10 +12,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{error::ErrorKind, system};
+use crate::{
+    error::{Error, ErrorKind},
+    files::member_lock,
+    system,
+};
 
 /// Between two attempts: from short, for a run that is just ending, to long.
 const PAUSE: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(50)];
+
+/// Locks a member for a run. `place` is whatever tells it from all others; `state` is the state
+/// directory, in which a lock file is made (and left, so that two processes never lock two files of
+/// one name). While another run holds the member, waits up to `patience`. Blocks, as
+/// [`Store::open`](crate::Store::open) does.
+///
+/// The lock belongs to the open file: duplicates that go to helper processes keep the member locked
+/// until the last of them has ended. Runs with different state directories do not see each other.
+///
+/// # Errors
+/// [`ErrorKind::Locked`] after `patience`; [`ErrorKind::Full`], [`ErrorKind::ReadOnly`] and
+/// [`ErrorKind::Io`] for a place that cannot hold the lock.
+pub fn lock_member(state: &Path, place: &str, patience: Duration) -> Result<File, Error> {
+    let path = member_lock(state, place);
+    let dir = path.parent().unwrap_or(state);
+    system::create_dir(dir).map_err(|error| Error::new(dir, error))?;
+    take(&path, patience).map_err(|kind| Error::new(&path, kind))
+}
 
 /// Takes the lock in `path`, and waits up to `patience` for whoever holds it.
 ///
@@ -71,6 +93,19 @@ mod tests {
         assert_eq!(holder, Some(std::process::id()));
         drop(first);
         take(&path, Duration::ZERO).unwrap();
+    }
+
+    #[test]
+    fn x3_a_member_is_locked_for_all_groups_of_a_state() {
+        let dir = tempfile::tempdir().unwrap();
+        let lock = |place: &str| lock_member(&dir.path().join("s"), place, Duration::ZERO);
+        let first = lock("vdir\n/home/ana/contacts").unwrap();
+        let error = lock("vdir\n/home/ana/contacts").unwrap_err();
+        assert!(matches!(error.kind(), ErrorKind::Locked { holder: Some(_) }), "{error}");
+        let long = "x".repeat(10_000);
+        let _another = lock(&long).unwrap();
+        drop(first);
+        lock("vdir\n/home/ana/contacts").unwrap();
     }
 
     #[test]

@@ -34,3 +34,5 @@ mod plugins;
 mod support;
 #[cfg(target_os = "linux")]
 mod sync;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod zombies;

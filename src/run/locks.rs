@@ -1,0 +1,130 @@
+//! Locks: what a run must hold alone, and what the keepers of its plugins hold with it.
+//!
+//! Two groups may share a member, also under two names. A member counts as the same where its
+//! *place* is the same: the plugin, and the folder that it works on.
+
+use std::fs::{File, canonicalize};
+use std::path::Path;
+use std::time::Duration;
+
+use outrigger_engine::Side;
+use outrigger_store::lock_member;
+
+use super::store_exit;
+use crate::config::{GroupConfig, MemberConfig};
+use crate::report::Failure;
+
+/// The locks of a group's members, in their order.
+pub(super) type MemberLocks = [Option<File>; 2];
+
+/// Takes the locks of both members, each within `patience`.
+///
+/// In the order of the places, whatever the order in the group: so no two runs wait for each other.
+///
+/// # Errors
+/// Somebody else holds one, or both members are one place.
+pub(super) fn take(
+    state: &Path,
+    members: [&MemberConfig; 2],
+    patience: Duration,
+) -> Result<MemberLocks, Failure> {
+    let places = members.map(place);
+    let mut order = Side::BOTH.map(Side::index);
+    order.sort_by_key(|index| &places[*index]);
+    let mut locks = MemberLocks::default();
+    for index in order {
+        let taken = lock_member(state, &places[index], patience);
+        locks[index] = Some(taken.map_err(|error| in_use(members[index], &error))?);
+    }
+    Ok(locks)
+}
+
+/// Fails if a group would keep a place the same as itself.
+pub(super) fn check_apart(group: &GroupConfig, members: [&MemberConfig; 2]) -> Result<(), Failure> {
+    let [a, b] = members.map(place);
+    if a != b {
+        return Ok(());
+    }
+    let [a, b] = members.map(|member| &member.name);
+    let text = format!("the members {a} and {b} of the group {} are the same place", group.name);
+    Err(Failure::usage(text).hint("give each of them a folder of its own"))
+}
+
+/// What tells a member from all others: its plugin, and the folder that this one works on, without
+/// symbolic links. Of a plugin that we know nothing of, all its settings.
+fn place(member: &MemberConfig) -> String {
+    let resolved = |path: &str| canonicalize(path).map(|path| path.to_string_lossy().into_owned());
+    let mut settings: Vec<String> = match member.place() {
+        Some(path) => vec![resolved(path).unwrap_or_else(|_| path.to_owned())],
+        None => member.options.iter().map(|(name, value)| format!("{name}={value}")).collect(),
+    };
+    settings.sort(); // their order in the file means nothing
+    format!("{}\n{}", member.plugin, settings.join("\n"))
+}
+
+fn in_use(member: &MemberConfig, error: &outrigger_store::Error) -> Failure {
+    let failure = Failure::new(store_exit(error), format!("the member {} cannot be used now", member.name))
+        .because(error);
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Places};
+    use crate::exit::Exit;
+
+    fn config(text: &str) -> Config {
+        Config::parse(&format!("state = \"/s\"\n{text}"), Path::new("/c.toml"), &Places::default()).unwrap()
+    }
+
+    fn vdir(name: &str, more: &str) -> String {
+        format!("[member.{name}]\nplugin = \"vdir\"\n{more}\n")
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn x3_a_member_is_the_same_under_any_name_and_by_any_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let (real, link) = (folder.path().join("real"), folder.path().join("link"));
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let text = vdir("a", &format!("path = {real:?}"))
+            + &vdir("b", &format!("path = {link:?}\nextension = \"vcf\""))
+            + &vdir("c", "path = \"/elsewhere\"")
+            + "[group.g]\nmembers = [\"a\", \"b\"]";
+        let config = config(&text);
+        let [a, b, c] = ["a", "b", "c"].map(|name| config.member(name).unwrap());
+        assert_eq!(place(a), place(b));
+        assert_ne!(place(a), place(c));
+        let group = config.group("g").unwrap();
+        assert_eq!(check_apart(group, [a, b]).unwrap_err().exit, Exit::Usage);
+        check_apart(group, [a, c]).unwrap();
+    }
+
+    #[test]
+    fn x3_a_plugin_that_is_not_ours_is_told_by_all_its_settings() {
+        let config = config(
+            "[member.a]\nplugin = \"crm\"\nurl = \"x\"\n[member.b]\nplugin = \"crm\"\nurl = \"y\"\n\
+             [member.c]\nplugin = \"dav\"\nurl = \"x\"\n[member.d]\nplugin = \"crm\"\nurl = \"x\"\n",
+        );
+        let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| place(config.member(name).unwrap()));
+        assert!(a != b && a != c && a == d);
+    }
+
+    #[test]
+    fn x3_two_runs_on_one_member_do_not_meet_and_do_not_wait_for_ever() {
+        let state = tempfile::tempdir().unwrap();
+        let config =
+            config(&(vdir("a", "path = \"/a\"") + &vdir("b", "path = \"/b\"") + &vdir("c", "path = \"/c\"")));
+        let [a, b, c] = ["a", "b", "c"].map(|name| config.member(name).unwrap());
+        let first = take(state.path(), [a, b], Duration::ZERO).unwrap();
+        let failure = take(state.path(), [b, c], Duration::ZERO).unwrap_err();
+        assert_eq!((failure.exit, &*failure.message), (Exit::Locked, "the member b cannot be used now"));
+        drop(first);
+        take(state.path(), [c, b], Duration::ZERO).unwrap();
+    }
+}
