@@ -10,6 +10,7 @@
 //! plugin's option that begins with `~/`, `./` or `../`. Other options reach the plugin as written.
 
 mod draft;
+mod duration;
 mod error;
 mod fields;
 mod group;

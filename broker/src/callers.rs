@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use outrigger_protocol::{CallId, Code, Connection, Effect, Error, Event, Items, StreamId};
+use outrigger_protocol::{CallId, Code, Connection, Effect, EndedBy, Error, Event, Items, StreamId};
 use outrigger_transport::Handler;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -14,19 +14,26 @@ use crate::said::FromPlugin;
 /// with one that it cannot decode.
 pub(crate) type OnItem = Box<dyn FnMut(&[u8]) -> Result<(), String> + Send>;
 
+/// What became of a call.
+pub(crate) type Answer = Result<Box<[u8]>, CallFailed>;
+
+/// A call that failed.
+pub(crate) struct CallFailed {
+    pub(crate) error: Error,
+    /// It ended with the connection. A plugin's own error may have the same code.
+    pub(crate) lost: bool,
+}
+
 /// The stored context of one call.
 pub(crate) struct Caller {
-    done: oneshot::Sender<Result<Box<[u8]>, Error>>,
+    done: oneshot::Sender<Answer>,
     on_item: Option<OnItem>,
     /// What was wrong with an item: the call has failed, whatever the plugin answers.
     bad_item: Option<String>,
 }
 
 impl Caller {
-    pub(crate) const fn new(
-        done: oneshot::Sender<Result<Box<[u8]>, Error>>,
-        on_item: Option<OnItem>,
-    ) -> Self {
+    pub(crate) const fn new(done: oneshot::Sender<Answer>, on_item: Option<OnItem>) -> Self {
         Self { done, on_item, bad_item: None }
     }
 
@@ -38,10 +45,12 @@ impl Caller {
         }
     }
 
-    fn answer(self, answer: Result<&[u8], Error>) {
+    fn answer(self, answer: Result<&[u8], CallFailed>) {
         let answer = match self.bad_item {
-            Some(reason) => Err(Error::new(Code::INVALID, format!("an item cannot be read: {reason}"))
-                .with_effect(Effect::Unknown)),
+            Some(reason) => {
+                let error = Error::new(Code::INVALID, format!("an item cannot be read: {reason}"));
+                Err(CallFailed { error: error.with_effect(Effect::Unknown), lost: false })
+            }
             None => answer.map(Into::into),
         };
         let _caller_gave_up = self.done.send(answer);
@@ -68,9 +77,9 @@ impl Handler<Caller> for Events {
                 context.answer(Ok(body));
                 self.room.notify_waiters();
             }
-            Event::Failed { context, error, .. } => {
-                self.note(error.code);
-                context.answer(Err(error));
+            Event::Failed { context, error, by, .. } => {
+                self.note(by);
+                context.answer(Err(CallFailed { error, lost: by == EndedBy::Connection }));
                 self.room.notify_waiters();
             }
             Event::Items { call, stream, items } => take_items(connection, call, stream, &items),
@@ -91,11 +100,11 @@ impl Events {
         let _ending = self.said.send(said);
     }
 
-    fn note(&self, code: Code) {
-        match code {
-            Code::DEADLINE | Code::IDLE_TIMEOUT => self.overdue.notify_one(),
-            Code::DISCONNECTED => drop(self.lost.fetch_add(1, Ordering::Relaxed)),
-            _ => {}
+    fn note(&self, by: EndedBy) {
+        match by {
+            EndedBy::Time => self.overdue.notify_one(),
+            EndedBy::Connection => drop(self.lost.fetch_add(1, Ordering::Relaxed)),
+            EndedBy::Peer | EndedBy::Caller => {}
         }
     }
 }

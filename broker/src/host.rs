@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use crate::attend::Attendant;
 use crate::callbacks::Exports;
-use crate::callers::{Caller, Events, OnItem};
+use crate::callers::{CallFailed, Caller, Events, OnItem};
 use crate::death::Death;
 use crate::log::PluginLog;
 use crate::said::FromPlugin;
@@ -21,6 +21,13 @@ use crate::watch::{Watch, finish_output};
 
 /// Grace for a cancelled call, for a goodbye, for a signal: each rung of the way out.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// What can be done with a process that has lost its connection, one after the other.
+const RUNGS: [Rung; 3] = [Rung::Wait, Rung::Terminate, Rung::Kill];
+
+/// The longest that a process may take to its end once its connection is lost: each rung, the one
+/// without the keeper, and the last of its output.
+const WAY_OUT: Duration = Duration::from_secs(GRACE.as_secs() * (RUNGS.len() as u64 + 2));
 
 /// How often a call that waits for room looks whether there is any.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -181,12 +188,13 @@ impl PluginHost {
         let answer = answer.await;
         guard.call = None;
         let answer = answer.unwrap_or_else(|_| {
-            Err(Error::new(Code::DISCONNECTED, format!("{method}: the connection is gone")))
+            let error = Error::new(Code::DISCONNECTED, format!("{method}: the connection is gone"));
+            Err(CallFailed { error, lost: true })
         });
         match answer {
             Ok(body) => Ok(body),
-            Err(error) if error.code == Code::DISCONNECTED => Err(self.explain(error).await),
-            Err(error) => Err(error),
+            Err(CallFailed { error, lost: true }) => Err(self.explain(error).await),
+            Err(CallFailed { error, lost: false }) => Err(error),
         }
     }
 
@@ -222,9 +230,10 @@ impl PluginHost {
         CallOptions { total: shorter(rules.total), idle: shorter(rules.idle), ..CallOptions::default() }
     }
 
-    /// Adds how the plugin died to the error of a call that was lost with it.
+    /// Adds how the plugin died to the error of a call that was lost with it. That is known once it
+    /// has ended, so this waits as long as its way out may take.
     async fn explain(&self, error: Error) -> Error {
-        match timeout(GRACE, self.ended()).await {
+        match timeout(WAY_OUT, self.ended()).await {
             Ok(end) => error.by(Blame::Plugin).because(Code::DISCONNECTED, end.death.to_string()),
             Err(_) => error,
         }
@@ -360,13 +369,24 @@ async fn overdue(member: String, link: Link<Caller>, shared: Wiring) {
     }
 }
 
-/// The way out: by itself, by SIGTERM, by SIGKILL, without the keeper.
+/// A step of the way out.
+#[derive(Clone, Copy)]
+enum Rung {
+    /// It may end by itself.
+    Wait,
+    /// SIGTERM.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}
+
+/// The way out: by itself, by SIGTERM, by SIGKILL, without the keeper. Within [`WAY_OUT`].
 async fn end_process(watch: &mut Watch) -> Option<Ended> {
-    for rung in [None, Some(false), Some(true)] {
+    for rung in RUNGS {
         match rung {
-            None => {}
-            Some(false) => watch.child().terminate(),
-            Some(true) => watch.child().kill(),
+            Rung::Wait => {}
+            Rung::Terminate => watch.child().terminate(),
+            Rung::Kill => watch.child().kill(),
         }
         if let Ok(Ok(ended)) = timeout(GRACE, watch.ended()).await {
             watch.child().kill(); // whatever it started

@@ -24,5 +24,5 @@ mod token_bucket;
 mod unasked;
 
 pub use calls::{CallOptions, Refusal};
-pub use event::{Event, IncomingCall};
+pub use event::{EndedBy, Event, IncomingCall};
 pub use machine::{Connection, Counters, Role};

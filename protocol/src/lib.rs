@@ -56,7 +56,7 @@ pub use change::{
     ReadResult,
 };
 pub use codec::{BodyError, Codec};
-pub use connection::{CallOptions, Connection, Counters, Event, IncomingCall, Refusal, Role};
+pub use connection::{CallOptions, Connection, Counters, EndedBy, Event, IncomingCall, Refusal, Role};
 pub use control::{
     Abort, Credit, Goodbye, Level, Log, Progress, StreamEnd, StreamKind, StreamOpen, StreamReset,
 };

@@ -4,10 +4,12 @@
 //! places of both there.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use super::duration::parse_duration;
 use super::error::{ConfigError, Position};
 use super::nearest::nearest;
 use super::places::Places;
@@ -114,6 +116,14 @@ impl<'s> Value<'s> {
         parse_size(self.text()?).ok_or_else(|| {
             self.error(format!("`{}` is not a size", self.name))
                 .hint("write a number with a unit, such as \"256MiB\"")
+        })
+    }
+
+    /// A text such as `30s`.
+    pub(super) fn duration(&self) -> Result<Duration> {
+        parse_duration(self.text()?).ok_or_else(|| {
+            self.error(format!("`{}` is not a length of time", self.name))
+                .hint("write a number with a unit (ms, s, m, h), such as \"30s\"")
         })
     }
 

@@ -1,12 +1,14 @@
 //! `[member.NAME]`: one place that takes part, and the plugin that knows it.
 
+use std::time::Duration;
+
 use outrigger_broker::ConnectBy;
 use outrigger_sandbox::{Policy, Protected};
 
 use super::error::{ConfigError, Position};
 use super::fields::{Fields, Result, Value, not_built_yet, unknown_key};
 use super::name::is_valid_name;
-use super::sandbox;
+use super::sandbox::{self, Sandbox};
 
 /// One member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,9 @@ pub struct MemberConfig {
     pub options: Vec<(String, String)>,
     /// What its plugin may do.
     pub sandbox: Policy,
+    /// No call to its plugin may take longer, nor go so long without a sign of life; `None`: as each
+    /// method says.
+    pub calls_timeout: Option<Duration>,
     /// Where it stands in the file.
     pub at: Position,
 }
@@ -49,14 +54,16 @@ impl MemberConfig {
         let required = fields.read("required", |value| value.truth())?.unwrap_or(true);
         let read_only = fields.read("read_only", |value| value.truth())?.unwrap_or(false);
         let connect = fields.read("connection", connection)?.unwrap_or_default();
-        let sandbox = fields.read("sandbox", |value| sandbox::policy(value, protected))?.unwrap_or_default();
+        let Sandbox { policy: sandbox, calls_timeout } =
+            fields.read("sandbox", |value| sandbox::read(value, protected))?.unwrap_or_default();
         let grouped = fields.take("options");
         let Some(plugin) = plugin else { return Err(no_plugin(value, &fields, &place)) };
         let plugin = plugin_name(plugin)?;
         let options = Options { plugin: &plugin, place: &place }.read(&mut fields, grouped)?;
         check_required(&value, &plugin, &options)?;
         let name = value.name.to_owned();
-        Ok(Self { name, plugin, required, read_only, connect, options, sandbox, at: value.position() })
+        let at = value.position();
+        Ok(Self { name, plugin, required, read_only, connect, options, sandbox, calls_timeout, at })
     }
 }
 

@@ -1,17 +1,25 @@
 //! `[member.NAME.sandbox]`: what its plugin may do, in the words that manifests use too.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use outrigger_sandbox::{Guarantee, OnUnsupported, Policy, Profile, Protected};
 
 use super::fields::{Result, Value};
 
+/// What the table says.
+#[derive(Default)]
+pub(super) struct Sandbox {
+    pub(super) policy: Policy,
+    pub(super) calls_timeout: Option<Duration>,
+}
+
 /// Reads the table; relative paths in it are seen from the configuration file. A grant to write to
 /// one of the `protected` places is refused.
-pub(super) fn policy(value: Value<'_>, protected: &[Protected]) -> Result<Policy> {
+pub(super) fn read(value: Value<'_>, protected: &[Protected]) -> Result<Sandbox> {
     let otherwise = Policy::default();
     let mut fields = value.fields()?;
-    fields.not_built_yet(&["cpu_seconds", "calls_timeout", "restart"])?;
+    fields.not_built_yet(&["cpu_seconds", "restart"])?;
     let policy = Policy {
         profile: fields.read("profile", profile)?.unwrap_or(otherwise.profile),
         read: fields.read("read", |value| each(value, |path| path.path()))?.unwrap_or_default(),
@@ -24,8 +32,9 @@ pub(super) fn policy(value: Value<'_>, protected: &[Protected]) -> Result<Policy
         require: fields.read("require", |value| each(value, guarantee))?.unwrap_or_default(),
         on_unsupported: fields.read("on_unsupported", on_unsupported)?.unwrap_or(otherwise.on_unsupported),
     };
+    let calls_timeout = fields.read("calls_timeout", |value| value.duration())?;
     fields.finish("in the sandbox")?;
-    Ok(policy)
+    Ok(Sandbox { policy, calls_timeout })
 }
 
 fn each<'s, T>(value: Value<'s>, read: impl Fn(Value<'s>) -> Result<T>) -> Result<Vec<T>> {

@@ -74,6 +74,7 @@ write = ["out"]
 network = ["dav.example.org:443"]
 memory = "256MiB"
 processes = 1
+calls_timeout = "30s"
 require = ["fs_read", "memory"]
 on_unsupported = "weaken"
 
@@ -104,6 +105,7 @@ edit_vs_delete = "delete"
     assert_eq!(usb.sandbox.write, [Path::new("/etc/o/out")]);
     assert_eq!(usb.sandbox.network, ["dav.example.org:443"]);
     assert_eq!((usb.sandbox.memory, usb.sandbox.processes), (Some(256 << 20), Some(1)));
+    assert_eq!(usb.calls_timeout, Some(std::time::Duration::from_secs(30)));
     assert_eq!((usb.sandbox.profile, usb.sandbox.on_unsupported), (Profile::Strict, OnUnsupported::Weaken));
     assert_eq!(usb.sandbox.require, [Guarantee::FsRead, Guarantee::Memory]);
 
@@ -228,6 +230,10 @@ fn a_mistake_is_told_with_its_place_and_a_way_out() {
         (
             member("[member.a.sandbox]\nnetwork = [\"host\"]"),
             "5:12: \"host\" is not a host and a port (write it as \"dav.example.org:443\")",
+        ),
+        (
+            member("[member.a.sandbox]\ncalls_timeout = \"30\""),
+            "5:17: `calls_timeout` is not a length of time (write a number with a unit (ms, s, m, h), such as \"30s\")",
         ),
         (
             member("[member.a.sandbox]\nprofile = \"open\""),

@@ -110,6 +110,7 @@ impl MemberSession {
         spec.policy = member.sandbox.clone();
         spec.protected = config.protected();
         spec.locks = locks;
+        spec.calls_timeout = member.calls_timeout;
         let host = outrigger_broker::start(spec).await.map_err(|error| start_failure(member, &error))?;
         let configured = Member::new(&member.name, member.options.clone());
         let keeper = Arc::new(keeper(configured.clone()));

@@ -246,6 +246,9 @@ mod hostile {
             if self.deed == "tell" {
                 return Err(Error::new(Code::INVALID, inheritance()));
             }
+            if self.deed == "hang up" {
+                return Err(Error::new(Code::DISCONNECTED, "the server hung up"));
+            }
             Ok(())
         }
 

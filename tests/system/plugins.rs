@@ -364,13 +364,34 @@ fn what_breaks_the_protocol_ends_the_connection_and_nothing_else(world: World) {
             assert_eq!(answered.unwrap(), [Some(b"hello".to_vec())], "{deed}");
             let error = failed.unwrap_err();
             assert_eq!((error.code, error.blame), (Code::DISCONNECTED, Blame::Plugin), "{deed}: {error:?}");
+            let told = format!("{error:?}");
             let (death, _) = host.stop().await;
             assert!(begun.elapsed() < EVERY_RUNG, "{deed}: {:?}", begun.elapsed());
+            // Also of one that lives on, and first has to be ended.
+            assert!(told.contains(&death.exit.unwrap().to_string()), "{deed}: {told}: {death}");
             assert!(death.connection.is_some() || *deed == "close", "{deed}: {death:?}");
             assert_eq!(read(&sink, &["first"]).await.unwrap().len(), 1, "{deed}");
         }
         finish(instance, &sink).await.unwrap();
         good.stop().await;
+    });
+    no_process_is_left(world.root());
+}
+
+/// The code says that some server is gone; the plugin is not.
+#[test]
+fn a_plugins_own_disconnected_is_no_lost_connection() {
+    let world = World::empty(Link::Inherited);
+    block_on(async {
+        let host = start(hostile(&world, "initialize", "hang up")).await.unwrap();
+        let begun = Instant::now();
+        let error = host.initialize(&initialize(&[])).await.unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(2), "it was waited for its end: {:?}", begun.elapsed());
+        assert_eq!((error.code, &*error.message), (Code::DISCONNECTED, "the server hung up"));
+        assert!(error.causes.is_empty(), "{error:?}");
+        assert_eq!(host.death(), None);
+        let (death, _) = host.stop().await;
+        assert_eq!((death.exit, death.calls_in_flight), (Some(Exit::Code(0)), 0), "{death}");
     });
     no_process_is_left(world.root());
 }

@@ -4,8 +4,10 @@
 //! task writes all frames that are ready with one system call. Events are handled in the task, as
 //! they are decoded, while they borrow from the receive buffer.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
+use std::ops::{Deref, DerefMut};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
@@ -23,7 +25,8 @@ const MAX_TURNS: usize = 32;
 /// How long a peer that reads no more may take to end the connection.
 const LAST_FRAMES: Duration = Duration::from_secs(1);
 
-/// What is done with events. Runs in the driver's task: it must not wait.
+/// What is done with events. Runs in the driver's task: it must not wait, and it works on the
+/// connection that it is given: [`Link::with`] on its own link panics.
 pub trait Handler<C>: Send {
     /// Something happened. Everything borrowed must be copied or dealt with now.
     fn event(&mut self, event: Event<'_, C>, connection: &mut Connection<C>);
@@ -107,6 +110,10 @@ impl<C: Send + 'static> Link<C> {
     }
 
     /// Uses the machine, then sees to it that what it has to say is sent. Never waits.
+    ///
+    /// # Panics
+    /// Within [`Handler::event`] or another `with` of the same link: they have the machine in hand
+    /// already, and waiting for them would be for ever.
     pub fn with<R>(&self, act: impl FnOnce(&mut Connection<C>) -> R) -> R {
         let mut shared = self.lock();
         let result = act(&mut shared.connection);
@@ -124,9 +131,47 @@ impl<C: Send + 'static> Link<C> {
         self.with(|_| ());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shared<C>> {
+    fn lock(&self) -> Held<'_, C> {
+        let address = Arc::as_ptr(&self.shared).addr();
+        assert!(
+            !HELD.with_borrow(|held| held.contains(&address)),
+            "Link::with was called from within a handler (or another `with`) of the same link"
+        );
         // A panic in a handler leaves the machine as consistent as between two frames.
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        HELD.with_borrow_mut(|held| held.push(address));
+        Held { shared, address }
+    }
+}
+
+thread_local! {
+    /// The links whose machines this thread has in hand, by address. More than one where the handler
+    /// of one link uses another.
+    static HELD: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The machine, in this thread's hand.
+struct Held<'l, C> {
+    shared: MutexGuard<'l, Shared<C>>,
+    address: usize,
+}
+
+impl<C> Drop for Held<'_, C> {
+    fn drop(&mut self) {
+        HELD.with_borrow_mut(|held| held.retain(|other| *other != self.address));
+    }
+}
+
+impl<C> Deref for Held<'_, C> {
+    type Target = Shared<C>;
+    fn deref(&self) -> &Shared<C> {
+        &self.shared
+    }
+}
+
+impl<C> DerefMut for Held<'_, C> {
+    fn deref_mut(&mut self) -> &mut Shared<C> {
+        &mut self.shared
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::event::EndedBy;
 use super::machine::Connection;
 use crate::call::Method;
 use crate::error::{Blame, Code, Error};
@@ -151,7 +152,7 @@ impl<C> Connection<C> {
         let ended = self.pending.take(id, now)?;
         self.answer_goodbye();
         let error = Error::new(Code::CANCELLED, format!("{}: cancelled before it was sent", ended.method));
-        Some(super::machine::failed(ended, error.by(Blame::Caller)))
+        Some(super::machine::failed(ended, error.by(Blame::Caller), EndedBy::Caller))
     }
 
     /// The context stored under an open call.

@@ -30,6 +30,19 @@ pub struct IncomingCall<'f> {
     pub body: &'f [u8],
 }
 
+/// Who ended a call that failed. Not to be read from the error's code: a peer may answer with any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedBy {
+    /// The peer, whose answer the error is.
+    Peer,
+    /// Its time ran out.
+    Time,
+    /// This side gave it up before it was sent.
+    Caller,
+    /// The connection ended, or is ending and did not start it.
+    Connection,
+}
+
 /// What happened. `C` is the context that was stored with a call; each comes out once, in
 /// `Reply` or `Failed`.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +68,8 @@ pub enum Event<'f, C> {
         context: C,
         /// Why, and with which effect.
         error: Error,
+        /// Who ended it.
+        by: EndedBy,
     },
     /// A call is on its way.
     Progress {

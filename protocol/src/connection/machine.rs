@@ -13,8 +13,9 @@ use crate::outbound::Outbound;
 use crate::peer_error::PeerError;
 use crate::pending::{Clock, Ended, PendingCalls};
 use crate::stream::{Receiving, Sending};
-use crate::{codec::Codec, connection::event::Event, text};
+use crate::{codec::Codec, text};
 
+use super::event::{EndedBy, Event};
 use super::open_calls::OpenCalls;
 use super::token_bucket::TokenBucket;
 
@@ -247,7 +248,7 @@ impl<C> Connection<C> {
         };
         let effect = if held { Effect::NotStarted } else { Effect::Unknown };
         let error = Error::new(code, format!("{}: {text}", ended.method)).with_effect(effect);
-        Some(failed(ended, error))
+        Some(failed(ended, error, EndedBy::Time))
     }
 
     /// Takes a call back, or asks the peer to stop it; says whether nothing of it had left.
@@ -269,11 +270,11 @@ impl<C> Connection<C> {
         let effect = if self.out.holds(ended.id.0) { Effect::NotStarted } else { Effect::Unknown };
         let text = format!("{}: {why}", ended.method);
         let error = Error::new(Code::DISCONNECTED, text).by(Blame::Plugin).with_effect(effect);
-        Some(failed(ended, error))
+        Some(failed(ended, error, EndedBy::Connection))
     }
 }
 
 /// The event of a call that failed.
-pub(super) fn failed<C>(ended: Ended<C>, error: Error) -> Event<'static, C> {
-    Event::Failed { call: ended.id, context: ended.context, error }
+pub(super) fn failed<C>(ended: Ended<C>, error: Error, by: EndedBy) -> Event<'static, C> {
+    Event::Failed { call: ended.id, context: ended.context, error, by }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::event::Event;
+use super::event::{EndedBy, Event};
 use super::machine::{Connection, failed};
 use crate::codec::Codec;
 use crate::control::{Abort, Goodbye};
@@ -106,7 +106,7 @@ impl<C> Connection<C> {
     ) -> Result<Option<Event<'f, C>>, PeerError> {
         let error: Error = body(self.codec, frame)?;
         let ended = self.take(CallId(frame.header.id), now)?;
-        Ok(ended.map(|ended| failed(ended, error)))
+        Ok(ended.map(|ended| failed(ended, error, EndedBy::Peer)))
     }
 
     /// Takes out the context of an answered call, with its streams. A late answer is counted and
@@ -161,7 +161,8 @@ impl<C> Connection<C> {
         let ended = self.pending.take_above(self.not_accepted_above?)?;
         self.drop_streams(ended.id);
         let text = format!("{}: the other end was closing and did not start it", ended.method);
-        Some(failed(ended, Error::new(Code::DISCONNECTED, text).by(Blame::Plugin)))
+        let error = Error::new(Code::DISCONNECTED, text).by(Blame::Plugin);
+        Some(failed(ended, error, EndedBy::Connection))
     }
 
     fn receive_goodbye_ok(&self) -> Result<Event<'static, C>, PeerError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outrigger_protocol::{CallId, Error, Event, Flags, Method, ObjectId, Progress, StreamId};
+use outrigger_protocol::{CallId, EndedBy, Error, Event, Flags, Method, ObjectId, Progress, StreamId};
 
 /// What a test stores with a call.
 pub(crate) type Context = u32;
@@ -28,6 +28,7 @@ pub(crate) enum Seen {
         call: CallId,
         context: Context,
         error: Error,
+        by: EndedBy,
     },
     Progress {
         call: CallId,
@@ -86,7 +87,7 @@ impl From<Event<'_, Context>> for Seen {
             },
             Event::Cancel(call) => Self::Cancel(call),
             Event::Reply { call, context, body } => Self::Reply { call, context, body: body.to_vec() },
-            Event::Failed { call, context, error } => Self::Failed { call, context, error },
+            Event::Failed { call, context, error, by } => Self::Failed { call, context, error, by },
             Event::Progress { call, progress } => Self::Progress { call, progress },
             Event::Items { call, stream, items } => {
                 let mut all = Vec::new();

@@ -1,19 +1,21 @@
 //! How bytes flow: few writes, no mutual waiting, nothing lost at the end.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use outrigger_protocol::{Code, Connection, Event, Level, Log, PeerError, Role, limits};
 use outrigger_transport::memory::{CAPACITY, MemoryEnd, pair};
-use outrigger_transport::{BlockingLink, Carrier, Ending, Handler, LinkError, Wait};
+use outrigger_transport::{BlockingLink, Carrier, Ending, Handler, Link, LinkError, Wait};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::support::{
-    Echo, Silent, call, echo, end_of, establish, establish_blocking, run, serve_blocking, teller, within,
+    Driven, Echo, Silent, call, echo, end_of, establish, establish_blocking, run, serve, serve_blocking,
+    teller, within,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -352,4 +354,37 @@ impl Carrier for Claiming {
     fn wait_writable(&mut self) -> io::Result<()> {
         self.0.wait_writable()
     }
+}
+
+/// Uses its own link within an event.
+struct Reentrant(Arc<OnceLock<Link<usize>>>);
+
+impl Handler<usize> for Reentrant {
+    fn event(&mut self, _: Event<'_, usize>, _: &mut Connection<usize>) {
+        self.0.get().unwrap().with(|connection| connection.goodbye());
+    }
+}
+
+#[test]
+fn a_handler_that_uses_its_own_link_fails_at_once_instead_of_waiting_for_ever() {
+    within(LIMIT, || {
+        let (ours, theirs) = pair(4096);
+        let server = std::thread::spawn(|| serve(Driven::Blocking, theirs));
+        run(async {
+            let own = Arc::new(OnceLock::new());
+            let (link, driver) = establish(ours, Role::Broker, Reentrant(Arc::clone(&own))).await.unwrap();
+            own.set(link.clone()).unwrap();
+            link.with(|connection| call(connection, 1, b"", Duration::ZERO)).unwrap();
+            let panic = tokio::spawn(driver).await.unwrap_err().into_panic();
+            let words = panic.downcast_ref::<&str>().unwrap();
+            assert!(words.contains("called from within a handler"), "{words}");
+            // It is over, and not locked.
+            assert!(link.with(|connection| call(connection, 2, b"", Duration::ZERO)).is_err());
+            // Nor is a use within another let through.
+            let nested = AssertUnwindSafe(|| link.with(|_| link.now() + link.with(|_| Duration::ZERO)));
+            assert!(std::panic::catch_unwind(nested).is_err());
+            link.with(|_| ());
+        });
+        server.join().unwrap();
+    });
 }
