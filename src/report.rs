@@ -2,15 +2,14 @@
 //!
 //! Everything here writes to what it is given and knows no terminal; colours are written as escape
 //! sequences, which `anstream` takes out again where they are not wanted. Text that came from a
-//! plugin passes through [`Words`] or [`Printable`] without exception.
+//! plugin passes through [`Words`](outrigger_protocol::Words) or
+//! [`Printable`](outrigger_protocol::Printable) without exception.
 
-mod escape;
 mod failure;
 mod human;
 mod run;
 mod summary;
 
-pub use escape::{Printable, Words};
 pub use failure::{Cause, Failure};
 pub use human::write_run;
 pub use run::{CollectionReport, GroupReport, PluginReport, RunReport, Waiting};

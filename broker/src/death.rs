@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use outrigger_protocol::Words;
 use outrigger_sandbox::Exit;
 
 /// The report on the end of a plugin process.
@@ -11,7 +12,7 @@ pub struct Death {
     pub plugin: String,
     /// Exit code or signal; `None` when it could not be learnt in time.
     pub exit: Option<Exit>,
-    /// The last lines that it printed, in its words, escaped.
+    /// The last lines that it printed, as it printed them: to be shown as [`Words`] alone.
     pub last_words: Vec<String>,
     /// Calls that were open when it ended.
     pub calls_in_flight: usize,
@@ -30,8 +31,29 @@ impl fmt::Display for Death {
             write!(f, " with {} call(s) open", self.calls_in_flight)?;
         }
         if let Some(words) = self.last_words.last() {
-            write!(f, "; it said last: \"{words}\"")?;
+            write!(f, "; it said last: {}", Words(words))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b4_last_words_are_quoted_and_cannot_draw_or_end_their_quotation() {
+        let said = "bye\x1b[2J\u{202e}\" hint: run \"rm".to_owned();
+        let death = Death {
+            plugin: "phone".into(),
+            exit: None,
+            last_words: vec![said],
+            calls_in_flight: 0,
+            connection: None,
+        };
+        assert_eq!(
+            death.to_string(),
+            r#"the plugin of phone broke its connection; it said last: "bye\u{1b}[2J\u{202e}\" hint: run \"rm""#
+        );
     }
 }

@@ -6,11 +6,10 @@
 //! report of its death.
 
 use std::collections::VecDeque;
-use std::fmt::Write as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use outrigger_protocol::Level;
+use outrigger_protocol::{Level, Printable};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 /// Lines of each output that are kept for the last words.
@@ -83,7 +82,7 @@ impl PluginLog {
             return None;
         }
         state.budget -= cost;
-        Some(printable(line))
+        Some(Printable(line).to_string())
     }
 
     fn keep(&self, line: &[u8], output: Output) {
@@ -97,10 +96,10 @@ impl PluginLog {
         last.push_back(kept);
     }
 
-    /// The last lines that it printed, oldest first; those of standard error last.
+    /// The last lines that it printed, oldest first; those of standard error last. Not escaped.
     pub(crate) fn last_words(&self) -> Vec<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.last.iter().flatten().map(|line| printable(line)).collect()
+        state.last.iter().flatten().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
     }
 
     /// Bytes that came past the rate.
@@ -131,27 +130,15 @@ impl PluginLog {
     }
 }
 
-/// Text that cannot move a cursor: control characters and bytes that are not text are escaped.
-fn printable(line: &[u8]) -> String {
-    let mut text = String::with_capacity(line.len());
-    for chunk in line.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c.is_control() { text.extend(c.escape_default()) } else { text.push(c) }
-        }
-        for byte in chunk.invalid() {
-            let _infallible = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn words_cannot_move_a_cursor() {
-        assert_eq!(printable(b"a\x1b[2Jb\xff"), "a\\u{1b}[2Jb\\xff");
+    fn b4_a_line_of_the_log_cannot_move_a_cursor_or_turn_the_text() {
+        let log = PluginLog::new("p".into());
+        let line = log.admit("a\x1b[2Jb\u{202e}c\u{9b}".as_bytes()).unwrap();
+        assert_eq!(line, "a\\u{1b}[2Jb\\u{202e}c\\u{9b}");
     }
 
     #[tokio::test]

@@ -20,6 +20,9 @@ use crate::watch::{Watch, finish_output, read_output};
 /// How long a process that failed its handshake may take to say how it ended.
 const LAST_MOMENT: Duration = Duration::from_secs(1);
 
+/// How long what a process sent before it ended may take to be read.
+const LEFT_BEHIND: Duration = Duration::from_millis(200);
+
 /// Why a plugin could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -80,9 +83,15 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
         let left = limit.saturating_sub(begun.elapsed());
         Link::establish(io, Handshake::listen(hello, secret, session), Role::Broker, left, events).await
     };
+    let mut greeting = std::pin::pin!(timeout(limit, greeting));
     let greeted = tokio::select! {
-        greeted = timeout(limit, greeting) => greeted.unwrap_or(Err(LinkError::HandshakeTime)),
-        _ = watch.ended() => Err(LinkError::Closed { mid_frame: false }),
+        greeted = &mut greeting => Some(greeted),
+        // What it said before it went may say why; one that dials may not have come so far.
+        _ = watch.ended() => timeout(LEFT_BEHIND, greeting).await.ok(),
+    };
+    let greeted = match greeted {
+        Some(greeted) => greeted.unwrap_or(Err(LinkError::HandshakeTime)),
+        None => Err(LinkError::Closed { mid_frame: false }),
     };
     match greeted {
         Ok((link, driver)) => {

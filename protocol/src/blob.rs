@@ -69,20 +69,3 @@ impl<'de> Visitor<'de> for BlobVisitor {
         STANDARD.decode(text).map(Cow::Owned).map_err(|_| E::custom("not base64"))
     }
 }
-
-/// Shows bytes as text; what is not printable becomes `\xNN`.
-pub(crate) fn fmt_printable(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    use fmt::Write as _;
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            if c.is_control() {
-                let mut buffer = [0; 4];
-                c.encode_utf8(&mut buffer).bytes().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
-            } else {
-                f.write_char(c)?;
-            }
-        }
-        chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
-    }
-    Ok(())
-}

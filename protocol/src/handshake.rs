@@ -19,6 +19,7 @@ use crate::ids::SessionId;
 use crate::kind::Kind;
 use crate::limits::MAX_HANDSHAKE;
 use crate::peer_error::PeerError;
+use crate::printable::Words;
 
 /// The first bytes of each side. The CR LF shows a channel that mends line ends.
 pub const PREFACE: [u8; 8] = *b"OUTRGR\r\n";
@@ -44,7 +45,7 @@ pub enum HandshakeError {
     #[error("{} ({})", .0.reason, .0.hint)]
     Unfit(Refused),
     /// The two ends do not fit, in the peer's words.
-    #[error("the other end refused: {} ({})", .0.reason, .0.hint)]
+    #[error("the other end refused, and says: {} ({})", Words(&.0.reason), Words(&.0.hint))]
     Refused(Refused),
     /// The peer does not know the secret.
     #[error("the other end does not know the secret of this connection")]

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use crate::blob;
+use crate::{blob, printable};
 
 /// The number of a call or a stream on one connection: odd from the broker's side, even from the
 /// plugin's, rising, never reused (decisions W4).
@@ -103,10 +103,10 @@ macro_rules! opaque {
         }
 
         impl fmt::Display for $name {
-            /// Printable text; bytes that are not become `\xNN`, so that a plugin cannot draw on a
+            /// Text; control characters become `\u{NN}` and other bytes `\xNN`, so that a plugin cannot draw on a
             /// terminal.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                blob::fmt_printable(&self.0, f)
+                printable::fmt_id(&self.0, f)
             }
         }
 
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn a_name_from_a_plugin_cannot_draw_on_a_terminal() {
         let href = Href::from(&b"a\x1b[2J\xff.vcf"[..]);
-        assert_eq!(href.to_string(), "a\\x1b[2J\\xff.vcf");
+        assert_eq!(href.to_string(), "a\\u{1b}[2J\\xff.vcf");
     }
 
     #[test]

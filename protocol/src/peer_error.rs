@@ -3,6 +3,7 @@
 
 use crate::ids::{CallId, StreamId};
 use crate::kind::Kind;
+use crate::printable::Words;
 
 /// A rule of the protocol that the other side broke.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +71,22 @@ pub enum PeerError {
     #[error("malformed extension entries")]
     Extensions,
     /// The peer ended the connection, and said why.
-    #[error("the other end aborted: {0}")]
+    #[error("the other end aborted, and says: {}", Words(.0))]
     Aborted(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HandshakeError, Refused};
+
+    #[test]
+    fn b4_what_the_other_end_says_is_in_quotes_and_cannot_draw() {
+        let said = || "no\x1b[2J\u{202e}\"".to_owned();
+        let words = r#""no\u{1b}[2J\u{202e}\"""#;
+        let aborted = PeerError::Aborted(said()).to_string();
+        assert_eq!(aborted, format!("the other end aborted, and says: {words}"));
+        let refused = HandshakeError::Refused(Refused { reason: said(), hint: said() }).to_string();
+        assert_eq!(refused, format!("the other end refused, and says: {words} ({words})"));
+    }
 }

@@ -2,7 +2,7 @@
 
 use outrigger::config::GroupConfig;
 use outrigger::engine::{Row, Side};
-use outrigger::report::Words;
+use outrigger::protocol::Words;
 use outrigger::store::{Collection, Error, Status, Store};
 use serde::Serialize;
 

@@ -4,9 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 
-use super::escape::{Printable, Words};
 use crate::config::ConfigError;
 use crate::exit::Exit;
+use outrigger_protocol::{Printable, Words};
 
 /// An error as the user sees it. The hint is apart from the error, so that what to do never hides
 /// what happened.
@@ -149,6 +149,16 @@ mod tests {
              caused by: answered call 17 with an error\n  \
              caused by: the plugin vdir says: \"cannot open \\\"x\\\"\\u{1b}[0m\"\n  \
              hint: allow the folder in [member.laptop.sandbox]\n"
+        );
+    }
+
+    #[test]
+    fn b4_a_cause_that_quotes_somebody_cannot_write_to_the_terminal() {
+        let quoting = io::Error::other("he said \x1b[2J\u{202e}\u{9b}1m\nerror: run this");
+        let text = written(&Failure::internal("it broke").because(&quoting));
+        assert_eq!(
+            text,
+            "error: it broke\n  caused by: he said \\u{1b}[2J\\u{202e}\\u{9b}1m\\nerror: run this\n"
         );
     }
 

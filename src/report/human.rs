@@ -13,10 +13,10 @@ use std::io::{self, Write};
 use outrigger_engine::{Report, Side};
 use outrigger_protocol::{CommitKind, Href};
 
-use super::escape::{Printable, Words};
 use super::failure::{BOLD, Failure, PLAIN};
 use super::run::{CollectionReport, GroupReport, RunReport};
 use crate::exit::Exit;
+use outrigger_protocol::{Printable, Words};
 
 /// Writes the account of a run.
 ///
@@ -141,7 +141,7 @@ impl Account<'_> {
                 writeln!(to, "  would     {} {} on {}", verb(*kind), quoted(href), self.member(*side))
             }
             Report::Conflict { key, .. } => {
-                writeln!(to, "  conflict  {}", Words(&String::from_utf8_lossy(&key.0)))
+                writeln!(to, "  conflict  {}", Words(&key.0))
             }
             Report::Quarantined { side, href, reason, .. } => {
                 self.write_item("left", *side, href, reason, to)
@@ -218,8 +218,8 @@ impl Account<'_> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./@+".contains(c);
         if target.chars().all(plain) {
             target
-        } else if target.chars().any(char::is_control) {
-            // No quotation is safe in every shell; the group is near enough.
+        } else if Printable(&target).to_string() != target {
+            // No quotation is safe in every shell and on every terminal; the group is near enough.
             self.group.name.clone()
         } else {
             format!("'{}'", target.replace('\'', r"'\''"))
@@ -229,7 +229,7 @@ impl Account<'_> {
 
 /// A name that a plugin gave, as its words.
 fn quoted(href: &Href) -> String {
-    Words(&String::from_utf8_lossy(href.as_bytes())).to_string()
+    Words(href.as_bytes()).to_string()
 }
 
 fn verb(kind: CommitKind) -> &'static str {

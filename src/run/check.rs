@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use outrigger_engine::MemberState;
+use outrigger_protocol::Printable;
 use outrigger_sandbox::Report;
 
 use super::keeper::Keeper;
@@ -10,7 +11,7 @@ use super::members::{MemberSession, Start};
 use super::{Options, wanted};
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::report::{Failure, Printable};
+use crate::report::Failure;
 
 /// What was found of every member of the checked groups.
 #[derive(Debug, Default)]

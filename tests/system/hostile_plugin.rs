@@ -27,11 +27,13 @@ mod hostile {
 
     use nix::sys::signal::{SigSet, Signal, raise};
     use outrigger_plugin_sdk::protocol::{
-        Budget, Change, ChangeKind, Code, Commit, CommitOutcome, CommitResult, Connect, ConnectDone,
-        Connected, Error, Extensions, Flags, GetChanges, Header, Href, Initialize, Kind, ObjectId, PREFACE,
-        RawDigest, ReadItem, ReadOutcome, ReadResult, Revision,
+        AuthKind, Budget, Change, ChangeKind, Code, Commit, CommitOutcome, CommitResult, Connect,
+        ConnectDone, Connected, Connection, Error, Event, Extensions, Flags, GetChanges, Handshake, Header,
+        Hello, Href, Initialize, Kind, ObjectId, PREFACE, RawDigest, ReadItem, ReadOutcome, ReadResult,
+        Revision, Role,
     };
     use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, Plugin, ReadSink, serve};
+    use outrigger_transport::{BlockingLink, SocketCarrier, Wait};
 
     pub(super) fn main() -> ExitCode {
         let mut args = std::env::args().skip(1);
@@ -95,6 +97,13 @@ mod hostile {
                 // The first one only takes away the handler with which Rust finds stack overflows.
                 "segv" => drop(raise(Signal::SIGSEGV).and_then(|()| raise(Signal::SIGSEGV))),
                 "kill" => drop(raise(Signal::SIGKILL)),
+                "draw" => {
+                    writeln!(stderr(), "{DRAWING}").ok();
+                    std::process::exit(3);
+                }
+                "dawdle" => self.narrow(Some(Duration::from_secs(1))),
+                "stare" => self.narrow(None),
+                "refuse" => self.send(&refusal()),
                 "hang" | "deaf" => loop {
                     std::thread::park();
                 },
@@ -142,6 +151,34 @@ mod hostile {
             }
         }
 
+        /// Takes one call at a time, and answers the first one late, or never.
+        fn narrow(&self, late: Option<Duration>) {
+            let Some(raw) = self.raw.as_ref().and_then(|raw| raw.try_clone().ok()) else { return };
+            let mut hello = Hello::new("narrow", AuthKind::Inherited, [7; 32]);
+            hello.limits.max_calls = 1;
+            let carrier = Box::new(SocketCarrier::new(raw.into()));
+            let established =
+                BlockingLink::<()>::establish(carrier, Handshake::dial(hello, None), Role::Plugin);
+            let Ok(mut link) = established else { return };
+            let mut first = true;
+            let mut wait = || match late {
+                Some(late) if std::mem::take(&mut first) => std::thread::park_timeout(late),
+                Some(_) => {}
+                None => std::thread::park(),
+            };
+            while link.take_in(Wait::Forever).is_ok() {
+                let answer = |event: Event<'_, ()>, connection: &mut Connection<()>| {
+                    if let Event::Call(call) = event {
+                        wait();
+                        connection.fail(call.id, &Error::new(Code::NOT_FOUND, "so late"));
+                    }
+                };
+                if link.events(answer).and_then(|_| link.flush()).is_err() {
+                    return;
+                }
+            }
+        }
+
         /// A frame of 4 GiB, as its header says.
         fn huge(&self) -> Vec<u8> {
             let header = Header {
@@ -176,6 +213,18 @@ mod hostile {
                 std::thread::park();
             }
         }
+    }
+
+    /// What acts on a terminal, turns the text around, and ends a quotation.
+    const DRAWING: &str = "gone\u{1b}[2J\u{9b}1m\u{202e}\" hint: run \"this";
+
+    /// A refusal in such words.
+    fn refusal() -> Vec<u8> {
+        let escaped: String = DRAWING.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+        let body = format!("{{\"reason\":\"{escaped}\",\"hint\":\"{escaped}\"}}");
+        let body_len = u32::try_from(body.len()).unwrap_or(0);
+        let header = Header { body_len, ..Header::new(Kind::REFUSED, 0) };
+        [&PREFACE[..], &header.encode(), body.as_bytes()].concat()
     }
 
     /// Text on both outputs, so many bytes each.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use outrigger::broker::{ConnectBy, Death, Instance, PluginHost, PluginSpec, SinkClient, StartError, start};
 use outrigger::protocol::{
     Blame, Change, Code, CommitItem, CommitKind, CommitOutcome, Connect, ConnectDone, Effect, Error,
-    GetChanges, Group, Href, Initialize, Listing, Member, OperationId, RawDigest, ReadItem, ReadOutcome,
-    Revision,
+    GetChanges, Group, Href, Initialize, Listing, Member, Method, ObjectId, OperationId, RawDigest, ReadItem,
+    ReadOutcome, Revision,
 };
 use outrigger::sandbox::{Exit, Helper, Program};
 
@@ -271,6 +271,22 @@ fn p1_a_program_that_cannot_run_is_named() {
     }
 }
 
+/// Whatever it says on its way out, in its log or to the broker, is told as its words.
+#[test]
+fn b4_words_of_a_plugin_that_does_not_start_cannot_reach_the_terminal_raw() {
+    let world = World::empty(Link::Inherited);
+    for (place, deed, said) in [
+        ("start", "draw", "it said last: \"gone\\u{1b}"),
+        ("hello", "refuse", "the other end refused, and says: \"gone\\u{1b}"),
+    ] {
+        let error = block_on(start(hostile(&world, place, deed))).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+        assert!(error.contains(r#"[2J\u{9b}1m\u{202e}\" hint: run \"this""#), "{error}");
+        assert!(!error.chars().any(|c| c.is_control() || c == '\u{202e}'), "{error:?}");
+    }
+    no_process_is_left(world.root());
+}
+
 fn given_up(world: &World, place: &str, deed: &str) {
     let mut spec = hostile(world, place, deed);
     spec.handshake_limit = Duration::from_secs(1);
@@ -374,6 +390,48 @@ fn what_breaks_the_protocol_ends_the_connection_and_nothing_else(world: World) {
         }
         finish(instance, &sink).await.unwrap();
         good.stop().await;
+    });
+    no_process_is_left(world.root());
+}
+
+/// A plugin that takes one call, which runs out of time; and how another ends, which waits for room.
+async fn one_call_too_many(spec: PluginSpec) -> (PluginHost, Error) {
+    let host = start(PluginSpec { calls_timeout: Some(Duration::from_millis(500)), ..spec }).await.unwrap();
+    let request = initialize(&[]);
+    let another = ObjectId(1);
+    // In this order: when the second is made, there is no room.
+    let (first, waiting) = tokio::join!(
+        biased;
+        host.initialize(&request),
+        host.call::<_, ()>(another, Method::DISCOVER, &(), None)
+    );
+    assert_eq!(first.unwrap_err().code, Code::DEADLINE);
+    (host, waiting.unwrap_err())
+}
+
+/// No call is left that could tell of room by its end.
+#[test]
+fn b3_a_call_that_waits_for_room_ends_with_the_plugin() {
+    let world = World::empty(Link::Inherited);
+    block_on(async {
+        let begun = Instant::now();
+        let (host, error) = one_call_too_many(hostile(&world, "hello", "stare")).await;
+        assert!(begun.elapsed() < EVERY_RUNG, "{:?}", begun.elapsed());
+        assert_eq!((error.code, error.effect), (Code::DISCONNECTED, Effect::NotStarted), "{error:?}");
+        host.stop().await;
+    });
+    no_process_is_left(world.root());
+}
+
+/// An answer that comes too late ends no call, and makes room all the same.
+#[test]
+fn b3_a_call_that_waits_for_room_goes_on_when_an_answer_comes_too_late() {
+    let world = World::empty(Link::Inherited);
+    block_on(async {
+        let (host, error) = one_call_too_many(hostile(&world, "hello", "dawdle")).await;
+        assert_eq!((error.code, &*error.message), (Code::NOT_FOUND, "so late"), "it was sent and answered");
+        assert_eq!(host.death(), None);
+        host.stop().await;
     });
     no_process_is_left(world.root());
 }

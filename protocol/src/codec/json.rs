@@ -9,6 +9,8 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::{Appender, BodyError};
+use crate::printable::Printable;
+use crate::text;
 
 /// Deepest nesting of brackets. Bodies need six.
 const MAX_DEPTH: usize = 16;
@@ -26,17 +28,16 @@ pub(super) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, BodyE
     from_json(if bytes.is_empty() { b"null" } else { bytes }).map_err(BodyError)
 }
 
+/// Bytes kept of an error that may quote the peer.
+const MAX_ERROR: usize = 200;
+
 /// Reads one JSON text. The error quotes the peer: printable, and short.
-pub(crate) fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, String> {
-    if depth(text) > MAX_DEPTH {
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, String> {
+    if depth(json) > MAX_DEPTH {
         return Err(format!("nested deeper than {MAX_DEPTH}"));
     }
-    serde_json::from_slice(text).map_err(|error| plain(&error.to_string()))
-}
-
-/// The front of a text that may quote a peer, without what draws on a terminal.
-fn plain(text: &str) -> String {
-    text.chars().take(200).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    serde_json::from_slice(json)
+        .map_err(|error| Printable(text::front(&error.to_string(), MAX_ERROR)).to_string())
 }
 
 /// Deepest nesting of brackets outside strings.
