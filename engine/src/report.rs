@@ -174,10 +174,4 @@ impl Summary {
             + self.sides.iter().map(|s| s.in_doubt).sum::<u64>();
         !failed && !self.journal_failed && left == 0
     }
-
-    /// Whether anything was written to a member.
-    #[must_use]
-    pub fn wrote(&self) -> bool {
-        self.sides.iter().any(|side| side.created + side.updated + side.deleted > 0)
-    }
 }

@@ -182,12 +182,6 @@ impl Items<'_> {
         }
         Ok(())
     }
-
-    /// The bytes of a stream of bytes.
-    #[must_use]
-    pub const fn raw(&self) -> &[u8] {
-        self.rest
-    }
 }
 
 #[cfg(test)]

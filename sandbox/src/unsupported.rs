@@ -56,10 +56,6 @@ impl Child {
         match self.0 {}
     }
 
-    pub fn started_in(&self) -> Duration {
-        match self.0 {}
-    }
-
     pub fn take_stdout(&mut self) -> Option<Descriptor> {
         match self.0 {}
     }
@@ -97,10 +93,6 @@ impl Child {
     }
 
     pub fn peak_rss(&self) -> Option<u64> {
-        match self.0 {}
-    }
-
-    pub fn keeper_peak_rss(&self) -> Option<u64> {
         match self.0 {}
     }
 }

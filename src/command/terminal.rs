@@ -5,9 +5,9 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use outrigger::protocol::Printable;
 use outrigger::run::Watcher;
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::cli::{Cli, Color, LogFormat};
 
@@ -33,7 +33,6 @@ pub(crate) fn set_up(cli: &Cli) {
     };
     let log = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(level))
-        .with_span_events(FmtSpan::NONE)
         .with_ansi(colours)
         .with_writer(stderr);
     let set = match cli.log_format {
@@ -75,7 +74,7 @@ impl Progress {
 impl Watcher for Progress {
     fn phase(&self, group: &str, collection: &str, words: &str) {
         let place = if collection.is_empty() { group.to_owned() } else { format!("{group}/{collection}") };
-        let text: String = format!("{place}: {words}").chars().filter(|c| !c.is_control()).collect();
+        let text = Printable(format!("{place}: {words}")).to_string();
         self.with(|bar| bar.set_message(text));
     }
 

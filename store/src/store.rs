@@ -60,15 +60,8 @@ impl Store {
         Ok(Self { worker: Worker::start(&files.db, db, lock.clone())?, lock })
     }
 
-    /// The group's lock. A process that inherits a copy of this descriptor keeps the group locked
-    /// until it has ended, even when this one is long gone. `None` for a copy of the state.
-    #[must_use]
-    pub fn lock_file(&self) -> Option<&File> {
-        self.lock.as_deref()
-    }
-
-    /// Another descriptor of the group's lock, to be handed to a helper process; see
-    /// [`Store::lock_file`].
+    /// Another descriptor of the group's lock, to be handed to a helper process: it keeps the group
+    /// locked until it has ended, even when this process is long gone. `None` for a copy of the state.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] if the system has no descriptor left.

@@ -77,23 +77,8 @@ fn known(name: &str) -> Result<(), Error> {
     if NAMES.contains(&name) {
         return Ok(());
     }
-    let nearest = NAMES.into_iter().min_by_key(|known| distance(known, name)).unwrap_or_default();
+    let nearest = NAMES.into_iter().min_by_key(|known| strsim::osa_distance(known, name)).unwrap_or_default();
     Err(configuration(format!("unknown option \"{name}\": did you mean \"{nearest}\"?")))
-}
-
-/// How many letters must be added, dropped or changed to make one word the other.
-fn distance(one: &str, other: &str) -> usize {
-    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
-    for (above, a) in one.chars().enumerate() {
-        let mut corner = above;
-        row[0] = above + 1;
-        for (at, b) in other.chars().enumerate() {
-            let changed = corner + usize::from(a != b);
-            corner = row[at + 1];
-            row[at + 1] = changed.min(corner + 1).min(row[at] + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

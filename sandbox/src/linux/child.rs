@@ -20,7 +20,7 @@ use crate::{Deadlines, Descriptor, Ended, Exit, Launch, LaunchError, Report};
 pub fn prepare(launch: Launch) -> Result<Prepared, LaunchError> {
     const STEP: &str = "preparing the sandbox";
     spawn::check(&launch)?;
-    let (begun, deadlines) = (Instant::now(), launch.deadlines);
+    let deadlines = launch.deadlines;
     let mut process = Process::spawn(&launch.helper, &launch.program.label())?;
     match process.send_start(launch) {
         // What a helper said before it went, or how it ended, says more than a broken socket.
@@ -28,7 +28,7 @@ pub fn prepare(launch: Launch) -> Result<Prepared, LaunchError> {
         _ => {}
     }
     match answer(&mut process, STEP, deadlines.report)? {
-        Notice::Report(report) => Ok(Prepared { process, report, begun, deadlines }),
+        Notice::Report(report) => Ok(Prepared { process, report, deadlines }),
         other => Err(refusal(other, STEP)),
     }
 }
@@ -76,7 +76,6 @@ fn refusal(notice: Notice, step: &'static str) -> LaunchError {
 pub struct Prepared {
     process: Process,
     report: Report,
-    begun: Instant,
     deadlines: Deadlines,
 }
 
@@ -93,13 +92,11 @@ impl Prepared {
     /// [`LaunchError::Exec`] if the program could not be executed; otherwise the step that failed.
     pub fn start(self) -> Result<Child, LaunchError> {
         const STEP: &str = "starting the plugin";
-        let Self { mut process, report, begun, deadlines } = self;
+        let Self { mut process, report, deadlines } = self;
         process.order(Order::Go);
         match answer(&mut process, STEP, deadlines.start)? {
             Notice::Started { pid } => match Pid::from_raw(pid) {
-                Some(pid) => {
-                    Ok(Child { process, report, pid, ended: None, gone: false, started_in: begun.elapsed() })
-                }
+                Some(pid) => Ok(Child { process, report, pid, ended: None, gone: false }),
                 None => Err(LaunchError::OutOfTurn { step: STEP, answer: format!("process {pid}") }),
             },
             other => Err(refusal(other, STEP)),
@@ -123,7 +120,6 @@ pub struct Child {
     pid: Pid,
     ended: Option<Ended>,
     gone: bool,
-    started_in: Duration,
 }
 
 impl Child {
@@ -140,11 +136,6 @@ impl Child {
     /// What is enforced on it.
     pub fn report(&self) -> &Report {
         &self.report
-    }
-
-    /// How long it took from [`prepare`] until the program ran.
-    pub fn started_in(&self) -> Duration {
-        self.started_in
     }
 
     /// The reading end of its standard output; once.
@@ -223,11 +214,6 @@ impl Child {
     /// see [`Usage`](crate::Usage)).
     pub fn peak_rss(&self) -> Option<u64> {
         proc::peak_rss(self.pid)
-    }
-
-    /// The most resident memory that its keeper has had so far.
-    pub fn keeper_peak_rss(&self) -> Option<u64> {
-        if self.gone { None } else { proc::peak_rss(Pid::from_raw(i32::try_from(self.process.id).ok()?)?) }
     }
 
     /// Takes in all that the keeper has said.
