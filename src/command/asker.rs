@@ -5,8 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use outrigger::broker::Answer;
-use outrigger::protocol::{Ask, AskKind, Blame, Code, Error, SecretText};
-use outrigger::report::Printable;
+use outrigger::protocol::{Ask, AskKind, Blame, Code, Error, Printable, SecretText};
 use outrigger::run::Asker;
 use tokio::sync::oneshot;
 
