@@ -32,7 +32,7 @@ pub trait Plugin {
 
     /// Whether there is a link that all collections share: then `connect`, `connect_done`,
     /// `committed_all`, `sync_done` and `disconnect` are called for [`crate::MAIN_SINK`] too, `connect`
-    /// before those of the collections and the others after them.
+    /// and `connect_done` before those of the collections, and the others after them.
     fn has_main_sink(&self) -> bool {
         false
     }
