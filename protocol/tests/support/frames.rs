@@ -8,8 +8,13 @@ use serde::Serialize;
 
 /// A body of codec 1.
 pub(crate) fn encoded<T: Serialize + ?Sized>(body: &T) -> Vec<u8> {
+    encoded_in(Codec::Bincode, body)
+}
+
+/// A body of a codec.
+pub(crate) fn encoded_in<T: Serialize + ?Sized>(codec: Codec, body: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
-    Codec::Bincode.encode(body, &mut bytes).unwrap();
+    codec.encode(body, &mut bytes).unwrap();
     bytes
 }
 

@@ -13,22 +13,30 @@ use outrigger_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Decodes hostile bytes as the type at hand; what was accepted must encode to the same bytes.
-fn body<'a, T: Deserialize<'a> + Serialize>(bytes: &'a [u8]) {
-    if let Ok(value) = Codec::Bincode.decode::<T>(bytes) {
-        let mut again = Vec::new();
-        Codec::Bincode.encode(&value, &mut again).unwrap();
-        assert_eq!(again, bytes, "one value, two encodings");
+/// Decodes hostile bytes as the type at hand, and encodes what was accepted.
+fn again<'a, T: Deserialize<'a> + Serialize>(codec: Codec, bytes: &'a [u8]) -> Option<Vec<u8>> {
+    let value = codec.decode::<T>(bytes).ok()?;
+    let mut again = Vec::new();
+    codec.encode(&value, &mut again).unwrap();
+    Some(again)
+}
+
+/// A value has one encoding in binary; in text, its own encoding comes back as it is.
+fn compare(codec: Codec, bytes: &[u8], again: fn(Codec, &[u8]) -> Option<Vec<u8>>) {
+    if let Some(canonical) = again(codec, bytes) {
+        assert!(codec != Codec::Bincode || canonical == bytes, "one value, two encodings");
+        assert_eq!(again(codec, &canonical).as_ref(), Some(&canonical));
     }
 }
 
 /// A type of body: its name, and what decodes it.
-pub type Body = (&'static str, fn(&[u8]));
+pub type Body = (&'static str, fn(Codec, &[u8]));
 
 macro_rules! bodies {
     ($($name:literal $type:ty;)*) => {
         /// Every type of body, in an order that corpora rely on.
-        pub const BODIES: &[Body] = &[$(($name, |bytes| body::<$type>(bytes))),*];
+        pub const BODIES: &[Body] =
+            &[$(($name, |codec, bytes| compare(codec, bytes, |codec, bytes| again::<$type>(codec, bytes)))),*];
     };
 }
 
@@ -76,17 +84,25 @@ bodies! {
     "compared" outrigger_protocol::Compared;
 }
 
-/// Decodes hostile bytes as every type.
+/// Decodes hostile bytes as every type, in both codecs.
 pub fn every_body(bytes: &[u8]) {
+    Codec::ALL.into_iter().for_each(|codec| every_type(codec, bytes));
+}
+
+fn every_type(codec: Codec, bytes: &[u8]) {
     for (_, decode) in BODIES {
-        decode(bytes);
+        decode(codec, bytes);
     }
 }
+
+/// Added to the first byte of an input of [`one_body`]: the rest is JSON.
+pub const IN_JSON: u8 = 128;
 
 /// Decodes hostile bytes as the type that the first of them names.
 pub fn one_body(bytes: &[u8]) {
     if let Some((which, bytes)) = bytes.split_first() {
-        BODIES[usize::from(*which) % BODIES.len()].1(bytes);
+        let codec = if *which < IN_JSON { Codec::Bincode } else { Codec::Json };
+        BODIES[usize::from(which % IN_JSON) % BODIES.len()].1(codec, bytes);
     }
 }
 
@@ -96,74 +112,102 @@ pub fn connection(bytes: &[u8]) {
     plugin(bytes);
 }
 
-/// Hostile bytes to a broker: fresh, and at work.
+/// Hostile bytes to a broker: fresh and at work, in both codecs, and with a peer of level 0.
 pub fn broker(bytes: &[u8]) {
-    Victim::new(Role::Broker, false).suffer(bytes);
-    Victim::new(Role::Broker, true).suffer(bytes);
+    STATES.iter().for_each(|state| Victim::new(Role::Broker, *state).suffer(bytes));
+    Victim::new(Role::Broker, State { level: 0, ..STATES[1] }).suffer(bytes);
 }
 
-/// Hostile bytes to a plugin: fresh, and at work.
+/// Hostile bytes to a plugin: fresh and at work, in both codecs.
 pub fn plugin(bytes: &[u8]) {
-    Victim::new(Role::Plugin, false).suffer(bytes);
-    Victim::new(Role::Plugin, true).suffer(bytes);
+    STATES.iter().for_each(|state| Victim::new(Role::Plugin, *state).suffer(bytes));
 }
 
-/// The fuzz targets, each with the function that it feeds.
-pub const TARGETS: &[Body] =
+/// A fuzz target: its name, and what it feeds.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// The fuzz targets.
+pub const TARGETS: &[Target] =
     &[("broker", broker), ("plugin", plugin), ("handshake", handshake), ("body", one_body)];
+
+/// How a machine stands when the attack begins.
+#[derive(Debug, Clone, Copy)]
+pub struct State {
+    pub codec: Codec,
+    /// The level of the peer.
+    pub level: u8,
+    /// Two calls open, data coming for the first, a call of the peer in work and data going out
+    /// for that (with a peer that has streams), and a call nested in it.
+    pub busy: bool,
+}
+
+/// The states that each role is attacked in.
+pub const STATES: [State; 4] = [
+    State { codec: Codec::Bincode, level: 1, busy: false },
+    State { codec: Codec::Bincode, level: 1, busy: true },
+    State { codec: Codec::Json, level: 1, busy: false },
+    State { codec: Codec::Json, level: 1, busy: true },
+];
 
 /// One machine under attack.
 pub struct Victim {
     pub connection: Connection<u32>,
     pub decoder: Decoder,
-    made: usize,
+    codec: Codec,
+    made: u32,
     ended: Vec<u32>,
 }
 
 impl Victim {
-    /// A fresh machine, or one with two calls open, data coming for the first, a call of the peer
-    /// in work and data going out for that.
+    /// A machine in a state.
     #[must_use]
-    pub fn new(role: Role, busy: bool) -> Self {
+    pub fn new(role: Role, state: State) -> Self {
         let limits = Limits::default();
         let session = Session {
             id: SessionId(uuid::Uuid::nil()),
             version: VERSION,
-            codec: Codec::Bincode,
-            peer_level: 1,
+            codec: state.codec,
+            peer_level: state.level,
             features: Vec::new(),
-            peer_limits: limits,
+            peer_limits: Limits { stream_window: 64 << 10, ..limits },
             own_limits: limits,
             peer_software: String::new(),
         };
         let connection = Connection::new(role, &session);
         let decoder = Decoder::new(limits.max_body as usize);
-        let mut victim = Self { connection, decoder, made: 0, ended: Vec::new() };
-        if busy {
-            victim.keep_busy(if role == Role::Broker { (1, 2) } else { (2, 1) });
+        let mut victim = Self { connection, decoder, codec: state.codec, made: 0, ended: Vec::new() };
+        if state.busy {
+            victim.keep_busy(if role == Role::Broker { (1, 2) } else { (2, 1) }, state.level);
         }
         victim
     }
 
-    fn keep_busy(&mut self, (ours, theirs): (u64, u64)) {
+    fn keep_busy(&mut self, (ours, theirs): (u64, u64), level: u8) {
         self.call(1, Method::GET_CHANGES);
         self.call(2, Method::COMMIT);
         self.write();
-        let open = Header { body_len: 12, ..Header::new(Kind::STREAM_OPEN, theirs) };
-        let body = [&ours.to_le_bytes()[..], &[0; 4]].concat();
-        self.take_in(&[&open.encode()[..], &body].concat());
-        let call = Header { budget: Budget::DEFAULT, method: 7, ..Header::new(Kind::CALL, theirs + 2) };
-        self.take_in(&call.encode());
-        if let Some(stream) = self.connection.open_stream(CallId(theirs + 2), StreamKind::Items) {
-            let _waiting = self.connection.push_item(stream, &vec![7u64; 40_000]);
+        if level == 0 {
+            return;
         }
+        let mut body = Vec::new();
+        let open = StreamOpen { call: ours, kind: StreamKind::Items, bulk: None };
+        self.codec.encode(&open, &mut body).unwrap();
+        let body_len = u32::try_from(body.len()).unwrap();
+        let open = Header { body_len, ..Header::new(Kind::STREAM_OPEN, theirs) };
+        assert!(self.take_in(&[&open.encode()[..], &body].concat()));
+        // Of the methods of `answer`, 8 leaves the call open.
+        let call = Header { budget: Budget::DEFAULT, method: 8, ..Header::new(Kind::CALL, theirs + 2) };
+        assert!(self.take_in(&call.encode()));
+        let call = CallId(theirs + 2);
+        let stream = self.connection.open_stream(call, StreamKind::Items).unwrap();
+        self.connection.push_item(stream, &"x".repeat(100_000)).unwrap();
         self.write();
+        assert!(self.connection.is_serving(call) && self.connection.stream_waiting(stream) > Some(0));
     }
 
     fn call(&mut self, target: u32, method: Method) {
-        let (options, context) = (CallOptions::default(), u32::try_from(self.made).unwrap());
-        let made = self.connection.call(ObjectId(target), method, &(), options, context, Duration::ZERO);
-        self.made += usize::from(made.is_ok());
+        let Self { connection, made, .. } = self;
+        call(connection, made, ObjectId(target), method, CallOptions::default());
     }
 
     /// Takes the bytes in, cut in several ways, then lets time pass and hangs up: every context
@@ -180,7 +224,7 @@ impl Victim {
         }
         self.write();
         self.ended.sort_unstable();
-        let all: Vec<u32> = (0..u32::try_from(self.made).unwrap()).collect();
+        let all: Vec<u32> = (0..self.made).collect();
         assert_eq!(self.ended, all, "each context comes out exactly once");
     }
 
@@ -201,7 +245,7 @@ impl Victim {
     }
 
     fn frames(&mut self) -> bool {
-        let Self { connection, decoder, ended, .. } = self;
+        let Self { connection, decoder, codec, made, ended } = self;
         loop {
             let frame = match decoder.next_frame() {
                 Ok(Some(frame)) => frame,
@@ -215,7 +259,7 @@ impl Victim {
                 Ok(None) => {}
                 Ok(Some(event)) => {
                     remember(ended, &event);
-                    if !answer(connection, ended, &event) {
+                    if !answer(connection, *codec, made, ended, &event) {
                         return false;
                     }
                 }
@@ -247,22 +291,42 @@ fn remember(ended: &mut Vec<u32>, event: &Event<'_, u32>) {
 /// Whether the machine agreed is not the point here.
 const fn ignore(_: bool) {}
 
+fn call(
+    connection: &mut Connection<u32>,
+    made: &mut u32,
+    target: ObjectId,
+    method: Method,
+    options: CallOptions,
+) {
+    let call = connection.call(target, method, &(), options, *made, Duration::ZERO);
+    *made += u32::from(call.is_ok());
+}
+
 /// Does with an event what a driver would. False: the connection is over.
-fn answer(connection: &mut Connection<u32>, ended: &mut Vec<u32>, event: &Event<'_, u32>) -> bool {
+fn answer(
+    connection: &mut Connection<u32>,
+    codec: Codec,
+    made: &mut u32,
+    ended: &mut Vec<u32>,
+    event: &Event<'_, u32>,
+) -> bool {
     match event {
-        Event::Call(call) => {
-            every_body(call.body);
-            match call.method.0 % 3 {
-                0 => ignore(connection.reply(call.id, &7u32)),
-                1 => ignore(connection.fail(call.id, &Error::new(Code::UNIMPLEMENTED, "no"))),
-                _ => ignore(connection.open_stream(call.id, StreamKind::Items).is_some()),
+        Event::Call(incoming) => {
+            every_type(codec, incoming.body);
+            let options = CallOptions { parent: Some(incoming.id), ..CallOptions::default() };
+            call(connection, made, ObjectId(9), Method::ASK, options);
+            match incoming.method.0 % 4 {
+                0 => ignore(connection.open_stream(incoming.id, StreamKind::Items).is_some()),
+                1 => ignore(connection.fail(incoming.id, &Error::new(Code::UNIMPLEMENTED, "no"))),
+                2 => ignore(connection.reply_secret(incoming.id, &"secret")),
+                _ => ignore(connection.reply(incoming.id, &7u32)),
             }
         }
         Event::Cancel(call) => ignore(connection.fail(*call, &Error::new(Code::CANCELLED, "yes"))),
         Event::Items { stream, items, .. } => {
             let _never = items.for_each(|item| {
-                body::<Change>(item);
-                body::<ReadResult<'_>>(item);
+                again::<Change>(codec, item);
+                again::<ReadResult<'_>>(codec, item);
                 Ok::<(), ()>(())
             });
             return connection.consumed(*stream, items.bytes).is_ok();
@@ -272,7 +336,7 @@ fn answer(connection: &mut Connection<u32>, ended: &mut Vec<u32>, event: &Event<
                 remember(ended, &event);
             }
         }
-        Event::Reply { body, .. } => every_body(body),
+        Event::Reply { body, .. } => every_type(codec, body),
         Event::Closed => return false,
         _ => {}
     }

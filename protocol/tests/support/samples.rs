@@ -31,34 +31,38 @@ impl Sample {
     }
 }
 
-/// A body: encoded by codec 1 and, line by line, from the description.
+/// A body in both codecs: as bincode encodes it and, line by line, from the description; and as
+/// the text that JSON is.
 macro_rules! body {
     ($name:literal, $type:ty, $value:expr) => {{
         let value = $value;
         let lines = annotate::lines(&value);
         assert_eq!(frames::encoded(&value), annotate::bytes(&lines), "{}: bincode differs", $name);
-        Sample {
-            name: concat!("body-", $name).into(),
-            title: concat!("Body: ", $name, ", codec 1").into(),
-            lines,
-            is_frame: false,
-            back: Box::new(move |bytes| {
-                Codec::Bincode
-                    .decode::<$type>(bytes)
-                    .map(|back| back == value)
-                    .map_err(|error| error.to_string())
-            }),
-        }
+        let text = text_lines(&frames::encoded_in(Codec::Json, &value));
+        [(Codec::Bincode, "body", lines), (Codec::Json, "json", text)].map(|(codec, prefix, lines)| {
+            let value = value.clone();
+            let back = move |bytes: &[u8]| {
+                let back = codec.decode::<$type>(bytes).map_err(|error| error.to_string())?;
+                Ok(back == value)
+            };
+            Sample {
+                name: format!("{prefix}-{}", $name),
+                title: format!("Body: {}, codec {}", $name, codec.number()),
+                lines,
+                is_frame: false,
+                back: Box::new(back),
+            }
+        })
     }};
 }
 
+/// A body in both codecs.
+type Both = [Sample; 2];
+
 /// All of them.
 pub(crate) fn all() -> Vec<Sample> {
-    let mut all = requests_and_answers();
-    all.extend(objects());
-    all.extend(pages());
-    all.extend(callbacks());
-    all.extend(bulk());
+    let bodies = [requests_and_answers(), objects(), pages(), callbacks(), bulk()];
+    let mut all: Vec<Sample> = bodies.into_iter().flatten().flatten().collect();
     all.extend(small_frames());
     all.extend(call_frames());
     all.extend(stream_frames());
@@ -66,7 +70,7 @@ pub(crate) fn all() -> Vec<Sample> {
     all
 }
 
-fn requests_and_answers() -> Vec<Sample> {
+fn requests_and_answers() -> Vec<Both> {
     let mut all = vec![
         body!("initialize", outrigger_protocol::Initialize, values::initialize()),
         body!("initialized", Initialized, values::initialized()),
@@ -95,12 +99,14 @@ fn requests_and_answers() -> Vec<Sample> {
     all
 }
 
-fn renamed(sample: Sample, part: &str) -> Sample {
-    let (name, title) = (format!("{}-{part}", sample.name), format!("{} ({part})", sample.title));
-    Sample { name, title, ..sample }
+fn renamed(both: Both, part: &str) -> Both {
+    both.map(|sample| {
+        let (name, title) = (format!("{}-{part}", sample.name), format!("{} ({part})", sample.title));
+        Sample { name, title, ..sample }
+    })
 }
 
-fn objects() -> Vec<Sample> {
+fn objects() -> Vec<Both> {
     vec![
         body!("change", outrigger_protocol::Change, values::change()),
         body!("error", outrigger_protocol::Error, values::error()),
@@ -111,7 +117,7 @@ fn objects() -> Vec<Sample> {
     ]
 }
 
-fn pages() -> Vec<Sample> {
+fn pages() -> Vec<Both> {
     let [more, last] = callback_values::changes_pages();
     vec![
         body!("get_changes_page", outrigger_protocol::GetChangesPage, callback_values::get_changes_page()),
@@ -121,7 +127,7 @@ fn pages() -> Vec<Sample> {
     ]
 }
 
-fn callbacks() -> Vec<Sample> {
+fn callbacks() -> Vec<Both> {
     let [member, group] = callback_values::snapshots();
     let mut all = vec![
         body!("member_update", outrigger_protocol::MemberUpdate, callback_values::member_update()),
@@ -141,7 +147,7 @@ fn callbacks() -> Vec<Sample> {
     all
 }
 
-fn bulk() -> Vec<Sample> {
+fn bulk() -> Vec<Both> {
     let open = body!("stream_open", outrigger_protocol::StreamOpen, callback_values::stream_open());
     let mut all = vec![renamed(open, "bulk")];
     for (digest, value) in ["none", "sha256", "blake3"].iter().zip(callback_values::stream_ends()) {
@@ -356,6 +362,12 @@ fn handshake_frames() -> Vec<Sample> {
     ]
 }
 
+/// Text as it reads, 32 bytes a line.
+fn text_lines(text: &[u8]) -> Vec<Line> {
+    let shown = |chunk: &[u8]| chunk.escape_ascii().to_string().replace("\\\"", "\"");
+    text.chunks(32).map(|chunk| (chunk.to_vec(), shown(chunk))).collect()
+}
+
 /// A vector of what a handshake says: the preface if it begins with it, a header, a body in JSON
 /// or raw.
 fn spoken(name: &str, kind: Kind, bytes: &[u8]) -> Sample {
@@ -365,13 +377,11 @@ fn spoken(name: &str, kind: Kind, bytes: &[u8]) -> Sample {
     let header = Header::decode(rest.first_chunk().unwrap()).unwrap();
     assert_eq!(header.kind, kind);
     lines.extend(header_lines(&header));
-    for chunk in rest[outrigger_protocol::limits::HEADER..].chunks(32) {
-        let text = if kind == Kind::PROOF {
-            "HMAC-SHA256".into()
-        } else {
-            chunk.escape_ascii().to_string().replace("\\\"", "\"")
-        };
-        lines.push((chunk.to_vec(), text));
+    let body = &rest[outrigger_protocol::limits::HEADER..];
+    if kind == Kind::PROOF {
+        lines.push((body.to_vec(), "HMAC-SHA256".into()));
+    } else {
+        lines.extend(text_lines(body));
     }
     let whole = bytes.to_vec();
     let back = move |bytes: &[u8]| {
