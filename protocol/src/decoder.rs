@@ -11,6 +11,7 @@ use crate::frame::{Flags, Frame, Header};
 use crate::kind::Kind;
 use crate::limits::{HEADER, MAX_DATA};
 use crate::peer_error::PeerError;
+use crate::secret;
 
 /// The buffer's first size and the step by which it grows.
 const STEP: usize = 64 << 10;
@@ -61,9 +62,19 @@ impl Decoder {
         self.start = 0;
         self.buffer[stale].fill(0); // what was moved may hold a secret
         if self.buffer.len() - self.end < STEP.min(self.buffer.len() / 2) {
+            if self.is_secret_coming() {
+                let mut old = std::mem::take(&mut self.buffer);
+                self.buffer = secret::moved(&mut old, STEP);
+            }
             self.buffer.reserve_exact(STEP);
             self.buffer.resize(self.buffer.len() + STEP, 0);
         }
+    }
+
+    /// Whether the frame that is not whole yet holds a secret.
+    fn is_secret_coming(&self) -> bool {
+        let head = self.peek().first_chunk::<HEADER>();
+        head.is_some_and(|head| Header::decode(head).is_ok_and(|header| header.flags.has(Flags::SECRET)))
     }
 
     /// Wipes a frame that held a secret, once it has been looked at.
@@ -142,6 +153,16 @@ impl Decoder {
     }
 }
 
+impl Drop for Decoder {
+    /// A connection may end with a secret in its buffer.
+    fn drop(&mut self) {
+        self.wipe();
+        if self.is_secret_coming() {
+            self.buffer.zeroize();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,6 +211,45 @@ mod tests {
         feed(&mut decoder, &header.encode());
         assert!(matches!(decoder.next_frame(), Err(PeerError::FrameTooLarge { actual: u32::MAX, .. })));
         assert!(decoder.buffer.capacity() <= STEP);
+    }
+
+    fn secret(body: &[u8]) -> Vec<u8> {
+        let mut bytes = frame(Kind::REPLY, 1, body);
+        bytes[5] = Flags::SECRET.0;
+        bytes
+    }
+
+    fn holds(decoder: &Decoder, text: &[u8]) -> bool {
+        decoder.buffer.windows(text.len()).any(|window| window == text)
+    }
+
+    #[test]
+    fn a_secret_is_wiped_once_it_was_looked_at() {
+        for behind in [&b""[..], &frame(Kind::PING, 0, b"")] {
+            let mut decoder = Decoder::new(1024);
+            feed(&mut decoder, &[&secret(b"hunter2")[..], behind].concat());
+            assert_eq!(decoder.next_frame().unwrap().unwrap().body, b"hunter2");
+            assert!(holds(&decoder, b"hunter2"), "the event still borrows it");
+            let _next = decoder.next_frame().unwrap();
+            assert!(!holds(&decoder, b"hunter2"));
+            feed(&mut decoder, &secret(b"hunter2"));
+            assert_eq!(decoder.next_frame().unwrap().unwrap().body, b"hunter2");
+            decoder.space();
+            assert!(!holds(&decoder, b"hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_secret_that_comes_in_pieces_is_wiped_wherever_the_buffer_moved_it() {
+        let bytes = [frame(Kind::LOG, 0, &[7; 60_000]), secret(&b"hunter2".repeat(3000))].concat();
+        let mut decoder = Decoder::new(1 << 20);
+        for chunk in bytes.chunks(1000) {
+            feed(&mut decoder, chunk);
+            while let Some(frame) = decoder.next_frame().unwrap() {
+                assert!(frame.header.kind == Kind::LOG || frame.body.len() == 21_000);
+            }
+        }
+        assert!(!holds(&decoder, b"hunter2"));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 /// The largest integer that JSON carries exactly everywhere.
-const MAX: u64 = 1 << 53;
+pub(crate) const MAX: u64 = 1 << 53;
 
 const TOO_LARGE: &str = "a number above 2^53";
 

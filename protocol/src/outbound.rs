@@ -6,11 +6,12 @@
 
 use std::collections::VecDeque;
 
-use crate::codec::BodyError;
-use zeroize::Zeroize as _;
+use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::codec::BodyError;
 use crate::frame::{Flags, Header};
-use crate::limits::HEADER;
+use crate::limits::{HEADER, MAX_BODY, MAX_DATA};
+use crate::secret;
 
 /// The bytes on their way out.
 #[derive(Debug, Default)]
@@ -77,7 +78,12 @@ impl Outbound {
         body: impl FnOnce(&mut Vec<u8>) -> Result<(), BodyError>,
     ) -> Result<usize, BodyError> {
         self.secret |= header.flags.has(Flags::SECRET);
-        append(&mut self.control, header, ext, body)
+        if !self.secret {
+            return append(&mut self.control, header, ext, body);
+        }
+        let frame = whole_frame(header, ext, body)?;
+        secret::append(&mut self.control, &frame);
+        Ok(frame.len() - HEADER)
     }
 
     /// As [`Outbound::frame`], for a call that can be taken back until it is being written.
@@ -93,16 +99,23 @@ impl Outbound {
         Ok(length)
     }
 
-    /// Appends frames that were encoded before.
-    pub(crate) fn encoded(&mut self, frames: &[u8]) {
-        self.control.extend_from_slice(frames);
+    /// Appends a frame that was encoded before.
+    pub(crate) fn encoded(&mut self, frame: &[u8]) {
+        let flags = frame.get(5).copied().unwrap_or_default();
+        self.secret |= Flags(flags).has(Flags::SECRET);
+        if self.secret {
+            secret::append(&mut self.control, frame);
+        } else {
+            self.control.extend_from_slice(frame);
+        }
     }
 
     /// Takes a call back that is still in the queue (decisions W1).
     pub(crate) fn take_back(&mut self, id: u64) -> bool {
         let Some(at) = self.calls.iter().position(|(call, ..)| *call == id) else { return false };
         let Some((_, start, length)) = self.calls.remove(at) else { return false };
-        self.control.drain(start..start + length);
+        secret::take_out(&mut self.control[start..], 0, length);
+        self.control.truncate(self.control.len() - length);
         self.calls.iter_mut().skip(at).for_each(|(_, later, _)| *later -= length);
         true
     }
@@ -121,6 +134,10 @@ impl Outbound {
         self.calls.clear();
         self.writing_secret = std::mem::take(&mut self.secret);
         std::mem::swap(&mut self.writing, &mut self.control);
+        if self.writing_secret && self.writing.capacity() - self.writing.len() < MAX_DATA {
+            let mut old = std::mem::take(&mut self.writing);
+            self.writing = secret::moved(&mut old, MAX_DATA); // DATA must not move it
+        }
         &mut self.writing
     }
 
@@ -133,15 +150,38 @@ impl Outbound {
     pub(crate) fn wrote(&mut self, count: usize) {
         self.written = self.writing.len().min(self.written.saturating_add(count));
         if self.is_drained() && self.writing_secret {
-            self.writing.zeroize();
+            self.writing.as_mut_slice().zeroize();
             self.writing_secret = false;
-            self.written = 0;
         }
         if self.is_drained() && self.writing.capacity() > (256 << 10) {
             self.writing = Vec::new();
             self.written = 0;
         }
     }
+}
+
+impl Drop for Outbound {
+    /// A connection may end with a secret on its way.
+    fn drop(&mut self) {
+        if self.secret || self.writing_secret {
+            self.control.zeroize();
+            self.writing.zeroize();
+        }
+    }
+}
+
+/// A frame on its own, for a queue that holds a secret: room for the longest is there before the
+/// first byte is written, so that no growth leaves a copy behind.
+pub(crate) fn whole_frame(
+    header: Header,
+    ext: &[u8],
+    body: impl FnOnce(&mut Vec<u8>) -> Result<(), BodyError>,
+) -> Result<Zeroizing<Vec<u8>>, BodyError> {
+    let secret = header.flags.has(Flags::SECRET);
+    let room = if secret { HEADER + ext.len() + MAX_BODY } else { 0 };
+    let mut frame = Zeroizing::new(Vec::with_capacity(room));
+    append(&mut frame, header, ext, body)?;
+    Ok(frame)
 }
 
 /// Appends a frame to `out`: room for the header, the extension entries, the body, then the header
@@ -198,20 +238,63 @@ mod tests {
         assert!(!outbound.take_back(1));
     }
 
+    const HUNTER2: &[u8] = b"hunter2";
+
+    fn put_secret(outbound: &mut Outbound, id: u64) {
+        let header = Header { flags: Flags::SECRET, ..Header::new(Kind::CALL, id) };
+        let add = |out: &mut Vec<u8>| {
+            out.extend_from_slice(HUNTER2);
+            Ok(())
+        };
+        outbound.call(header, &[], add).unwrap();
+    }
+
+    fn holds(buffer: &[u8]) -> bool {
+        buffer.windows(HUNTER2.len()).any(|window| window == HUNTER2)
+    }
+
     #[test]
     fn a_secret_is_wiped_once_it_is_written() {
         let mut outbound = Outbound::default();
-        let header = Header { flags: Flags::SECRET, ..Header::new(Kind::REPLY, 2) };
-        let add = |out: &mut Vec<u8>| {
-            out.extend_from_slice(b"hunter2");
-            Ok(())
-        };
-        outbound.frame(header, add).unwrap();
+        put(&mut outbound, 1, b"before");
+        put_secret(&mut outbound, 3);
+        put(&mut outbound, 5, &[7; 5000]);
         outbound.turn();
         outbound.wrote(5);
-        assert!(outbound.bytes().ends_with(b"hunter2"));
+        assert!(holds(outbound.bytes()));
         outbound.wrote(usize::MAX);
-        assert!(outbound.is_empty() && outbound.writing.is_empty(), "zeroize also clears");
+        assert!(outbound.is_empty());
+        assert_eq!(outbound.writing, vec![0; 3 * HEADER + 6 + 7 + 5000], "wiped in place");
+        put(&mut outbound, 7, b"next");
+        outbound.turn();
+        outbound.wrote(usize::MAX);
+        assert!(outbound.writing.ends_with(b"next"), "what is no secret is not wiped");
+    }
+
+    #[test]
+    fn a_secret_that_is_taken_back_leaves_nothing() {
+        let mut outbound = Outbound::default();
+        put_secret(&mut outbound, 1);
+        put(&mut outbound, 3, b"three");
+        let before = outbound.control.len();
+        assert!(outbound.take_back(1));
+        assert_eq!(outbound.control.len(), before - HEADER - HUNTER2.len());
+        assert!(outbound.control.ends_with(b"three") && !holds(&outbound.control));
+    }
+
+    #[test]
+    fn a_secret_that_waited_behind_data_is_wiped_as_well() {
+        let mut outbound = Outbound::default();
+        let header = Header { flags: Flags::SECRET, ..Header::new(Kind::REPLY, 2) };
+        let add = |out: &mut Vec<u8>| {
+            out.extend_from_slice(HUNTER2);
+            Ok(())
+        };
+        outbound.encoded(&whole_frame(header, &[], add).unwrap());
+        outbound.turn();
+        assert!(holds(outbound.bytes()));
+        outbound.wrote(usize::MAX);
+        assert!(!holds(&outbound.writing) && !outbound.writing.is_empty());
     }
 
     #[test]

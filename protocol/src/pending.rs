@@ -28,6 +28,10 @@ struct Pending<C> {
     idle: Duration,
     /// When it was dispatched, and when it last showed life. `None`: it waits for older ones.
     clocks: Option<Clocks>,
+    /// Calls of the peer that are made for this one and not answered: its idle clock rests.
+    nested: u32,
+    /// The last of them was answered: the idle clock starts again when somebody knows the time.
+    resumes: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +42,14 @@ struct Clocks {
 
 impl<C> Pending<C> {
     fn deadline(&self) -> Option<Duration> {
-        self.clocks.map(|clocks| clocks.started.saturating_add(self.total).min(clocks.alive_until))
+        self.clocks.map(|clocks| {
+            let end = clocks.started.saturating_add(self.total);
+            match (self.nested, self.resumes) {
+                (0, true) => Duration::ZERO,
+                (0, false) => end.min(clocks.alive_until),
+                _ => end,
+            }
+        })
     }
 
     fn start(&mut self, now: Duration) {
@@ -139,7 +150,9 @@ impl<C> PendingCalls<C> {
     pub(crate) fn store(&mut self, call: NewCall<C>, now: Duration) {
         let NewCall { id, target, method, bytes, depth, context, total, idle } = call;
         let waits = self.older_open() >= self.dispatch_window || self.any_on(target);
-        let mut pending = Pending { id, target, method, bytes, depth, context, total, idle, clocks: None };
+        let (clocks, nested, resumes) = (None, 0, false);
+        let mut pending =
+            Pending { id, target, method, bytes, depth, context, total, idle, clocks, nested, resumes };
         if depth > 0 || !waits {
             pending.start(now);
         }
@@ -222,6 +235,32 @@ impl<C> PendingCalls<C> {
         true
     }
 
+    /// The peer calls this side for the call: its idle clock rests until [`PendingCalls::resume`].
+    pub(crate) fn rest(&mut self, id: CallId, now: Duration) {
+        if let Some(call) = self.position(id).and_then(|at| self.open.get_mut(at)) {
+            call.start(now);
+            call.nested += 1;
+        }
+    }
+
+    /// One such call was answered. Who answers has no clock: the next [`PendingCalls::expire`]
+    /// starts the idle clock, and is due at once.
+    pub(crate) fn resume(&mut self, id: CallId) {
+        if let Some(call) = self.position(id).and_then(|at| self.open.get_mut(at)) {
+            call.nested = call.nested.saturating_sub(1);
+            call.resumes = true;
+        }
+    }
+
+    fn restart_idle_clocks(&mut self, now: Duration) {
+        for call in self.open.iter_mut().filter(|call| call.resumes && call.nested == 0) {
+            call.resumes = false;
+            if let Some(clocks) = &mut call.clocks {
+                clocks.alive_until = clocks.alive_until.max(now.saturating_add(call.idle));
+            }
+        }
+    }
+
     /// When the next clock runs out.
     pub(crate) fn next_deadline(&self) -> Option<Duration> {
         self.open.iter().filter_map(Pending::deadline).min()
@@ -229,6 +268,7 @@ impl<C> PendingCalls<C> {
 
     /// Takes out one call whose time has run out. Its target gets nothing more until a late answer.
     pub(crate) fn expire(&mut self, now: Duration) -> Option<(Ended<C>, Clock)> {
+        self.restart_idle_clocks(now);
         let at = self.open.iter().position(|call| call.deadline().is_some_and(|deadline| deadline <= now))?;
         let call = self.open.get(at)?;
         let total = call.clocks.is_some_and(|clocks| clocks.started.saturating_add(call.total) <= now);

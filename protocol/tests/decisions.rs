@@ -5,6 +5,12 @@ mod support;
 
 #[path = "decisions/attacks.rs"]
 mod attacks;
+#[path = "decisions/level_0.rs"]
+mod level_0;
+#[path = "decisions/nested.rs"]
+mod nested;
+#[path = "decisions/unasked.rs"]
+mod unasked;
 #[path = "decisions/w1_order_of_frames.rs"]
 mod w1_order_of_frames;
 #[path = "decisions/w2_order_of_calls.rs"]
@@ -19,6 +25,8 @@ mod w5_streams;
 mod w6_windows;
 #[path = "decisions/w7_extensions.rs"]
 mod w7_extensions;
+#[path = "decisions/w7_json.rs"]
+mod w7_json;
 #[path = "decisions/w8_handshake.rs"]
 mod w8_handshake;
 #[path = "decisions/w9_the_end.rs"]

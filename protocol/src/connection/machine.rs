@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zeroize::Zeroizing;
+
 use crate::control::{Abort, Goodbye};
 use crate::error::{Blame, Code, Effect, Error};
 use crate::frame::Header;
@@ -13,7 +15,7 @@ use crate::outbound::Outbound;
 use crate::peer_error::PeerError;
 use crate::pending::{Clock, Ended, PendingCalls};
 use crate::stream::{Receiving, Sending};
-use crate::{codec::Codec, text};
+use crate::{codec::Codec, number, text};
 
 use super::event::{EndedBy, Event};
 use super::open_calls::OpenCalls;
@@ -71,7 +73,7 @@ pub struct Connection<C> {
     pub(super) sending: Vec<Sending>,
     pub(super) receiving: Vec<Receiving>,
     /// Replies that wait behind the data of their own call (decisions W1).
-    pub(super) held: Vec<(CallId, Vec<u8>)>,
+    pub(super) held: Vec<(CallId, Zeroizing<Vec<u8>>)>,
     /// Bytes of data sent, and how far all streams may go.
     pub(super) data_sent: u64,
     pub(super) data_limit: u64,
@@ -154,9 +156,10 @@ impl<C> Connection<C> {
         number % 2 != self.next % 2 && number <= self.peer_highest && number != 0
     }
 
-    /// Takes a new number of the peer: of its parity, above all before it (decisions W4).
+    /// Takes a new number of the peer: of its parity, above all before it (decisions W4), and one
+    /// that bodies in JSON can name.
     pub(super) const fn peer_number(&mut self, number: u64) -> Result<(), PeerError> {
-        if number % 2 == self.next % 2 || number <= self.peer_highest {
+        if number % 2 == self.next % 2 || number <= self.peer_highest || number > number::MAX {
             return Err(PeerError::BadNumber(number));
         }
         self.peer_highest = number;

@@ -13,11 +13,14 @@ pub(super) struct OpenCalls {
     pub(super) highest: u64,
 }
 
+/// One of them.
 #[derive(Debug)]
-struct Open {
-    id: CallId,
-    bytes: u64,
-    depth: u32,
+pub(super) struct Open {
+    pub(super) id: CallId,
+    pub(super) bytes: u64,
+    pub(super) depth: u32,
+    /// The call of this side whose idle clock rests meanwhile.
+    pub(super) parent: Option<CallId>,
 }
 
 impl OpenCalls {
@@ -47,15 +50,16 @@ impl OpenCalls {
         self.open.iter().find(|call| call.id == id).map_or(0, |call| call.depth)
     }
 
-    pub(super) fn begin(&mut self, id: CallId, bytes: u64, depth: u32) {
-        self.open.push(Open { id, bytes, depth });
-        self.bytes += bytes;
-        self.highest = id.0;
+    pub(super) fn begin(&mut self, call: Open) {
+        self.bytes += call.bytes;
+        self.highest = call.id.0;
+        self.open.push(call);
     }
 
-    pub(super) fn end(&mut self, id: CallId) -> bool {
-        let Some(at) = self.open.iter().position(|call| call.id == id) else { return false };
-        self.bytes -= self.open.remove(at).bytes;
-        true
+    pub(super) fn end(&mut self, id: CallId) -> Option<Open> {
+        let at = self.open.iter().position(|call| call.id == id)?;
+        let call = self.open.remove(at);
+        self.bytes -= call.bytes;
+        Some(call)
     }
 }

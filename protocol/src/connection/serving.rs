@@ -6,14 +6,14 @@ use serde::Serialize;
 
 use super::event::{Event, IncomingCall};
 use super::machine::Connection;
+use super::open_calls::Open;
 use crate::call::Method;
-use crate::codec::{BodyError, Codec};
 use crate::error::{Blame, Code, Effect, Error};
 use crate::frame::{Budget, Flags, Frame, Header, PARENT, check_extensions, extension};
 use crate::ids::CallId;
 use crate::kind::Kind;
 use crate::limits::MAX_DEPTH;
-use crate::outbound::append;
+use crate::outbound::whole_frame;
 use crate::peer_error::PeerError;
 use crate::text;
 
@@ -41,17 +41,18 @@ impl<C> Connection<C> {
         let unknown = check_extensions(frame.ext, &[])?;
         let nesting = if nested { Some(self.nesting(frame.ext, now)?) } else { None };
         let depth = nesting.map_or(0, |nesting| nesting.depth);
-        self.serving.begin(id, u64::from(header.body_len), depth);
-        if let Some(error) = refusal(unknown, header.budget, nesting) {
+        let refusal = refusal(unknown, header.budget, nesting);
+        let parent = nesting.filter(|_| refusal.is_none()).map(|nesting| nesting.parent);
+        self.serving.begin(Open { id, bytes: header.body_len.into(), depth, parent });
+        if let Some(error) = refusal {
             self.fail(id, &error.by(Blame::Caller));
             return Ok(None);
         }
+        if let Some(parent) = parent {
+            self.pending.rest(parent, now);
+        }
         let (target, method, flags) = (header.target, Method(header.method), header.flags);
         let total = total(header.budget, method, nesting);
-        if let (Some(Nesting { parent, .. }), Some(total)) = (nesting, total) {
-            self.pending.touch(parent, total, now); // its idle clock rests meanwhile
-        }
-        let parent = nesting.map(|nesting| nesting.parent);
         Ok(Some(Event::Call(IncomingCall { id, target, method, flags, parent, total, body: frame.body })))
     }
 
@@ -85,25 +86,31 @@ impl<C> Connection<C> {
         self.answer(Header { flags: Flags::SECRET, ..Header::new(Kind::REPLY, id.0) }, body)
     }
 
+    /// The call has its end. False: it had one.
+    fn end(&mut self, id: CallId) -> bool {
+        let Some(call) = self.serving.end(id) else { return false };
+        if let Some(parent) = call.parent {
+            self.pending.resume(parent);
+        }
+        true
+    }
+
     fn answer<T: Serialize + ?Sized>(&mut self, header: Header, body: &T) -> bool {
         let id = CallId(header.id);
-        if !self.serving.end(id) {
+        if !self.end(id) {
             return false;
         }
         self.end_streams(id);
         self.release_held();
         let (codec, limit) = (self.codec, self.peer.max_body as usize);
         let encoded = if self.sending.iter().any(|stream| stream.call == id) {
-            let mut frame = Vec::new();
-            let encoded = encode_reply(&mut frame, header, body, codec, limit);
-            self.held.push((id, frame));
-            encoded
+            let frame = whole_frame(header, &[], |out| codec.encode_within(body, out, limit));
+            frame.map(|frame| self.held.push((id, frame)))
         } else {
             self.out.count_answer();
             self.out.frame(header, |out| codec.encode_within(body, out, limit)).map(|_| ())
         };
         if let Err(error) = encoded {
-            self.held.retain(|(call, _)| *call != id);
             let error = Error::new(Code::TOO_LARGE, format!("the answer: {error}"));
             self.send_error(id, &error.with_effect(Effect::Done));
         }
@@ -114,7 +121,7 @@ impl<C> Connection<C> {
     /// Answers a call of the peer with failure; data of the call that was not sent is dropped.
     /// Returns whether the call was open.
     pub fn fail(&mut self, id: CallId, error: &Error) -> bool {
-        if !self.serving.end(id) {
+        if !self.end(id) {
             return false;
         }
         self.send_error(id, error);
@@ -144,20 +151,10 @@ impl<C> Connection<C> {
         let Some(last) = self.not_accepted_above else { return };
         if !self.answered_goodbye && self.serving.is_empty() && !self.pending.any_up_to(last) {
             self.answered_goodbye = true;
-            self.held.push((CallId(0), Header::new(Kind::GOODBYE_OK, 0).encode().to_vec()));
+            self.held.push((CallId(0), Header::new(Kind::GOODBYE_OK, 0).encode().to_vec().into()));
             self.release_held();
         }
     }
-}
-
-fn encode_reply<T: Serialize + ?Sized>(
-    frame: &mut Vec<u8>,
-    header: Header,
-    body: &T,
-    codec: Codec,
-    limit: usize,
-) -> Result<(), BodyError> {
-    append(frame, header, &[], |out| codec.encode_within(body, out, limit)).map(|_| ())
 }
 
 /// The same failure in so few words that it fits any frame.

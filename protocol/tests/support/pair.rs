@@ -36,9 +36,13 @@ pub(crate) fn session(own_limits: Limits, peer_limits: Limits) -> Session {
 
 impl End {
     pub(crate) fn new(role: Role, own: Limits, peer: Limits) -> Self {
+        Self::of(role, &session(own, peer))
+    }
+
+    pub(crate) fn of(role: Role, session: &Session) -> Self {
         Self {
-            connection: Connection::new(role, &session(own, peer)),
-            decoder: Decoder::new(own.max_body as usize),
+            connection: Connection::new(role, session),
+            decoder: Decoder::new(session.own_limits.max_body as usize),
             coming: VecDeque::new(),
         }
     }
@@ -147,6 +151,13 @@ impl Pair {
             now: Duration::ZERO,
             consume: true,
         }
+    }
+
+    /// In a codec.
+    pub(crate) fn in_codec(limits: Limits, codec: Codec) -> Self {
+        let session = Session { codec, ..session(limits, limits) };
+        let [broker, plugin] = [Role::Broker, Role::Plugin].map(|role| End::of(role, &session));
+        Self { broker, plugin, now: Duration::ZERO, consume: true }
     }
 
     fn ends(&mut self, to: Role) -> (&mut End, &mut End) {
