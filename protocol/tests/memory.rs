@@ -6,3 +6,5 @@ mod calls;
 #[path = "memory/hostile.rs"]
 mod hostile;
 mod support;
+#[path = "memory/worst.rs"]
+mod worst;

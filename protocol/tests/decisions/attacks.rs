@@ -217,3 +217,47 @@ fn an_hour_of_silence_ends_calls_and_nothing_else() {
     pair.broker.connection.ping();
     assert!(pair.settle().0.contains(&Seen::Pong));
 }
+
+/// An answer is for one call, once: the second of a peer is late, and costs nothing but itself.
+#[test]
+fn a_second_answer_of_the_peer_is_late_and_a_change_after_the_answer_is_dropped() {
+    let mut broker = End::alone(Role::Broker);
+    broker.call(1, Method::GET_CHANGES, 1);
+    broker.call(2, Method::READ, 2);
+    broker.say();
+    broker.hear(&frames::open(2, 1, StreamKind::Items));
+    broker.hear(&frames::end(2, 0, 0));
+    assert_eq!(broker.hear(&frames::reply(1)).len(), 1);
+    assert_eq!(broker.hear(&frames::reply(1)), []);
+    assert_eq!(broker.hear(&frames::error(1, &Error::new(Code::IO, "and yet"))), []);
+    assert_eq!(broker.hear(&frames::data(2, &frames::item(b"one more"))), []);
+    assert_eq!((broker.connection.counters.late, broker.connection.counters.discarded), (2, 12));
+    assert!(matches!(broker.hear(&frames::reply(3))[..], [Seen::Reply { context: 2, .. }]));
+}
+
+/// Text is looked at once, where it comes in; bytes are never looked at.
+#[test]
+fn bytes_that_are_no_text_are_refused_where_text_stands_and_pass_where_bytes_do() {
+    let mut log = frames::log("abcd");
+    let at = log.len() - 2;
+    log[at] = 0xff;
+    let error = End::alone(Role::Broker).refuse(&log);
+    assert!(matches!(error, PeerError::Body { kind: Kind::LOG, .. }), "{error}");
+    let href = outrigger_protocol::Href::from(&b"\xff\xfe/\x00"[..]);
+    for codec in outrigger_protocol::Codec::ALL {
+        let bytes = frames::encoded_in(codec, &href);
+        assert_eq!(codec.decode::<outrigger_protocol::Href>(&bytes).unwrap(), href);
+    }
+}
+
+#[test]
+fn a_text_of_10_mib_is_refused_where_it_is_made_with_its_context() {
+    let mut broker = End::alone(Role::Broker);
+    let (text, options) = ("x".repeat(10 << 20), outrigger_protocol::CallOptions::default());
+    let target = outrigger_protocol::ObjectId(1);
+    let refusal =
+        broker.connection.call(target, Method::CREATE_COLLECTION, &text, options, 5, Duration::ZERO);
+    let refusal = refusal.unwrap_err();
+    assert_eq!((refusal.context, refusal.error.code), (5, Code::TOO_LARGE));
+    assert!(broker.say().is_empty());
+}

@@ -177,3 +177,34 @@ fn no_time_is_long_enough_to_overflow() {
     assert_eq!(broker.take_in(&frames::progress(9, 0), now).1, Err(PeerError::NeverIssued(CallId(9))));
     assert_eq!(broker.hang_up().len(), 3);
 }
+
+/// Also the small ones at the beginning and at the end, and one that nobody knows yet.
+#[test]
+fn every_call_has_a_deadline_and_a_silent_peer_gives_one_error_each() {
+    let methods = Method::ALL.iter().copied().chain([Method(60_000)]);
+    for method in methods {
+        let mut pair = Pair::new();
+        pair.broker.call(0, method, 1);
+        pair.settle();
+        let deadline = pair.broker.connection.next_deadline().expect("a deadline");
+        assert!(deadline <= 1800 * S, "{method}");
+        assert_eq!(pair.broker.expire(deadline - Duration::from_nanos(1)), [], "{method}: none before");
+        let ended = pair.broker.expire(deadline);
+        let [Seen::Failed { context: 1, error, .. }] = &ended[..] else { panic!("{method}: {ended:?}") };
+        assert!([Code::DEADLINE, Code::IDLE_TIMEOUT].contains(&error.code), "{method}: {error}");
+        assert_eq!(pair.broker.expire(deadline + 3600 * S), [], "{method}: one");
+    }
+}
+
+/// The machine knows no clock but the one that it is handed: a day that is skipped ends what is
+/// due and nothing twice, and numbers go on rising.
+#[test]
+fn a_clock_that_jumps_ends_each_call_once_and_repeats_no_number() {
+    let mut pair = Pair::new();
+    let first = pair.broker.call(1, Method::COMMIT, 1);
+    assert_eq!(pair.broker.expire(86_400 * S).len(), 1);
+    let second = pair.broker.call(2, Method::COMMIT, 2);
+    assert!(second > first);
+    assert_eq!(pair.broker.expire(Duration::ZERO), [], "back again: nothing is due");
+    assert_eq!(pair.broker.hang_up().len(), 1);
+}

@@ -244,3 +244,53 @@ fn a_stream_of_bytes_comes_out_as_bytes() {
     let seen = broker.hear(&frames::data(2, &bytes));
     assert!(matches!(&seen[..], [Seen::Items { items, .. }] if items[..] == [bytes.clone()]), "{seen:?}");
 }
+
+#[test]
+fn items_around_the_limit_pass_or_are_refused_with_both_sizes() {
+    const LENGTH: usize = 8; // in front of bytes in codec 1
+    const MOST: usize = (1 << 20) - LENGTH;
+    let mut pair = Pair::new();
+    let call = pair.open_call(1, Method::READ, 1);
+    let stream = pair.open_stream(call);
+    for (size, fits) in [(0, true), (1, true), (MOST - 1, true), (MOST, true), (MOST + 1, false)] {
+        let item = vec![7u8; size];
+        let pushed = pair.plugin.connection.push_item(stream, serde_bytes::Bytes::new(&item));
+        assert_eq!(pushed.is_ok(), fits, "{size}");
+        let (seen, _) = pair.settle();
+        let arrived: Vec<usize> = seen
+            .iter()
+            .filter_map(|event| match event {
+                Seen::Items { items, .. } => Some(items.iter().map(Vec::len)),
+                _ => None,
+            })
+            .flatten()
+            .collect();
+        let expected: &[usize] = if fits { &[size + LENGTH] } else { &[] };
+        assert_eq!(arrived, expected, "{size}");
+    }
+}
+
+/// A reader that takes nothing of one stream stops that stream: no other, no call, no ping.
+#[test]
+fn a_stream_without_credit_delays_no_other() {
+    let limits = Limits { connection_window: 256 << 10, ..small() };
+    let mut pair = Pair::with(limits, limits);
+    pair.consume = false;
+    let slow = pair.open_call(1, Method::READ, 1);
+    let stuck = pair.open_stream(slow);
+    for _ in 0..20 {
+        pair.plugin.connection.push_item(stuck, serde_bytes::Bytes::new(&[7u8; 10_000])).unwrap();
+    }
+    pair.settle();
+    assert!(pair.plugin.connection.stream_waiting(stuck) > Some(0));
+    let other = pair.open_call(2, Method::READ, 2);
+    let stream = pair.open_stream(other);
+    pair.plugin.connection.push_item(stream, &7u8).unwrap();
+    pair.plugin.connection.reply(other, &());
+    pair.broker.connection.ping();
+    let (seen, _) = pair.settle();
+    assert_eq!(items(&seen), 1);
+    assert!(seen.contains(&Seen::Pong));
+    assert!(seen.iter().any(|event| matches!(event, Seen::Reply { context: 2, .. })), "{seen:?}");
+    assert!(pair.plugin.connection.stream_waiting(stuck) > Some(0), "it still waits");
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outrigger_protocol::{CallOptions, Code, Effect, Kind, Method, PeerError, Role, StreamKind};
+use outrigger_protocol::{CallOptions, Code, Effect, Kind, Limits, Method, PeerError, Role, StreamKind};
 
 use crate::support::frames;
 use crate::support::pair::{End, Pair};
@@ -155,4 +155,19 @@ fn an_abort_names_the_rule_and_is_short() {
     let mut plugin = End::alone(Role::Plugin);
     let heard = plugin.refuse(&said);
     assert!(matches!(heard, PeerError::Aborted(reason) if reason.starts_with("the other end aborted")));
+}
+
+/// No recursion, and no stack that grows with what is queued.
+#[test]
+fn a_hundred_thousand_queued_messages_end_at_once() {
+    let many = Limits { max_calls: 1000, ..Limits::default() };
+    let mut pair = Pair::with(many, many);
+    let line = outrigger_protocol::Log { level: outrigger_protocol::Level::Info, message: "x".into() };
+    (0..100_000).for_each(|_| pair.broker.connection.log(&line));
+    for n in 0..1000 {
+        pair.broker.call(n, Method::READ, n);
+    }
+    assert_eq!(pair.broker.hang_up().len(), 1000);
+    assert_eq!(pair.broker.connection.open_calls(), 0);
+    drop(pair);
 }

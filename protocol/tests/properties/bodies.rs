@@ -4,11 +4,13 @@
 use std::fmt::Debug;
 
 use outrigger_protocol::{
-    Abort, Anchor, Blame, Change, ChangeKind, Code, Codec, Commit, CommitItem, CommitKind, CommitOutcome,
-    CommitResult, Committed, Connect, ConnectDone, Connected, CreateCollection, Discovered, Effect, Error,
-    Extensions, GetChanges, Goodbye, Group, Initialize, Initialized, Level, Listing, Log, Member,
-    MemberObjectType, ObjectId, OperationId, Progress, RawDigest, Read, ReadItem, ReadOutcome, ReadResult,
-    Retry, Sink, StreamEnd, StreamKind, StreamOpen, StreamReset,
+    Abort, Anchor, Answered, Ask, AskKind, Blame, BulkDigest, BulkDone, BulkOpen, Change, ChangeKind,
+    ChangesPage, Code, Codec, Commit, CommitItem, CommitKind, CommitOutcome, CommitResult, Committed,
+    Compare, Compared, Connect, ConnectDone, Connected, CreateCollection, Discovered, Effect, Error,
+    Extensions, FormatInfo, GetChanges, GetChangesPage, Goodbye, Group, Initialize, Initialized, Level,
+    Listing, Log, Member, MemberObjectType, MemberUpdate, MemberUpdated, ObjectId, OperationId, Progress,
+    RaiseSlowSync, RawDigest, Read, ReadItem, ReadOutcome, ReadPage, ReadResult, Remarshal, Remarshalled,
+    Retry, SecretText, Sink, Snapshot, StreamEnd, StreamKind, StreamOpen, StreamReset, Verdict,
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -236,9 +238,20 @@ fn encoded<T: Serialize + Debug>(value: &T) -> Vec<u8> {
 
 fn requests(c: &mut Choices<'_>) {
     comes_back! {
-        Initialize: Initialize { member: c.member(), group: c.group(), secrets: Vec::new() };
-        Initialized: Initialized { instance: ObjectId(c.small()), formats: Vec::new() };
-        Discovered: Discovered { main: None, sinks: c.list(Choices::sink), can_create: c.flag() };
+        Initialize: Initialize {
+            member: c.member(),
+            group: c.group(),
+            secrets: c.list(|c| (c.text(), SecretText::new(c.text()))),
+        };
+        Initialized: Initialized {
+            instance: ObjectId(c.small()),
+            formats: c.list(|c| FormatInfo { name: c.text(), plain: c.flag(), compare: c.flag() }),
+        };
+        Discovered: Discovered {
+            main: c.maybe(|c| ObjectId(c.small())),
+            sinks: c.list(Choices::sink),
+            can_create: c.flag(),
+        };
         CreateCollection: CreateCollection { name: c.text(), object_types: c.texts() };
         Connect: Connect { slow_sync: c.flag(), read_only: c.flag(), anchor: c.anchor() };
         Connected: Connected { slow_sync: c.flag() };
@@ -270,11 +283,66 @@ fn small(c: &mut Choices<'_>) {
     comes_back! {
         Progress: Progress { done: c.number(), total: c.maybe(Choices::number), waiting_ms: c.small() };
         Log: Log { level: c.pick(&[Level::Error, Level::Warn, Level::Info, Level::Debug]), message: c.text() };
-        StreamOpen: StreamOpen { call: c.number(), kind: c.pick(&[StreamKind::Items, StreamKind::Bytes]), bulk: None };
-        StreamEnd: StreamEnd { items: c.number(), bytes: c.number(), bulk: None };
+        StreamOpen: StreamOpen {
+            call: c.number(),
+            kind: c.pick(&[StreamKind::Items, StreamKind::Bytes]),
+            bulk: c.maybe(|c| BulkOpen {
+                offset: c.number(),
+                length: c.maybe(Choices::number),
+                quota: c.maybe(Choices::number),
+                object_version: c.bytes().into(),
+                resume: c.flag(),
+            }),
+        };
+        StreamEnd: StreamEnd {
+            items: c.number(),
+            bytes: c.number(),
+            bulk: c.maybe(|c| {
+                let digests = [
+                    BulkDigest::None,
+                    BulkDigest::Sha256(c.bytes().into()),
+                    BulkDigest::Blake3(c.bytes().into()),
+                ];
+                BulkDone { digest: digests[c.below(3)].clone(), quota_exceeded: c.flag() }
+            }),
+        };
         StreamReset: StreamReset { code: c.code() };
         Goodbye: Goodbye { last_accepted: c.number() };
         Abort: Abort { reason: c.text() };
+    }
+}
+
+fn pages_and_callbacks(c: &mut Choices<'_>) {
+    use AskKind::{Choice, Confirm, Password, Text};
+    comes_back! {
+        GetChangesPage: GetChangesPage {
+            slow_sync: c.flag(),
+            anchor: c.anchor(),
+            cursor: c.maybe(|c| c.bytes().into()),
+            max: c.small(),
+        };
+        ChangesPage: ChangesPage {
+            changes: c.list(Choices::change),
+            next: c.maybe(|c| c.bytes().into()),
+            complete: c.flag(),
+            anchor: c.anchor(),
+        };
+        ReadPage<'_>: ReadPage { results: c.list(Choices::read_result) };
+        MemberUpdate: MemberUpdate {
+            operation: c.operation(),
+            generation: c.number(),
+            set: c.list(|c| (c.text(), c.text())),
+            unset: c.texts(),
+        };
+        MemberUpdated: MemberUpdated { applied: c.flag(), member: c.member() };
+        RaiseSlowSync: RaiseSlowSync { operation: c.operation(), object_type: c.text() };
+        Ask: Ask { kind: c.pick(&[Password, Text, Choice, Confirm]), prompt: c.text(), choices: c.texts() };
+        Answered: Answered { text: SecretText::new(c.text()) };
+        Snapshot: if c.flag() { Snapshot::Member(c.member()) } else { Snapshot::Group(c.group()) };
+        Remarshal: Remarshal { format: c.text(), data: c.bytes().into() };
+        Remarshalled: Remarshalled { data: c.bytes().into() };
+        Compare: Compare { format: c.text(), left: c.bytes().into(), right: c.bytes().into() };
+        Compared: Compared { verdict: c.pick(&[Verdict::Same, Verdict::Similar, Verdict::Different]) };
     }
 }
 
@@ -299,6 +367,11 @@ proptest! {
     #[test]
     fn every_object_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
         objects(&mut Choices(&bytes));
+    }
+
+    #[test]
+    fn every_page_and_callback_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
+        pages_and_callbacks(&mut Choices(&bytes));
     }
 
     #[test]

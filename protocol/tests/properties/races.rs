@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use outrigger_protocol::{CallId, CallOptions, Code, Error, Limits, Method, Role, StreamKind};
+use outrigger_protocol::{CallId, CallOptions, Code, Codec, Error, Limits, Method, Role, StreamKind};
 use proptest::prelude::*;
 
 use crate::support::pair::{End, Pair};
@@ -11,7 +11,7 @@ use crate::support::seen::Seen;
 
 #[derive(Debug, Clone)]
 enum Step {
-    Call { side: Role, target: u32, millis: u32, nested: bool },
+    Call { side: Role, target: u32, millis: u32, within: Option<usize> },
     Answer { side: Role, which: usize, success: bool },
     Stream { side: Role, which: usize, items: u8 },
     Cancel { side: Role, which: usize },
@@ -28,8 +28,8 @@ fn role() -> impl Strategy<Value = Role> + Clone {
 fn step() -> impl Strategy<Value = Step> {
     let portion = prop_oneof![0usize..60, 0usize..100_000];
     prop_oneof![
-        5 => (role(), 0u32..3, 0u32..50, any::<bool>())
-            .prop_map(|(side, target, millis, nested)| Step::Call { side, target, millis, nested }),
+        5 => (role(), 0u32..3, 0u32..50, proptest::option::of(0usize..4))
+            .prop_map(|(side, target, millis, within)| Step::Call { side, target, millis, within }),
         5 => (role(), 0usize..8, any::<bool>())
             .prop_map(|(side, which, success)| Step::Answer { side, which, success }),
         2 => (role(), 0usize..8, any::<u8>()).prop_map(|(side, which, items)| Step::Stream { side, which, items }),
@@ -59,8 +59,8 @@ struct Race {
 }
 
 impl Race {
-    fn new(limits: Limits) -> Self {
-        let pair = Pair::with(limits, limits);
+    fn new(limits: Limits, codec: Codec) -> Self {
+        let pair = Pair::in_codec(limits, codec);
         Self { pair, next: 0, broker: Ledger::default(), plugin: Ledger::default() }
     }
 
@@ -89,7 +89,7 @@ impl Race {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Call { side, target, millis, nested } => self.call(side, target, millis, nested),
+            Step::Call { side, target, millis, within } => self.call(side, target, millis, within),
             Step::Answer { side, which, success } => self.answer(side, which, success),
             Step::Stream { side, which, items } => self.stream(side, which, items),
             Step::Cancel { side, which } => self.cancel(side, which),
@@ -105,12 +105,12 @@ impl Race {
         }
     }
 
-    fn call(&mut self, side: Role, target: u32, millis: u32, nested: bool) {
+    fn call(&mut self, side: Role, target: u32, millis: u32, within: Option<usize>) {
         let (context, now) = (self.next, self.pair.now);
         self.next += 1;
         let total = Some(Duration::from_millis(millis.into()));
         let (end, ledger) = self.side(side);
-        let parent = ledger.serving.first().copied().filter(|_| nested);
+        let parent = within.and_then(|which| ledger.serving.get(which)).copied();
         let options = CallOptions { total, parent, ..CallOptions::default() };
         match end.try_call(target, Method::READ, options, context, now) {
             Ok(id) => ledger.made.push((id, context)),
@@ -202,15 +202,20 @@ fn limits() -> impl Strategy<Value = Limits> {
     })
 }
 
+fn codec() -> impl Strategy<Value = Codec> {
+    proptest::sample::select(&Codec::ALL[..])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })]
 
     #[test]
     fn each_context_comes_out_exactly_once_when_the_link_breaks_at_any_moment(
         limits in limits(),
+        codec in codec(),
         steps in proptest::collection::vec(step(), 0..120),
     ) {
-        let mut race = Race::new(limits);
+        let mut race = Race::new(limits, codec);
         steps.into_iter().for_each(|step| race.take(step));
         race.hang_up();
     }
@@ -218,10 +223,93 @@ proptest! {
     #[test]
     fn both_sides_finish_after_goodbye_whatever_came_before(
         limits in limits(),
+        codec in codec(),
         steps in proptest::collection::vec(step(), 0..120),
     ) {
-        let mut race = Race::new(limits);
+        let mut race = Race::new(limits, codec);
         steps.into_iter().for_each(|step| race.take(step));
         race.finish();
+    }
+}
+
+/// What may end a call, and what carries it there.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Ending {
+    Answer,
+    Cancel,
+    Timeout,
+    HangUp,
+    ToPlugin,
+    ToBroker,
+}
+
+const ENDINGS: [Ending; 6] =
+    [Ending::Answer, Ending::Cancel, Ending::Timeout, Ending::HangUp, Ending::ToPlugin, Ending::ToBroker];
+
+/// Every order of some things.
+fn orders(of: &[Ending]) -> Vec<Vec<Ending>> {
+    if of.is_empty() {
+        return vec![Vec::new()];
+    }
+    let mut all = Vec::new();
+    for (at, first) in of.iter().enumerate() {
+        let rest = [&of[..at], &of[at + 1..]].concat();
+        all.extend(orders(&rest).into_iter().map(|rest| [&[*first][..], &rest].concat()));
+    }
+    all
+}
+
+/// A call of the broker that the plugin has, or that is still on its way.
+fn one_call(codec: Codec, nested: bool, arrived: bool) -> (Pair, CallId) {
+    let mut pair = Pair::in_codec(Limits::default(), codec);
+    let parent = nested.then(|| pair.plugin.call(9, Method::ASK, 7));
+    pair.settle();
+    let second = Some(Duration::from_secs(1));
+    let options = CallOptions { total: second, idle: second, parent, ..CallOptions::default() };
+    let call = pair.broker.try_call(1, Method::COMMIT, options, 1, Duration::ZERO).unwrap();
+    if arrived {
+        pair.settle();
+    }
+    (pair, call)
+}
+
+/// What the broker hears of one ending.
+fn take_ending(pair: &mut Pair, call: CallId, ending: Ending) -> Vec<Seen> {
+    match ending {
+        Ending::Answer => drop(pair.plugin.connection.reply(call, &())),
+        Ending::Cancel => {
+            return pair.broker.connection.cancel(call, pair.now).map(Seen::from).into_iter().collect();
+        }
+        Ending::Timeout => {
+            pair.now += Duration::from_secs(2);
+            return pair.broker.expire(pair.now);
+        }
+        Ending::HangUp => return pair.broker.hang_up(),
+        Ending::ToPlugin => {
+            pair.send(Role::Plugin, usize::MAX);
+            pair.arrive(Role::Plugin, usize::MAX).unwrap();
+        }
+        Ending::ToBroker => {
+            pair.send(Role::Broker, usize::MAX);
+            return pair.arrive(Role::Broker, usize::MAX).unwrap();
+        }
+    }
+    Vec::new()
+}
+
+#[test]
+fn answer_timeout_cancel_and_hang_up_in_every_order_end_a_call_once() {
+    for order in orders(&ENDINGS) {
+        for case in 0..8 {
+            let (nested, arrived) = (case & 1 == 1, case & 2 == 2);
+            let (mut pair, call) = one_call(Codec::ALL[case / 4], nested, arrived);
+            let mut ends = Vec::new();
+            for ending in &order {
+                let seen = take_ending(&mut pair, call, *ending);
+                ends.extend(seen.iter().filter_map(Seen::context));
+            }
+            assert_eq!(ends, [1], "{order:?}, nested {nested}, arrived {arrived}");
+            assert_eq!(pair.broker.connection.open_calls(), 0);
+        }
     }
 }

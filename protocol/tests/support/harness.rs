@@ -169,7 +169,7 @@ impl Victim {
             codec: state.codec,
             peer_level: state.level,
             features: Vec::new(),
-            peer_limits: Limits { stream_window: 64 << 10, ..limits },
+            peer_limits: Limits { stream_window: 1000, ..limits },
             own_limits: limits,
             peer_software: String::new(),
         };
@@ -200,7 +200,7 @@ impl Victim {
         assert!(self.take_in(&call.encode()));
         let call = CallId(theirs + 2);
         let stream = self.connection.open_stream(call, StreamKind::Items).unwrap();
-        self.connection.push_item(stream, &"x".repeat(100_000)).unwrap();
+        self.connection.push_item(stream, &"x".repeat(3000)).unwrap();
         self.write();
         assert!(self.connection.is_serving(call) && self.connection.stream_waiting(stream) > Some(0));
     }

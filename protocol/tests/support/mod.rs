@@ -10,3 +10,4 @@ pub(crate) mod samples;
 pub(crate) mod seen;
 pub(crate) mod values;
 pub(crate) mod vectors;
+pub(crate) mod worst;
