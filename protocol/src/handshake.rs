@@ -261,7 +261,11 @@ impl Handshake {
 const DIALLER: &[u8] = b"outrigger proof of the dialler\0";
 const LISTENER: &[u8] = b"outrigger proof of the listener\0";
 
+/// Reads an object by its keys; one that is told by position would break with the next key.
 fn json<'a, T: serde::Deserialize<'a>>(kind: Kind, body: &'a [u8]) -> Result<T, PeerError> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(PeerError::Body { kind, reason: "not a JSON object".into() });
+    }
     from_json(body).map_err(|reason| PeerError::Body { kind, reason })
 }
 

@@ -209,3 +209,24 @@ fn a_peer_that_says_nothing_or_little_is_waited_for() {
         assert!(broker.output().is_empty(), "nothing is said to who has not spoken");
     }
 }
+
+#[test]
+fn a_hello_is_read_by_its_keys_and_never_by_position() {
+    let theirs = serde_json::to_value(hello()).unwrap();
+    let by_position = serde_json::json!([
+        theirs["protocols"],
+        "x",
+        "inherited",
+        [1],
+        [],
+        theirs["limits"],
+        1,
+        theirs["nonce"],
+        null
+    ]);
+    let step = hear(&mut listener(None), &json(Kind::HELLO, &by_position));
+    assert!(matches!(step, Err(HandshakeError::Peer(PeerError::Body { .. }))), "{step:?}");
+    let spaced = [&b" \r\n\t"[..], theirs.to_string().as_bytes(), b" "].concat();
+    let hello = [&PREFACE[..], &frames::raw(Kind::HELLO, 0, &spaced)].concat();
+    assert!(hear(&mut listener(None), &hello).unwrap().is_some());
+}
