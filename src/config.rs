@@ -6,8 +6,9 @@
 //!
 //! Paths: `~` is the user's home; a relative path is seen from the folder of the configuration
 //! file, not from the working directory, so that a run by a timer and one by hand mean the same.
-//! That holds for `state`, the sandbox's grants, the paths of first-party plugins, and for any
-//! plugin's option that begins with `~/`, `./` or `../`. Other options reach the plugin as written.
+//! That holds for `state`, a plugin's executable, the sandbox's grants, the paths of first-party
+//! plugins, and for any plugin's option or argument that begins with `~/`, `./` or `../`. Others reach
+//! the plugin as written.
 
 mod draft;
 mod duration;
@@ -18,6 +19,7 @@ mod member;
 mod name;
 mod nearest;
 mod places;
+mod plugin;
 mod policy;
 mod sandbox;
 mod size;
@@ -37,6 +39,7 @@ use name::check_names;
 pub use name::is_valid_name;
 pub(crate) use nearest::nearest;
 pub use places::Places;
+pub use plugin::PluginConfig;
 pub use policy::JournalLimits;
 use policy::Policies;
 
@@ -49,6 +52,8 @@ pub struct Config {
     pub state: PathBuf,
     /// What can be had back.
     pub journal: JournalLimits,
+    /// Plugins that are not built in, in the order of the file.
+    pub plugins: Vec<PluginConfig>,
     /// In the order of the file.
     pub members: Vec<MemberConfig>,
     /// In the order of the file.
@@ -92,6 +97,12 @@ impl Config {
         protected(&self.state, &self.file)
     }
 
+    /// The plugin called `name`, if it is not built in.
+    #[must_use]
+    pub fn plugin(&self, name: &str) -> Option<&PluginConfig> {
+        self.plugins.iter().find(|plugin| plugin.name == name)
+    }
+
     /// The group called `name`.
     #[must_use]
     pub fn group(&self, name: &str) -> Option<&GroupConfig> {
@@ -128,10 +139,12 @@ fn read<'s>(mut fields: Fields<'s>, source: &Source<'_>) -> Result<Config> {
             .hint("say where state is kept")
     })?;
     let defaults = fields.take("defaults");
+    let plugins = named_tables("plugin", fields.take("plugin"))?;
     let members = fields.take("member");
     let groups = fields.take("group");
     fields.finish("at the top")?;
 
+    let plugins = plugins.into_iter().map(PluginConfig::read).collect::<Result<_>>()?;
     let members = named_tables("member", members)?;
     let names: Vec<&str> = members.iter().map(|member| member.name).collect();
     let protected: Vec<Protected> =
@@ -142,7 +155,7 @@ fn read<'s>(mut fields: Fields<'s>, source: &Source<'_>) -> Result<Config> {
     let groups = named_tables("group", groups)?;
     let groups =
         groups.iter().map(|value| GroupConfig::read(*value, &policies, &names)).collect::<Result<_>>()?;
-    Ok(Config { file: source.file.to_owned(), state, journal, members, groups })
+    Ok(Config { file: source.file.to_owned(), state, journal, plugins, members, groups })
 }
 
 /// What no plugin may be granted to write to. The configuration too: who can write to it grants
@@ -151,7 +164,7 @@ fn protected(state: &Path, file: &Path) -> Vec<Protected> {
     vec![Protected::new("the state directory", state), Protected::new("the configuration", file)]
 }
 
-/// The tables of `[member.…]` or `[group.…]`, in the order of the file.
+/// The tables of `[plugin.…]`, `[member.…]` or `[group.…]`, in the order of the file.
 fn named_tables<'s>(what: &str, value: Option<Value<'s>>) -> Result<Vec<Value<'s>>> {
     let Some(value) = value else { return Ok(Vec::new()) };
     let tables = value.fields()?.rest();

@@ -90,6 +90,11 @@ const KNOWN: &[Known] = &[Known {
     place: "path",
 }];
 
+/// Whether the plugin is part of this command.
+pub(super) fn is_built_in(plugin: &str) -> bool {
+    known(plugin).is_some()
+}
+
 fn known(plugin: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.plugin == plugin)
 }
@@ -180,12 +185,17 @@ fn path(value: &Value<'_>) -> Result<String> {
     text.ok_or_else(|| value.error(format!("`{}` leads to a path that is not Unicode", value.name)))
 }
 
-/// A setting of a plugin that we know nothing of. Its text is taken for a path where it can be
-/// nothing else: a plugin has no home and no working directory to understand it by.
+/// A setting of a plugin that we know nothing of.
 fn foreign(value: &Value<'_>) -> Result<String> {
     if value.is_table() {
         return Err(not_built_yet(value, "a secret (or any table) as a plugin's option"));
     }
+    plain_or_path(value)
+}
+
+/// A text for a plugin, taken for a path where it can be nothing else: a plugin has no home and no
+/// working directory to understand it by.
+pub(super) fn plain_or_path(value: &Value<'_>) -> Result<String> {
     let text = value
         .scalar()
         .ok_or_else(|| value.error(format!("`{}` must be a text, a number, or true or false", value.name)))?;

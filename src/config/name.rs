@@ -1,4 +1,4 @@
-//! Names of members and groups. They become file names and parts of the command line.
+//! Names of members, groups and plugins. They become file names and parts of the command line.
 
 use super::fields::{Result, Value};
 

@@ -334,6 +334,37 @@ fn a_draft_is_a_configuration() {
 }
 
 #[test]
+fn a_plugin_that_is_not_built_in_is_named_with_its_command() {
+    let config = parse(
+        "[plugin.people]\ncommand = [\"bin/py\", \"./people.py\", \"-v\", \"~/x\"]\n\
+         [plugin.crm]\ncommand = [\"/opt/crm\"]\n[member.a]\nplugin = \"people\"\nanything = 3\n",
+    )
+    .unwrap();
+    let people = config.plugin("people").unwrap();
+    assert_eq!(people.path, Path::new("/etc/o/bin/py"));
+    assert_eq!(people.args, ["/etc/o/people.py", "-v", "/home/ana/x"]);
+    assert_eq!(config.plugin("crm").unwrap().path, Path::new("/opt/crm"));
+    assert_eq!(config.member("a").unwrap().option("anything"), Some("3"));
+    for (text, told) in [
+        ("[plugin.vdir]\ncommand = [\"x\"]", "1:9: the plugin `vdir` is built in (give yours another name)"),
+        ("[plugin.p]", "1:9: the key `command` is missing in plugin `p`"),
+        ("[plugin.p]\ncomand = [\"x\"]", "2:1: unknown key `comand` in plugin `p` (did you mean `command`?)"),
+        ("[plugin.p]\ncommand = \"x\"", "2:11: `command` must be a list in brackets, not a text"),
+        (
+            "[plugin.p]\ncommand = []",
+            "2:11: `command` is empty (name the executable: command = [\"./plugin\"])",
+        ),
+        ("[plugin.p]\ncommand = [\"x\", 3]", "2:17: `command` must be a text in quotes, not a number"),
+        (
+            "[plugin.\"a b\"]",
+            "1:9: \"a b\" cannot be the name of a plugin (use letters, digits, - and _, at most 64)",
+        ),
+    ] {
+        assert_eq!(complaint(text).trim_start(), told, "{text}");
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_is_told_with_the_way_to_make_one() {
     let error = Config::load(Path::new("/nonexistent/c.toml"), &places()).unwrap_err();
     assert_eq!((error.at, error.hint.is_some()), (None, true));

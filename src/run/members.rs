@@ -8,9 +8,12 @@ use outrigger_protocol::{CreateCollection, Discovered, Error, Group, Initialize,
 use outrigger_sandbox::{Descriptor, FirstParty, Helper, Program};
 
 use super::keeper::Keeper;
-use crate::config::{Config, GroupConfig, MemberConfig};
+use crate::config::{Config, GroupConfig, MemberConfig, PluginConfig, nearest};
 use crate::exit::Exit;
 use crate::report::{Failure, PluginReport};
+
+/// The names of first-party plugins.
+const BUILT_IN: [&str; 1] = ["vdir"];
 
 /// The first-party plugin called `name`, as the body of its process.
 #[must_use]
@@ -48,11 +51,22 @@ pub(crate) fn find_plugin(
     member: &MemberConfig,
     plugins: &Plugins,
 ) -> Result<Program, Failure> {
-    if let Some(program) = plugins.find(&member.plugin) {
+    let name = &member.plugin;
+    if let Some(program) = plugins.find(name) {
         return Ok(program);
     }
-    let text = format!("no plugin is called `{}`", member.plugin);
-    Err(config.error(member.at, text, Some("the plugins are: vdir".into())).into())
+    if let Some(PluginConfig { path, args, .. }) = config.plugin(name) {
+        return Ok(Program::Executable { path: path.clone(), args: args.clone() });
+    }
+    let ours = BUILT_IN.into_iter().chain(plugins.programs.keys().map(String::as_str));
+    let known: Vec<&str> = ours.chain(config.plugins.iter().map(|plugin| plugin.name.as_str())).collect();
+    let hint = match nearest(name, known.iter().copied()) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => {
+            format!("the plugins are: {}; `[plugin.{name}]` with its `command` adds one", known.join(", "))
+        }
+    };
+    Err(config.error(member.at, format!("no plugin is called `{name}`"), Some(hint)).into())
 }
 
 /// Why a member cannot take part.

@@ -45,6 +45,27 @@ fn init_writes_what_check_and_sync_take(world: World) {
 }
 
 #[test]
+fn a_plugin_that_is_not_there_is_named_with_what_was_meant() {
+    let world = World::new(Link::Inherited);
+    let text = fs::read_to_string(world.config()).unwrap();
+    let with = |plugin: &str| {
+        let text = text.replacen("\"vdir\"", &format!("\"{plugin}\""), 1);
+        world.configure_as(&format!("{text}[plugin.people]\ncommand = [\"./gone\", \"x\"]\n"));
+    };
+    let before = world.members();
+    with("poeple");
+    world.sync().expect(2).says(&["no plugin is called `poeple`", "did you mean `people`?"]);
+    with("crm");
+    world.sync().expect(2).says(&["the plugins are: vdir, people", "[plugin.crm]"]);
+    with("people");
+    let gone = world.path("gone");
+    world.sync().expect(7).says(&["the plugin of laptop could not be started", gone.to_str().unwrap()]);
+    for (before, now) in before.iter().zip(&world.members()) {
+        before.assert_untouched(now);
+    }
+}
+
+#[test]
 fn init_needs_somebody_to_ask_or_all_the_answers() {
     let world = World::empty(Link::Inherited);
     world.run(["init"]).expect(2).says(&["nobody is there to ask", "--member"]);
