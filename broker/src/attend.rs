@@ -155,9 +155,16 @@ async fn answer(call: &Asked, export: Option<Export>, codec: Codec) -> Result<Re
         }
         None => return Err(refuse(Code::NOT_FOUND, call, "no such object was given")),
     };
+    // Who answers does not know the number under which the plugin was given the member.
+    let shown = |member: Member| Member { object: call.target, ..member };
     match call.method {
-        Method::MEMBER_UPDATE => callbacks.update_member(body(call, codec)?).await.map(Reply::Updated),
-        Method::RAISE_SLOW_SYNC => callbacks.raise_slow_sync(body(call, codec)?).await.map(Reply::Member),
+        Method::MEMBER_UPDATE => {
+            let MemberUpdated { applied, member } = callbacks.update_member(body(call, codec)?).await?;
+            Ok(Reply::Updated(MemberUpdated { applied, member: shown(member) }))
+        }
+        Method::RAISE_SLOW_SYNC => {
+            callbacks.raise_slow_sync(body(call, codec)?).await.map(|member| Reply::Member(shown(member)))
+        }
         Method::ASK => {
             let text = callbacks.ask(body(call, codec)?).await?;
             Ok(Reply::Answered(Answered { text }))
