@@ -31,6 +31,8 @@ mod plan;
 #[cfg(target_os = "linux")]
 mod plugins;
 #[cfg(target_os = "linux")]
+mod python;
+#[cfg(target_os = "linux")]
 mod support;
 #[cfg(target_os = "linux")]
 mod sync;

@@ -1,0 +1,1365 @@
+"""Write a sync plugin for Outrigger in Python: one file, the standard library, Python 3.9 or later.
+
+Derive from `Plugin`, and end with `sys.exit(outrigger.serve(MyPlugin()))`. A broker starts the
+program, in a process and a sandbox of its own, and calls it. A whole plugin on one screen is in the
+README beside this file.
+
+What it promises: one thread, and no other is needed. Every call is answered exactly once, with what
+the method returns; an exception is an error answer, and the process stays usable. Calls come in the
+order of a sink's life and in no other. Standard output and standard error are the log of the plugin,
+never the protocol. Secrets are not shown by `repr`, and not in what is logged or answered as an error.
+
+Licensed under MIT or Apache-2.0, at your choice. Copy it into your project if you like.
+"""
+from __future__ import annotations
+
+import base64
+import enum
+import errno
+import functools
+import hashlib
+import hmac
+import json
+import os
+import re
+import select
+import socket
+import struct
+import sys
+import time
+import traceback
+import uuid
+from collections import deque
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from typing import Any, Callable, Optional, Sequence, Union, get_args, get_origin, get_type_hints
+
+__version__ = "0.1.0"
+PROTOCOL = (0, 9)
+MAIN_SINK = ""  # what the main sink is called where a method takes a sink's name
+MAX_CONTENT = 720 << 10  # of one item, in bytes: as base64 it still fits a frame
+
+# ---------------------------------------------------------------- what is said
+
+
+class Code(enum.IntEnum):
+    """Why something failed. Others may come in later versions."""
+
+    (CANCELLED, DEADLINE, IDLE_TIMEOUT, DISCONNECTED, OVERLOADED, QUOTA, TOO_LARGE, UNIMPLEMENTED, INVALID,
+     INVALID_STATE, NOT_FOUND, EXISTS, PRECONDITION, CONFLICT, PERMISSION, AUTH, BUSY, SLOW_SYNC, FORMAT, IO,
+     REMOTE, PANIC, INTERNAL, FULL, READ_ONLY) = range(1, 26)
+
+
+class Blame(enum.Enum):
+    CALLER, PLUGIN, MEMBER, BROKER, CONFIGURATION = "Caller", "Plugin", "Member", "Broker", "Configuration"
+
+
+class Effect(enum.Enum):
+    NOT_STARTED, DONE, PARTIAL, UNKNOWN = "NotStarted", "Done", "Partial", "Unknown"
+
+
+class Level(enum.Enum):
+    ERROR, WARN, INFO, DEBUG = "Error", "Warn", "Info", "Debug"
+
+
+class AskKind(enum.Enum):
+    PASSWORD, TEXT, CHOICE, CONFIRM = "Password", "Text", "Choice", "Confirm"
+
+
+class Verdict(enum.Enum):
+    SAME, SIMILAR, DIFFERENT = "Same", "Similar", "Different"
+
+
+class CommitKind(enum.Enum):
+    CREATE, UPDATE, DELETE = "Create", "Update", "Delete"
+
+
+class ChangeKind(enum.Enum):
+    UNKNOWN, ADDED, UNMODIFIED, DELETED, MODIFIED, UNREADABLE = (
+        "Unknown", "Added", "Unmodified", "Deleted", "Modified", "Unreadable")
+
+
+NEVER: Any = "Never"  # for Error.retry
+WITH_FIX: Any = "WithFix"  # when somebody has mended what the message names
+
+
+def after(seconds: float) -> Any:
+    """For Error.retry: try again then."""
+    return {"After": max(0, min(int(seconds * 1000), 0xFFFFFFFF))}
+
+
+class Secret:
+    """A password: not shown by `repr`, `str` or formatting. `expose()` gives it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def expose(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+@dataclass
+class Cause:
+    code: int
+    message: str
+
+
+@dataclass(eq=False)
+class Error(Exception):
+    """How a call, or one item of it, fails. Raise it, or give it as the outcome of an item."""
+
+    code: int
+    message: str
+    blame: Blame = Blame.PLUGIN
+    effect: Effect = Effect.NOT_STARTED  # what became of the thing asked for
+    retry: Any = NEVER
+    causes: list[Cause] = field(default_factory=list)
+    ext: dict[int, bytes] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass
+class MemberObjectType:
+    object_type: str
+    slow_sync: bool
+    anchor: Optional[bytes] = None
+
+
+@dataclass
+class Member:
+    """The member that the plugin serves, as it was when the call began."""
+
+    object: int
+    name: str
+    generation: int
+    options: list[tuple[str, str]]
+    object_types: list[MemberObjectType]
+    ext: dict[int, bytes] = field(default_factory=dict)
+
+    def option(self, name: str, default: Optional[str] = None) -> Optional[str]:
+        """A setting, as text."""
+        return next((value for key, value in self.options if key == name), default)
+
+
+@dataclass
+class Group:
+    object: int
+    name: str
+    generation: int
+    members: list[str]
+    object_types: list[str]
+    conflict: str
+    last_run: Optional[int] = None  # seconds since 1970
+    ext: dict[int, bytes] = field(default_factory=dict)
+
+
+@dataclass
+class Initialize:
+    member: Member
+    group: Group
+    secrets: list[tuple[str, Secret]] = field(default_factory=list)
+
+    def secret(self, name: str) -> Optional[Secret]:
+        return next((value for key, value in self.secrets if key == name), None)
+
+
+@dataclass
+class CreateCollection:
+    name: str
+    object_types: list[str]
+
+
+@dataclass
+class Connect:
+    slow_sync: bool
+    read_only: bool  # nothing may be written before `disconnect`, not even a repair
+    anchor: Optional[bytes] = None
+
+
+@dataclass
+class ConnectDone:
+    slow_sync: bool
+
+
+@dataclass
+class Connected:
+    slow_sync: bool = False  # the anchor means nothing any more: compare everything
+
+
+@dataclass
+class GetChanges:
+    slow_sync: bool  # list everything, whatever the anchor
+    anchor: Optional[bytes] = None
+
+
+@dataclass
+class ListingEnd:
+    """How a listing ended. What a complete one lacks is taken for deleted: say False whenever
+    anything could not be looked at."""
+
+    complete: bool
+    anchor: Optional[bytes] = None
+
+
+@dataclass
+class Change:
+    """One entry of a listing, without content. The revision changes whenever the content does; it is
+    `settled` unless a later change might leave it the same (a clock that ticks slowly)."""
+
+    href: bytes
+    revision: bytes
+    object_type: str
+    format: str
+    kind: ChangeKind = ChangeKind.UNKNOWN  # it is there; whether it changed is for the engine to tell
+    settled: bool = True
+    ext: dict[int, bytes] = field(default_factory=dict)
+
+
+@dataclass
+class ReadItem:
+    href: bytes
+    known: Optional[bytes] = None  # SHA-256 of what the reader has; `ReadSink` looks at it for you
+
+
+_HERE: Any = {"wire": False}  # does not travel
+
+
+@dataclass
+class Item:
+    """Content that was read: `data`, or `value` in a format that the plugin registered."""
+
+    revision: bytes
+    format: str
+    data: bytes = b""
+    settled: bool = True
+    value: Any = field(default=None, metadata=_HERE)
+
+
+@dataclass
+class NotModified:
+    revision: bytes
+    settled: bool = True
+
+
+@dataclass
+class NotFound:
+    """Nothing of this name is there: evidence of a deletion, so be sure."""
+
+
+@dataclass
+class _ReadResult:
+    index: int
+    outcome: Union[Item, NotModified, NotFound, Error]
+
+
+@dataclass
+class CommitItem:
+    """One write, on condition: the item must be at revision `expected` (update, delete), or its
+    content must have `expected_digest`. If not, answer PRECONDITION (or EXISTS) and write nothing."""
+
+    operation: uuid.UUID  # the same on every retry of this write
+    kind: CommitKind
+    href: bytes  # empty for a create: the member chooses
+    expected: Optional[bytes]
+    expected_digest: Optional[bytes]
+    key: bytes  # the same across members: the UID of a vCard
+    object_type: str
+    format: str
+    digest: bytes  # SHA-256 of `data`; of what a read will give, in a format that was registered
+    data: bytes
+    value: Any = field(default=None, metadata=_HERE)  # demarshalled `data`
+
+
+@dataclass
+class Done:
+    """The write is done and durable. `digest` is that of what is stored (None: read it back)."""
+
+    href: bytes
+    revision: bytes
+    settled: bool = True
+    digest: Optional[bytes] = None
+
+
+@dataclass
+class _CommitResult:
+    operation: uuid.UUID
+    outcome: Union[Done, Error]
+
+
+@dataclass
+class Collection:
+    """A collection that the member offers. Collections of different members pair by name."""
+
+    name: str
+    object_types: list[str] = field(default_factory=list)  # empty: any
+    formats: list[str] = field(default_factory=list)  # best first; empty: any
+    read_only: bool = False
+    store: Optional[bytes] = None  # another identity means that nothing missing was deleted
+    unavailable: Optional[Error] = None
+    object: int = 0  # given by the SDK
+
+
+@dataclass
+class MemberUpdated:
+    applied: bool  # if not, the member had changed meanwhile: look at it, and decide again
+    member: Member
+
+
+@dataclass(frozen=True)
+class Format:
+    """A format in which items are values of the plugin's own. They cross as bytes: `marshal` makes
+    them, `demarshal` takes them apart (ValueError: it cannot be), and `demarshal(marshal(x)) == x`
+    must hold, which is looked at each time. `compare` says whether two values mean the same; by default,
+    whether they are equal."""
+
+    name: str
+    marshal: Callable[[Any], bytes]
+    demarshal: Callable[[bytes], Any]
+    compare: Optional[Callable[[Any, Any], Verdict]] = None
+
+    def pack(self, value: Any) -> bytes:
+        try:
+            data = self.marshal(value)
+        except (ValueError, KeyError, IndexError) as error:
+            raise Error(Code.FORMAT, f"{self.name}: {error}", Blame.MEMBER) from error
+        if self.unpack(data) != value:
+            raise Error(Code.FORMAT, f"{self.name}: demarshal(marshal(x)) is not x")
+        return data
+
+    def unpack(self, data: bytes) -> Any:
+        try:
+            return self.demarshal(data)
+        except (ValueError, KeyError, IndexError) as error:
+            raise Error(Code.FORMAT, f"{self.name}: {error}", Blame.CALLER) from error
+
+
+# ---------------------------------------------------------------- codec 2: JSON
+
+_MAX_BODY, _MAX_LIST, _MAX_DEPTH, _MAX_INT = 1 << 20, 1 << 16, 16, 1 << 53
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+
+
+class _Malformed(ValueError):
+    pass
+
+
+@functools.lru_cache(maxsize=None)
+def _plan(cls: Any) -> tuple[tuple[str, Any, bool], ...]:
+    """The fields that travel: name, type, and whether they must be there."""
+    if isinstance(cls, tuple):
+        return tuple((name, hint, True) for name, hint in cls)
+    hints = get_type_hints(cls)
+    return tuple((f.name, hints[f.name], f.default is MISSING and f.default_factory is MISSING)
+                 for f in fields(cls) if f.metadata.get("wire", True))
+
+
+@functools.lru_cache(maxsize=None)
+def _variants(hint: Any) -> dict[str, type]:
+    """The alternatives of a Union by name; none for Optional."""
+    kinds = [kind for kind in get_args(hint) if kind is not type(None)] if get_origin(hint) is Union else []
+    return {"Failed" if kind is Error else kind.__name__: kind for kind in kinds} if len(kinds) > 1 else {}
+
+
+def _to_json(value: Any, hint: Any = Any) -> Any:
+    """TypeError: not of the type `hint`, which the broker would take for a broken plugin."""
+    variants, args = _variants(hint), get_args(hint)
+    if type(None) in args:
+        return None if value is None else _to_json(value, args[0])
+    plain = hint in (bytes, str, int, bool) or is_dataclass(hint) or isinstance(hint, enum.EnumMeta)
+    if plain and (not isinstance(value, hint) or isinstance(value, bool) and hint is int):
+        raise TypeError(f"{_short(repr(value), 50)} stands where {hint.__name__} belongs")
+    if is_dataclass(value):
+        tree: Any = {name: _to_json(getattr(value, name), kind) for name, kind, _ in _plan(type(value))}
+        tag = next((name for name, kind in variants.items() if isinstance(value, kind)), None)
+        if not variants or tag:
+            return tree if tag is None else {tag: tree} if tree else tag
+    if variants:
+        raise TypeError(f"{_short(repr(value), 50)} is none of " + ", ".join(variants))
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, (list, tuple)):
+        return [_to_json(one, args[0] if get_origin(hint) is list else Any) for one in value]
+    if isinstance(value, dict):
+        return {str(key): _to_json(one) for key, one in value.items()}
+    return str(value) if isinstance(value, uuid.UUID) else value
+
+
+def _encode(value: Any) -> bytes:
+    """A body. None is no byte at all."""
+    if value is None:
+        return b""
+    return json.dumps(_to_json(value), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    tree = dict(pairs)
+    if len(tree) != len(pairs):
+        raise _Malformed("a key stands twice")
+    return tree
+
+
+def _number(digits: str) -> int:
+    if len(digits) > 17:
+        raise _Malformed("a number above 2^53")
+    return int(digits)
+
+
+def _constant(text: str) -> Any:
+    raise _Malformed(f"{text} is not JSON")
+
+
+def _parse(body: bytes) -> Any:
+    """One JSON text of a peer. Costs memory in proportion to its length, whatever stands in it."""
+    depth = deepest = 0
+    for bracket in re.findall(rb"[][{}]", _STRING.sub(b"", body)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    if deepest > _MAX_DEPTH:
+        raise _Malformed(f"nested deeper than {_MAX_DEPTH}")
+    try:
+        return json.loads(body.decode(), object_pairs_hook=_object, parse_int=_number, parse_constant=_constant)
+    except (ValueError, RecursionError) as error:
+        raise _Malformed(_short(str(error))) from None
+
+
+def _decode(hint: Any, body: bytes) -> Any:
+    """A value of the type `hint` (None: nothing) from all of `body`."""
+    if hint is None or not body:
+        if hint is None and not body:
+            return None
+        raise _Malformed("a body where there is none" if body else "the body is empty")
+    return _from_json(hint, _parse(body))
+
+
+def _from_json(hint: Any, tree: Any) -> Any:
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return tree
+    if origin is Union:
+        return _from_union(hint, args, tree)
+    if origin is list and isinstance(tree, list) and len(tree) <= _MAX_LIST:
+        return [_from_json(args[0], one) for one in tree]
+    if origin is tuple and isinstance(tree, list) and len(tree) == len(args):
+        return tuple(_from_json(kind, one) for kind, one in zip(args, tree))
+    if origin is dict and isinstance(tree, dict) and len(tree) <= 64:
+        return {int(key): _from_json(bytes, one) for key, one in tree.items() if key.isdecimal() and len(key) < 6}
+    if hint is int and type(tree) is int and 0 <= tree <= _MAX_INT or hint in (str, bool) and type(tree) is hint:
+        return tree
+    if (is_dataclass(hint) or isinstance(hint, tuple)) and isinstance(tree, dict):
+        return _from_object(hint, tree)
+    if isinstance(hint, type) and isinstance(tree, str):
+        try:
+            if hint is bytes:
+                return base64.b64decode(tree, validate=True)
+            if hint in (uuid.UUID, Secret) or issubclass(hint, enum.Enum):
+                return hint(tree)
+        except ValueError:
+            pass
+    raise _Malformed(f"not a {getattr(hint, '__name__', hint)}")
+
+
+def _from_union(hint: Any, args: Any, tree: Any) -> Any:
+    variants = _variants(hint)
+    if not variants:
+        return None if tree is None else _from_json(args[0], tree)
+    pairs = [(tree, {})] if isinstance(tree, str) else list(tree.items()) if isinstance(tree, dict) else []
+    if len(pairs) != 1 or pairs[0][0] not in variants:
+        raise _Malformed("none of " + ", ".join(variants))
+    return _from_json(variants[pairs[0][0]], pairs[0][1])
+
+
+def _from_object(cls: Any, tree: dict[str, Any]) -> Any:
+    plan, kind = _plan(cls), getattr(cls, "__name__", "the body")
+    unknown = tree.keys() - {name for name, _, _ in plan}
+    if unknown:
+        raise _Malformed(f"{kind}: unknown key {_short(repr(min(unknown)))}")
+    values = {}
+    for name, hint, required in plan:
+        if name in tree:
+            values[name] = _from_json(hint, tree[name])
+        elif required and type(None) in get_args(hint):
+            values[name] = None
+        elif required:
+            raise _Malformed(f"{kind}: the key {name} is missing")
+    return values if isinstance(cls, tuple) else cls(**values)
+
+
+def _short(text: str, most: int = 200) -> str:
+    """The front of a text that may quote a peer, without what draws on a terminal."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text[:most])
+
+
+# ---------------------------------------------------------------- the connection
+
+_PREFACE, _HEADER = b"OUTRGR\r\n", struct.Struct("<IBBBBQIHHI")
+_HELLO, _HELLO_OK, _PROOF, _REFUSED = range(1, 5)
+_CALL, _REPLY, _ERROR, _CANCEL, _PROGRESS = range(16, 21)
+_STREAM_OPEN, _DATA, _CREDIT, _STREAM_END, _STREAM_RESET = range(32, 37)
+_LOG, _SNAPSHOT, _NOTIFY = range(48, 51)
+_PING, _PONG, _GOODBYE, _GOODBYE_OK, _ABORT, _UNIMPLEMENTED = range(64, 70)
+_CRITICAL, _NESTED, _SECRET = 1, 2, 4
+_MAX_CALLS, _CALL_BYTES, _MAX_DATA, _MAX_ITEM, _HIGH_WATER = 64, 4 << 20, 64 << 10, 1 << 20, 128 << 10
+_PATIENCE = 60.0  # with a broker that does not read what it asked for; seconds
+_LIMITS = {"max_body": _MAX_BODY, "max_calls": _MAX_CALLS, "call_bytes": _CALL_BYTES, "max_streams": 0,
+           "stream_window": 256 << 10, "connection_window": 4 << 20, "dispatch_window": _MAX_CALLS,
+           "max_instances": 1}
+
+
+class ConnectionBroken(Exception):
+    """The connection to the broker could not be made, or ended otherwise than by a goodbye."""
+
+
+class _PeerError(Exception):
+    """The broker broke a rule of the protocol: the connection ends."""
+
+
+@dataclass
+class _Call:
+    id: int
+    target: int
+    method: int
+    total: Optional[float]
+    body: bytes = field(repr=False)  # may hold secrets
+
+
+def _frame(kind: int, id: int = 0, body: bytes = b"", target: int = 0, method: int = 0, flags: int = 0,
+           ext: bytes = b"", budget: int = 0) -> bytes:
+    length = len(ext) + len(body)
+    return _HEADER.pack(length, kind, flags, 0, 0, id, target, method, len(ext), budget) + ext + body
+
+
+def _must_understand(ext: bytes) -> Optional[int]:
+    """The first entry that has to be understood and is not (none is known)."""
+    at, last, unknown = 0, -1, None
+    while at < len(ext):
+        tag, length = struct.unpack_from("<HH", ext, at) if at + 4 <= len(ext) else (-1, 0)
+        at += 4 + length
+        if tag <= last or at > len(ext):
+            raise _PeerError("malformed extension entries")
+        last, unknown = tag, tag if unknown is None and tag % 2 else unknown
+    return unknown
+
+
+class _Link:
+    """The broker's end and ours. Only `turn` reads and writes; nothing happens in the background."""
+
+    def __init__(self, sock: socket.socket, peer: dict[str, int]) -> None:
+        sock.setblocking(False)
+        self.sock, self.poll, self.inbox, self.out = sock, select.poll(), bytearray(), bytearray()
+        self.max_body = min(peer["max_body"], _MAX_BODY)
+        self.stream_window, self.data_limit, self.data_sent = peer["stream_window"], peer["connection_window"], 0
+        self.next, self.highest = 2, 0  # our next number, and the broker's last
+        self.queue: deque[_Call] = deque()
+        self.running: Optional[_Call] = None
+        self.cancelled = False
+        self.goodbye: Optional[int] = None  # once heard: the last call of ours that was accepted
+        self.stream: Optional[_Stream] = None
+        self.asked, self.answer = 0, None  # the one call of ours that is open
+        self.snapshots: dict[type, Any] = {}
+        self.broken: Optional[ConnectionBroken] = None
+
+    def turn(self, wait: Optional[float]) -> None:
+        """Writes what waits and takes in what has come; waits at most `wait` seconds for either."""
+        if self.broken:
+            return
+        try:
+            self.poll.register(self.sock, select.POLLIN | (select.POLLOUT if self.out else 0))
+            for _, event in self.poll.poll(None if wait is None else max(0.0, wait) * 1000):
+                if self.out and event & select.POLLOUT:
+                    del self.out[:self.sock.send(self.out)]
+                if event & ~select.POLLOUT:
+                    self._take(self.sock.recv(_MAX_DATA))
+        except BlockingIOError:
+            pass
+        except (_PeerError, _Malformed) as error:
+            self._abort(_short(str(error), 1000))
+        except OSError as error:
+            self.broken = ConnectionBroken(f"the connection broke: {error}")
+
+    def _take(self, data: bytes) -> None:
+        if not data:
+            self.broken = ConnectionBroken("the broker closed the connection")
+        self.inbox += data
+        while len(self.inbox) >= _HEADER.size and not self.broken:
+            length, kind, flags, handles, zero, id, target, method, ext_len, budget = _HEADER.unpack_from(self.inbox)
+            if handles or zero or ext_len > length:
+                raise _PeerError("malformed frame header")
+            if length > _MAX_BODY:
+                raise _PeerError(f"a frame of {length} bytes, above the limit of {_MAX_BODY}")
+            end, split = _HEADER.size + length, _HEADER.size + ext_len
+            if len(self.inbox) < end:
+                return
+            head, ext, body = (bytes(self.inbox[a:b]) for a, b in ((0, 28), (28, split), (split, end)))
+            if flags & _SECRET:
+                self.inbox[28:end] = bytes(length)
+            del self.inbox[:end]
+            if len(self.out) > 4 << 20:
+                raise _PeerError("it does not read what it asked for")
+            self._arrived(kind, flags, id, target, method, ext, body, budget, head)
+
+    def _abort(self, reason: str) -> None:
+        self.broken = ConnectionBroken(f"the broker broke the protocol: {reason}")
+        try:
+            self.sock.send(self.out + _frame(_ABORT, body=_encode({"reason": reason})))
+        except OSError:
+            pass  # it is over in any case
+
+    def flush(self) -> None:
+        """Writes all that waits, and takes in meanwhile what comes: two ends never wait for each other."""
+        until = time.monotonic() + _PATIENCE
+        while self.out and not self.broken:
+            self.turn(until - time.monotonic())
+            if time.monotonic() > until:
+                self.broken = ConnectionBroken("the broker does not read")
+
+    def keep(self, snapshot: Union[Member, Group]) -> None:
+        """What an object is now, until no call is at work."""
+        known = self.snapshots.get(type(snapshot))
+        if known is None or snapshot.object != known.object or snapshot.generation > known.generation:
+            self.snapshots[type(snapshot)] = snapshot
+
+    def number(self) -> int:
+        self.next += 2
+        return self.next - 2
+
+    def send(self, kind: int, id: int, body: bytes = b"", **more: Any) -> None:
+        self.out += _frame(kind, id, body, **more)
+
+    def fail(self, id: int, code: int, message: str) -> None:
+        self.send(_ERROR, id, _encode(Error(code, message, Blame.CALLER)))
+
+    def _arrived(self, kind: int, flags: int, id: int, target: int, method: int, ext: bytes, body: bytes,
+                 budget: int, head: bytes) -> None:
+        unknown = _must_understand(ext)
+        if kind == _CALL:
+            return self._called(_Call(id, target, method, budget / 1000, body), flags, budget, unknown)
+        if unknown is not None:
+            raise _PeerError("malformed extension entries")
+        if kind in (_REPLY, _ERROR):
+            self._ours(id)
+            if id == self.asked:  # otherwise late: we gave it up
+                self.asked, self.answer = 0, (kind == _REPLY, body)
+        elif kind == _CANCEL:
+            self._cancel(id)
+        elif kind == _CREDIT:
+            self._credit(id, body)
+        elif kind == _STREAM_RESET:
+            self._ours(id)
+            if self.stream and self.stream.id == id:
+                self.stream.reset = True
+        elif kind == _SNAPSHOT:
+            self.keep(_decode(Union[Member, Group], body))
+        elif kind == _PING:
+            self.send(_PONG, id)
+        elif kind == _GOODBYE:
+            self.goodbye = _decode((("last_accepted", int),), body)["last_accepted"]
+        elif kind == _ABORT:
+            self.broken = ConnectionBroken("the broker aborted: " + _short(str(_decode(Any, body)), 1000))
+        elif kind == _STREAM_OPEN:
+            raise _PeerError("more open streams than announced")
+        elif kind not in (_PROGRESS, _DATA, _STREAM_END, _LOG, _NOTIFY, _PONG, _UNIMPLEMENTED) and flags & _CRITICAL:
+            self.send(_UNIMPLEMENTED, 0, head)
+
+    def _called(self, call: _Call, flags: int, budget: int, unknown: Optional[int]) -> None:
+        if call.id % 2 == 0 or call.id <= self.highest or self.goodbye is not None:
+            raise _PeerError(f"number {call.id} is not a new number of that side")
+        self.highest = call.id
+        open_calls = [*self.queue, *([self.running] if self.running else [])]
+        if len(open_calls) >= _MAX_CALLS or sum(len(one.body) for one in open_calls) > _CALL_BYTES + _MAX_BODY:
+            raise _PeerError("more unanswered calls than announced")
+        method = _METHODS.get(call.method)
+        call.total = None if budget == 0xFFFFFFFF else call.total
+        if unknown is not None:
+            self.fail(call.id, Code.UNIMPLEMENTED, f"extension {unknown} must be understood and is not")
+        elif budget == 0:
+            self.fail(call.id, Code.DEADLINE, "no time was left when the call arrived")
+        elif flags & _NESTED and open_calls:
+            self.fail(call.id, Code.BUSY, "the instance works on a call")
+        elif method and method.barrier and any(
+                one.target == call.target or method.name == "finalize" for one in open_calls):
+            self.fail(call.id, Code.INVALID_STATE, f"{method.name}: other calls are not answered yet")
+        else:
+            self.queue.append(call)
+
+    def _cancel(self, id: int) -> None:
+        if id % 2 == 0 or id > self.highest:
+            raise _PeerError(f"call {id} was never issued")
+        if self.running and self.running.id == id:
+            self.cancelled = True
+        for call in [call for call in self.queue if call.id == id]:
+            self.queue.remove(call)
+            self.fail(id, Code.CANCELLED, "cancelled before it was started")
+
+    def _credit(self, id: int, body: bytes) -> None:
+        if len(body) != 24:
+            raise _PeerError("the body of CREDIT is not 24 bytes")
+        stream, connection, _ = struct.unpack("<QQQ", body)
+        self.data_limit = max(self.data_limit, connection)
+        if id:
+            self._ours(id)
+        if self.stream and self.stream.id == id:
+            self.stream.limit = max(self.stream.limit, stream)
+
+    def _ours(self, id: int) -> None:
+        if id % 2 or not 0 < id < self.next:
+            raise _PeerError(f"number {id} was never issued")
+
+
+# ---------------------------------------------------------------- one call, seen from the plugin
+
+
+class _Stream:
+    """Items on their way to the broker, under byte credit."""
+
+    def __init__(self, context: Context) -> None:
+        link = context._link
+        self.context, self.link, self.id, self.queue = context, link, link.number(), bytearray()
+        self.items, self.sent, self.limit, self.reset = 0, 0, link.stream_window, False
+        self.looked = time.monotonic()
+        link.send(_STREAM_OPEN, self.id, _encode({"call": context._call.id, "kind": "Items"}))
+        link.stream = self
+
+    def push(self, item: Any) -> None:
+        data = _encode(item)
+        if len(data) > _MAX_ITEM:
+            raise Error(Code.TOO_LARGE, f"an item of {len(data)} bytes, above the limit of {_MAX_ITEM}")
+        self.queue += struct.pack("<I", len(data)) + data
+        self.items += 1
+        if len(self.queue) >= _HIGH_WATER // 2 or time.monotonic() - self.looked > 0.005:
+            self.pump(_HIGH_WATER)
+
+    def pump(self, most: int) -> None:
+        """Sends what credit allows; waits until at most `most` bytes are left."""
+        wait = 0.0
+        while True:
+            self.looked = time.monotonic()
+            self.context._look(wait)
+            if self.reset:
+                raise Error(Code.CANCELLED, "the broker wants no more", Blame.CALLER)
+            link = self.link
+            room = min(_MAX_DATA, self.limit - self.sent, link.data_limit - link.data_sent)
+            if self.queue and room > 0 and len(link.out) < _HIGH_WATER:
+                link.send(_DATA, self.id, bytes(self.queue[:room]))
+                length = min(room, len(self.queue))
+                del self.queue[:length]
+                self.sent += length
+                link.data_sent += length
+                wait = 0.0
+            elif len(self.queue) <= most:
+                return
+            else:
+                wait = self.context.time_left()
+
+    def end(self) -> None:
+        self.pump(0)
+        self.link.send(_STREAM_END, self.id, _encode({"items": self.items, "bytes": self.sent}))
+
+
+class Context:
+    """What a plugin can do while it works on a call. Nobody reads the connection while a method works,
+    so look often: every method of this class does, and raises `Error` when the caller gave up, the
+    call's time is over or the connection ended. Let that error pass."""
+
+    def __init__(self, server: _Server, call: _Call) -> None:
+        self._server, self._link, self._call = server, server.link, call
+        method = _METHODS.get(call.method)
+        total = call.total if call.total is not None else method.total if method else 60.0
+        self._deadline = time.monotonic() + total
+        self.member, self.group = server.member, server.group  # None until `initialize` has come
+
+    def is_cancelled(self) -> bool:
+        """Whether to stop: the caller gave up, or the time is over."""
+        try:
+            self._look()
+        except Error:
+            return True
+        return False
+
+    def time_left(self) -> float:
+        """Seconds."""
+        return max(0.0, self._deadline - time.monotonic())
+
+    def progress(self, done: int, total: Optional[int] = None) -> None:
+        """Says how far the work is, in items. A call that shows no life for a minute is given up."""
+        total = total if total is None else max(0, int(total))
+        self._tell({"done": max(0, int(done)), "total": total, "waiting_ms": 0})
+
+    def waiting(self, seconds: float) -> None:
+        """Says that nothing can happen for so long (a rate limit)."""
+        self._tell({"done": 0, "total": None, "waiting_ms": max(0, min(int(seconds * 1000), 0xFFFFFFFF))})
+
+    def _tell(self, progress: dict[str, Any]) -> None:
+        self._link.send(_PROGRESS, self._call.id, _encode(progress))
+        self._look()
+
+    def log(self, level: Level, message: str) -> None:
+        """A line for the broker's log."""
+        self._link.send(_LOG, 0, _encode({"level": level, "message": self._server.plain(message)}))
+        self._look()
+
+    def notify(self, sink: Optional[str] = None) -> None:
+        """Says that something changed in a sink; by default, in any."""
+        self._link.send(_NOTIFY, 0, target=self._server.object_of(sink))
+        self._look()
+
+    def ask(self, kind: AskKind, prompt: str, choices: Sequence[str] = ()) -> Secret:
+        """Asks the user. The answer is one of `choices` (CHOICE), or `yes` or `no` (CONFIRM). Errors:
+        CANCELLED (declined), DEADLINE (nobody answered), UNIMPLEMENTED or PERMISSION (nobody is there)."""
+        request = {"kind": kind, "prompt": prompt, "choices": list(choices)}
+        text: Secret = self._ask(34, request, (("text", Secret),), 120)["text"]
+        if kind in (AskKind.PASSWORD, AskKind.TEXT):
+            self._server.keep(text)
+        return text
+
+    def update_member(self, operation: uuid.UUID, set: Sequence[tuple[str, str]] = (),
+                      unset: Sequence[str] = ()) -> MemberUpdated:
+        """Sets and takes away options of the member, if it has not changed since this call began. The
+        same `operation` is done once. `member` shows the change from the next call on."""
+        request = {"operation": operation, "generation": self._known().generation,
+                   "set": [list(pair) for pair in set], "unset": list(unset)}
+        updated: MemberUpdated = self._ask(32, request, MemberUpdated, 30)
+        self._link.keep(updated.member)
+        return updated
+
+    def raise_slow_sync(self, operation: uuid.UUID, object_type: str = "") -> None:
+        """Everything of this object type ("": of all) must be compared; until a run has done so."""
+        request = {"operation": operation, "object_type": object_type}
+        self._link.keep(self._ask(33, request, Member, 30))
+
+    def _known(self) -> Member:
+        if self.member is None:
+            raise Error(Code.INVALID_STATE, "no member is known before `initialize`")
+        return self.member
+
+    def _ask(self, method: int, request: Any, answer: Any, total: float) -> Any:
+        """A call of ours, within this one."""
+        link, until = self._link, min(self._deadline, time.monotonic() + total)
+        budget = max(1, int((until - time.monotonic()) * 1000))
+        body = _encode(request)
+        if len(body) > link.max_body:
+            raise Error(Code.TOO_LARGE, f"a request of {len(body)} bytes, above the limit of {link.max_body}")
+        link.asked, link.answer = link.number(), None
+        link.send(_CALL, link.asked, body, target=self._known().object, method=method,
+                  flags=_NESTED, ext=struct.pack("<HHQ", 2, 8, self._call.id), budget=budget)
+        while link.answer is None:
+            try:
+                self._look(until - time.monotonic())
+                if link.answer is None and link.goodbye is not None and link.asked > link.goodbye:
+                    raise Error(Code.DISCONNECTED, "the broker is closing and did not start it", Blame.BROKER)
+                if link.answer is None and time.monotonic() >= until:
+                    raise Error(Code.DEADLINE, "the broker did not answer in time", Blame.BROKER, Effect.UNKNOWN)
+            except Error:
+                link.send(_CANCEL, link.asked)
+                link.asked = 0
+                raise
+        (well, body), link.answer = link.answer, None  # type: ignore[misc]
+        if not well:
+            raise _decode(Error, body)
+        return _decode(answer, body)
+
+    def _look(self, wait: float = 0.0) -> None:
+        """Writes, reads, and says whether the call may go on."""
+        link = self._link
+        link.turn(wait)
+        if link.broken:
+            raise Error(Code.DISCONNECTED, str(link.broken), Blame.BROKER, Effect.UNKNOWN)
+        if link.cancelled:
+            raise Error(Code.CANCELLED, "the caller gave up", Blame.CALLER, Effect.UNKNOWN)
+        if time.monotonic() >= self._deadline:
+            raise Error(Code.DEADLINE, "the call's time is over", effect=Effect.UNKNOWN)
+
+
+class ChangeSink:
+    """Where `get_changes` puts its changes."""
+
+    def __init__(self, context: Context) -> None:
+        self.context, self.count, self._stream = context, 0, _Stream(context)
+
+    def push(self, change: Change) -> None:
+        """Sends one change; waits while the broker is slow."""
+        self._stream.push(change)
+        self.count += 1
+
+
+class ReadSink:
+    """Where `read` puts its results: one for each item, in order."""
+
+    def __init__(self, context: Context, items: list[ReadItem]) -> None:
+        self.context, self.count, self._items, self._stream = context, 0, items, _Stream(context)
+
+    def push(self, outcome: Union[Item, NotModified, NotFound, Error]) -> None:
+        """Sends one result; waits while the broker is slow. Content that the reader has is not sent."""
+        if self.count >= len(self._items):
+            raise Error(Code.INTERNAL, f"the plugin answered more than the {len(self._items)} items asked for")
+        if isinstance(outcome, Item):
+            outcome = self._pack(outcome, self._items[self.count].known)
+        elif isinstance(outcome, Error):
+            outcome = self.context._server.shown(outcome)
+        self._stream.push(_ReadResult(self.count, outcome))
+        self.count += 1
+
+    def _pack(self, item: Item, known: Optional[bytes]) -> Union[Item, NotModified, Error]:
+        form = self.context._server.formats.get(item.format)
+        try:
+            data = form.pack(item.value) if form else item.data
+        except Error as error:
+            return error
+        if known is not None and hashlib.sha256(data).digest() == known:
+            return NotModified(item.revision, item.settled)
+        if len(data) > MAX_CONTENT:
+            return Error(Code.TOO_LARGE, f"{len(data)} bytes, above the limit of {MAX_CONTENT}", Blame.MEMBER)
+        return Item(item.revision, item.format, data, item.settled)
+
+
+class Plugin:
+    """A plugin: one method a verb, one call at a time. `sink` is the name of a `Collection`. Order, for
+    each sink and run: connect, connect_done, get_changes, any number of read and commit, committed_all,
+    sync_done (after success), disconnect. Only the first five here have to be written."""
+
+    formats: Sequence[Format] = ()  # those that do not cross as they are stored
+    can_create = False  # whether `create_collection` works
+    has_main_sink = False  # a link that all sinks share, called MAIN_SINK: connected first, ended last
+
+    def initialize(self, request: Initialize, context: Context) -> None:
+        """Takes the settings of the member. Once, before anything else."""
+        raise NotImplementedError
+
+    def discover(self, context: Context) -> list[Collection]:
+        """Names the collections that are there now."""
+        raise NotImplementedError
+
+    def get_changes(self, sink: str, request: GetChanges, changes: ChangeSink) -> ListingEnd:
+        """Pushes every item, or every change since the anchor."""
+        raise NotImplementedError
+
+    def read(self, sink: str, items: list[ReadItem], results: ReadSink) -> None:
+        """Pushes one result for each item, in order."""
+        raise NotImplementedError
+
+    def commit(self, sink: str, batch: list[CommitItem], context: Context) -> Sequence[Union[Done, Error]]:
+        """Writes each item whose condition holds. One outcome each, in order, once all is durable."""
+        raise NotImplementedError
+
+    def create_collection(self, request: CreateCollection, context: Context) -> Collection:
+        raise Error(Code.UNIMPLEMENTED, "this plugin makes no collections")
+
+    def connect(self, sink: str, request: Connect, context: Context) -> Optional[Connected]:
+        """Opens the link to the store."""
+
+    def connect_done(self, sink: str, request: ConnectDone, context: Context) -> None:
+        """All members are connected."""
+
+    def committed_all(self, sink: str, context: Context) -> None:
+        """No more commits come in this run."""
+
+    def sync_done(self, sink: str, context: Context) -> None:
+        """The run succeeded and everything is recorded."""
+
+    def disconnect(self, sink: str, context: Context) -> None:
+        """Closes the link to the store."""
+
+    def finalize(self, context: Context) -> None:
+        """The instance ends."""
+
+
+# ---------------------------------------------------------------- from call to method
+
+_IDLE, _CONNECTED, _RUNNING, _COMMITTED = (
+    "not connected", "connected, and connect_done has not come", "in its run", "past committed_all")
+
+
+@dataclass(frozen=True)
+class _Method:
+    name: str
+    total: float  # seconds
+    request: Any = None
+    barrier: bool = False  # refused while other calls on its target are open
+    states: tuple[str, ...] = ()  # of a sink, in which it may be called; none: not a sink's
+    leads_to: str = ""
+
+
+_METHODS = {
+    1: _Method("initialize", 60, Initialize),
+    2: _Method("discover", 60),
+    3: _Method("create_collection", 60, CreateCollection),
+    4: _Method("connect", 60, Connect, False, (_IDLE,), _CONNECTED),
+    5: _Method("connect_done", 60, ConnectDone, False, (_CONNECTED,), _RUNNING),
+    6: _Method("get_changes", 1800, GetChanges, True, (_RUNNING,)),
+    7: _Method("read", 1800, (("items", list[ReadItem]),), False, (_RUNNING,)),
+    8: _Method("commit", 1800, (("items", list[CommitItem]),), False, (_RUNNING,)),
+    9: _Method("committed_all", 60, None, True, (_RUNNING,), _COMMITTED),
+    10: _Method("sync_done", 60, None, True, (_COMMITTED,)),
+    11: _Method("disconnect", 30, None, True, (_CONNECTED, _RUNNING, _COMMITTED), _IDLE),
+    12: _Method("finalize", 30, None, True),
+    15: _Method("remarshal", 60, (("format", str), ("data", bytes))),
+    16: _Method("compare", 60, (("format", str), ("left", bytes), ("right", bytes))),
+}
+
+
+@dataclass
+class _Sink:
+    name: str
+    state: str = _IDLE
+
+
+class _Server:
+    """A plugin, and the objects that it has given out."""
+
+    def __init__(self, plugin: Plugin, link: _Link) -> None:
+        self.plugin, self.link = plugin, link
+        self.formats = {form.name: form for form in plugin.formats}
+        self.objects, self.instance = 0, 0  # the last number given out; the instance's
+        self.sinks: dict[int, _Sink] = {}
+        self.member: Optional[Member] = None
+        self.group: Optional[Group] = None
+        self.secrets: list[str] = []
+
+    def run(self) -> None:
+        """Until the broker says goodbye."""
+        answered = False
+        while True:
+            if self.link.queue:
+                self.handle(self.link.queue.popleft())
+            elif self.link.broken:
+                if self.link.goodbye is not None and not self.link.inbox:
+                    return
+                raise self.link.broken
+            elif self.link.goodbye is not None and not answered:
+                answered = True
+                self.link.send(_GOODBYE_OK, 0)
+            self.link.flush()  # which may have brought something to do
+            if not (self.link.queue or self.link.broken or self.link.goodbye is not None and not answered):
+                self.link.turn(None)
+
+    def handle(self, call: _Call) -> None:
+        """Works on one call and answers it: once, whatever happens."""
+        link, context = self.link, Context(self, call)
+        self._renew(context)
+        link.running, link.cancelled = call, False
+        try:
+            body = _encode(self._dispatch(call, context))
+            if link.stream:
+                link.stream.end()
+            if len(body) > link.max_body:
+                raise Error(Code.TOO_LARGE, f"an answer of {len(body)} bytes", effect=Effect.DONE)
+            link.send(_REPLY, call.id, body)
+        except Exception as error:  # the connector's own mistakes must not end the process
+            link.send(_ERROR, call.id, self._error_body(self._as_error(call, error)))
+        finally:
+            link.running = link.stream = None
+
+    def _renew(self, context: Context) -> None:
+        """Applies snapshots that came meanwhile: never under a running method."""
+        for new in self.link.snapshots.values():
+            name = "member" if isinstance(new, Member) else "group"
+            known = getattr(self, name)
+            if known is not None and new.object == known.object and new.generation > known.generation:
+                setattr(self, name, new)
+        self.link.snapshots.clear()
+        context.member, context.group = self.member, self.group
+
+    def _as_error(self, call: _Call, error: Exception) -> Error:
+        if isinstance(error, Error):
+            return error
+        name = _METHODS[call.method].name if call.method in _METHODS else "?"
+        if isinstance(error, _Malformed):
+            return Error(Code.INVALID, f"{name}: {error}", Blame.CALLER)
+        trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        print(self.plain(trace), file=sys.stderr, flush=True)
+        if isinstance(error, OSError):
+            return Error(_ERRNO.get(error.errno or 0, Code.IO), f"{name}: {error}", Blame.MEMBER, Effect.UNKNOWN)
+        return Error(Code.PANIC, f"{name}: {type(error).__name__}: {error}", effect=Effect.UNKNOWN)
+
+    def _error_body(self, error: Error) -> bytes:
+        """A call gets its one end, whatever is said in it."""
+        try:
+            body = _encode(self.shown(error))
+            if len(body) <= self.link.max_body:
+                return body
+            words = self.plain(error.message)
+        except (TypeError, ValueError, AttributeError) as wrong:
+            words = f"the plugin's error cannot be said: {_short(str(wrong))}"
+        return _encode(Error(Code.INTERNAL, words[:1000], effect=Effect.UNKNOWN))
+
+    def shown(self, error: Error) -> Error:
+        """The error in words that may leave: no secrets, and within the limits."""
+        causes = [Cause(int(cause.code), self.plain(cause.message)[:1000]) for cause in error.causes[:16]]
+        message = self.plain(error.message)
+        return Error(int(error.code), message, error.blame, error.effect, error.retry, causes, error.ext)
+
+    def plain(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        return text.encode("utf-8", "replace")[:8192].decode("utf-8", "ignore")
+
+    def keep(self, secret: Secret) -> None:
+        """Remembers what must not be shown. A very short one stands in every other word."""
+        if len(secret.expose()) >= 4 and secret.expose() not in self.secrets[-64:]:
+            self.secrets = [*self.secrets[-63:], secret.expose()]
+
+    def object_of(self, sink: Optional[str]) -> int:
+        return next((number for number, one in self.sinks.items() if one.name == sink), self.instance)
+
+    def _number(self) -> int:
+        self.objects += 1
+        return self.objects
+
+    def _dispatch(self, call: _Call, context: Context) -> Any:
+        method = _METHODS.get(call.method)
+        if method is None:
+            raise Error(Code.UNIMPLEMENTED, f"method {call.method} is not known here", Blame.CALLER)
+        if not method.states:
+            if call.target != (0 if method.name == "initialize" else self.instance or -1):
+                raise Error(Code.NOT_FOUND, f"{method.name}: there is no such instance", Blame.CALLER)
+            return getattr(self, "_" + method.name)(_decode(method.request, call.body), context)
+        sink = self.sinks.get(call.target)
+        if sink is None:
+            raise Error(Code.NOT_FOUND, f"there is no object {call.target}", Blame.CALLER)
+        if sink.state not in method.states:
+            raise Error(Code.INVALID_STATE, f"the sink {sink.name} is {sink.state}", Blame.CALLER)
+        request = _decode(method.request, call.body)
+        try:
+            own = getattr(self, "_" + method.name, None)
+            if own and sink.name == MAIN_SINK:
+                raise Error(Code.INVALID, "the main sink holds no items", Blame.CALLER)
+            if own:
+                return own(sink.name, request, context)
+            answer = getattr(self.plugin, method.name)(sink.name, *([] if request is None else [request]), context)
+        except BaseException:
+            sink.state = _IDLE if method.name == "disconnect" else sink.state
+            raise
+        sink.state = method.leads_to or sink.state
+        return (answer or Connected()) if method.name == "connect" else None
+
+    def _initialize(self, request: Initialize, context: Context) -> Any:
+        if self.instance:
+            raise Error(Code.INVALID_STATE, "this host serves an instance already", Blame.CALLER)
+        for _, secret in request.secrets:
+            self.keep(secret)
+        self.member, self.group = context.member, context.group = request.member, request.group
+        self.plugin.initialize(request, context)
+        self.formats = {form.name: form for form in self.plugin.formats}
+        self.instance = self._number()
+        formats = [{"name": form.name, "plain": False, "compare": True}
+                   for form in self.formats.values()]
+        return {"instance": self.instance, "formats": formats}
+
+    def _sink(self, collection: Collection) -> Collection:
+        """The wire's view; the same name keeps its number."""
+        number = self.object_of(collection.name)
+        if number == self.instance:
+            number = self._number()
+            self.sinks[number] = _Sink(collection.name)
+        collection.object = number
+        return collection
+
+    def _discover(self, request: None, context: Context) -> Any:
+        sinks = [self._sink(collection) for collection in self.plugin.discover(context) if collection.name]
+        main = self._sink(Collection(MAIN_SINK)).object if self.plugin.has_main_sink else None
+        return {"main": main, "sinks": _to_json(sinks, list[Collection]), "can_create": self.plugin.can_create}
+
+    def _create_collection(self, request: CreateCollection, context: Context) -> Any:
+        return self._sink(self.plugin.create_collection(request, context))
+
+    def _get_changes(self, sink: str, request: GetChanges, context: Context) -> Any:
+        changes = ChangeSink(context)
+        end = self.plugin.get_changes(sink, request, changes)
+        return {**_to_json(end, ListingEnd), "count": changes.count}
+
+    def _read(self, sink: str, request: dict[str, list[ReadItem]], context: Context) -> Any:
+        items = request["items"]
+        results = ReadSink(context, items)
+        self.plugin.read(sink, items, results)
+        if results.count != len(items):
+            raise Error(Code.INTERNAL, f"the plugin answered {results.count} of {len(items)} items")
+
+    def _commit(self, sink: str, request: dict[str, list[CommitItem]], context: Context) -> Any:
+        items = request["items"]
+        outcomes = [self._unpack(item) for item in items]
+        good = [item for item, bad in zip(items, outcomes) if bad is None]
+        done = list(self.plugin.commit(sink, good, context)) if good else []
+        if len(done) != len(good):
+            raise Error(Code.INTERNAL, f"the plugin answered {len(done)} of {len(good)} items", effect=Effect.UNKNOWN)
+        rest = iter(done)
+        outcomes = [next(rest) if bad is None else bad for bad in outcomes]
+        shown = [self.shown(one) if isinstance(one, Error) else one for one in outcomes]
+        return {"results": [_CommitResult(item.operation, one) for item, one in zip(items, shown)]}
+
+    def _unpack(self, item: CommitItem) -> Optional[Error]:
+        """Makes the value of an item that does not cross as it is stored; says what is wrong with it."""
+        if item.kind is CommitKind.DELETE:
+            return None
+        if hashlib.sha256(item.data).digest() != item.digest:
+            return Error(Code.INVALID, "the content does not have its digest", Blame.CALLER)
+        form = self.formats.get(item.format)
+        try:
+            if form:
+                item.value = form.unpack(item.data)
+                item.digest = hashlib.sha256(form.pack(item.value)).digest()
+        except Error as error:
+            return error
+        return None
+
+    def _format(self, name: str) -> Format:
+        if name in self.formats:
+            return self.formats[name]
+        raise Error(Code.UNIMPLEMENTED, f"this plugin marshals no {_short(name)}", Blame.CALLER)
+
+    def _remarshal(self, request: dict[str, Any], context: Context) -> Any:
+        form = self._format(request["format"])
+        return {"data": form.marshal(form.unpack(request["data"]))}
+
+    def _compare(self, request: dict[str, Any], context: Context) -> Any:
+        form = self._format(request["format"])
+        left, right = form.unpack(request["left"]), form.unpack(request["right"])
+        if form.compare:
+            return {"verdict": form.compare(left, right)}
+        return {"verdict": Verdict.SAME if left == right else Verdict.DIFFERENT}
+
+    def _finalize(self, request: None, context: Context) -> None:
+        self.instance, self.sinks = 0, {}
+        self.plugin.finalize(context)
+
+
+_ERRNO = {errno.ENOENT: Code.NOT_FOUND, errno.EEXIST: Code.EXISTS, errno.EACCES: Code.PERMISSION,
+          errno.EPERM: Code.PERMISSION, errno.EROFS: Code.READ_ONLY, errno.ENOSPC: Code.FULL,
+          errno.EDQUOT: Code.FULL, errno.EFBIG: Code.FULL}
+
+# ---------------------------------------------------------------- from the start of the process to its end
+
+
+def _exactly(sock: socket.socket, count: int, until: float, expected: bytes = b"") -> bytes:
+    data = b""
+    while len(data) < count:
+        sock.settimeout(max(until - time.monotonic(), 0.001))
+        more = sock.recv(count - len(data))
+        data += more
+        if expected and not expected.startswith(data):
+            raise ConnectionBroken(f"the other end does not speak this protocol: it began with {data!r}")
+        if not more:
+            raise ConnectionBroken("the broker closed the connection")
+    return data
+
+
+def _handshake(sock: socket.socket, secret: Optional[bytes]) -> _Link:
+    """Speaks first, agrees on protocol, codec and limits, and with a secret proves it and asks for proof."""
+    until = time.monotonic() + 10
+    auth = "inherited" if secret is None else "hmac"
+    ours = {"protocols": [{"major": PROTOCOL[0], "minor": PROTOCOL[1]}], "software": f"outrigger-python {__version__}",
+            "auth": auth, "codecs": [2], "features": [], "limits": _LIMITS, "level": 1, "nonce": os.urandom(32),
+            "session": None}
+    sent = _PREFACE + _frame(_HELLO, body=_encode(ours))
+    sock.settimeout(10)
+    sock.sendall(sent)
+    received, last = _exactly(sock, 8, until, _PREFACE), b""
+
+    def frame(kind: int) -> bytes:
+        nonlocal received, last
+        head = _exactly(sock, _HEADER.size, until)
+        length, found, *_, ext_len, _ = _HEADER.unpack(head)
+        if length > 65536 or ext_len > length:
+            raise ConnectionBroken(f"a frame of {length} bytes in the handshake")
+        body = _exactly(sock, length, until)
+        received += head + body
+        if found == _REFUSED:
+            refused = _decode((("reason", str), ("hint", str)), body)
+            raise ConnectionBroken("the broker refused: " + _short(f"{refused['reason']} ({refused['hint']})", 1000))
+        if found != kind:
+            raise ConnectionBroken(f"a frame of kind {found} in the handshake")
+        return body[ext_len:]
+
+    theirs = _parse(frame(_HELLO_OK))
+    limits, refusal = _agree(theirs, auth)
+    if refusal:
+        sock.sendall(_frame(_REFUSED, body=_encode({"reason": refusal[0], "hint": refusal[1]})))
+        raise ConnectionBroken(f"{refusal[0]} ({refusal[1]})")
+    if secret is not None:
+        both = sent + received
+        proofs = [hmac.new(secret, b"outrigger proof of the %s\0" % side + both, hashlib.sha256).digest()
+                  for side in (b"dialler", b"listener")]
+        sock.sendall(_frame(_PROOF, body=proofs[0]))
+        if not hmac.compare_digest(frame(_PROOF), proofs[1]):
+            raise ConnectionBroken("the other end does not know the secret of this connection")
+    return _Link(sock, limits)
+
+
+def _agree(theirs: Any, auth: str) -> tuple[dict[str, int], Optional[tuple[str, str]]]:
+    """What the broker takes, and what does not fit, with what to do about it."""
+    try:
+        versions = [(_from_json(int, one["major"]), _from_json(int, one["minor"])) for one in theirs["protocols"]]
+        known = {key: one for key, one in theirs.get("limits", {}).items() if key in _LIMITS}
+        limits = {**_LIMITS, **{key: _from_json(int, one) for key, one in known.items()}}
+        codecs, nonce, session = list(theirs["codecs"]), _from_json(bytes, theirs["nonce"]), theirs.get("session")
+    except (_Malformed, KeyError, TypeError, AttributeError) as error:
+        return _LIMITS, (f"HELLO_OK cannot be read: {_short(repr(error))}", "see the document of the protocol")
+    if all(major != PROTOCOL[0] for major, _ in versions):
+        listed = ", ".join(f"{major}.{minor}" for major, minor in versions[:8]) or "nothing"
+        newer = "the other end" if PROTOCOL > max(versions, default=PROTOCOL) else "this end"
+        other = "this one" if newer == "the other end" else "the other one"
+        return limits, (f"no common protocol: ours is {PROTOCOL[0]}.{PROTOCOL[1]}, theirs is {listed}",
+                        f"upgrade {newer}, or use an older version of {other}")
+    if theirs.get("auth") != auth:
+        return limits, (f"this end proves itself by {auth}, the other otherwise",
+                        "a host that dials by name must use the token that it was given")
+    if 2 not in codecs:
+        return limits, ("no common codec: ours is 2 (JSON)", "use a broker that speaks codec 2")
+    if len(nonce) != 32 or not isinstance(session, str):
+        return limits, ("HELLO_OK has no nonce of 32 bytes, or names no session", "see the document of the protocol")
+    window = limits["stream_window"]
+    if min(limits["max_body"], window) < 64 << 10 or limits["connection_window"] < window:
+        return limits, ("the announced limits are below the floor", "announce 64 KiB of body and stream window")
+    return limits, None
+
+
+def serve_on(plugin: Plugin, sock: socket.socket, secret: Optional[bytes] = None) -> None:
+    """Serves `plugin` over a connection that was made elsewhere. ConnectionBroken: it ended otherwise than by
+    a goodbye, or was not made."""
+    try:
+        link = _handshake(sock, secret)
+    except (OSError, _Malformed) as error:
+        raise ConnectionBroken(f"the handshake failed: {_short(str(error))}") from None
+    _Server(plugin, link).run()
+
+
+def serve(plugin: Plugin) -> int:
+    """Serves `plugin` to the broker that started this process, until it says goodbye. Give the result to
+    `sys.exit`: 0, or 1 when the connection broke, or 2 when no broker started the process."""
+    try:
+        found = _find()
+        if found is None:
+            print("this is an Outrigger plugin: a broker starts it, it does nothing by hand", file=sys.stderr)
+            return 2
+        sys.stdout = sys.stderr  # the log, in the order in which it was written
+        serve_on(plugin, *found)
+        return 0
+    except (ConnectionBroken, OSError) as error:
+        print(f"the connection to the broker ended: {error}", file=sys.stderr)
+        return 1
+
+
+def _find() -> Optional[tuple[socket.socket, Optional[bytes]]]:
+    """The connection that the broker left for this process, and its one-time token if it is dialled."""
+    endpoint = os.environ.get("OUTRIGGER_ENDPOINT")
+    if endpoint:
+        line = b""
+        while not line.endswith(b"\n") and len(line) < 128:
+            line += os.read(0, 1) or b"\n"
+        if not re.fullmatch(rb"[0-9a-fA-F]{64}\s*", line):
+            raise ConnectionBroken("no token on standard input")
+        sock = socket.socket(socket.AF_UNIX)
+        sock.settimeout(10)
+        sock.connect(endpoint)
+        return sock, bytes.fromhex(line.decode().strip())
+    if os.environ.get("OUTRIGGER_FD") != "0":
+        return None
+    sock = socket.socket(fileno=os.dup(0))  # the duplicate is not inherited by what the plugin starts
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.close(null)
+    return sock, None

@@ -1,0 +1,160 @@
+//! A connector in another language, from a file of the user's: `examples/sqlite_people` takes part
+//! beside vdir, its rows travelling as vCards.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{LAPTOP, Link, PHONE, World, card};
+
+#[test]
+#[ignore = "needs python3"]
+fn a_table_and_a_folder_are_kept_the_same() {
+    kept_the_same(People::new(Link::Inherited));
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn a_table_and_a_folder_are_kept_the_same_over_a_named_connection() {
+    kept_the_same(People::new(Link::Named));
+}
+
+/// What the table has columns for, and what it has not.
+const ANNA: &str = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:anna\r\nN:Dahl;Anna;;;\r\nFN:Anna Dahl\r\n\
+    EMAIL;TYPE=work:anna@work.example\r\nEMAIL:anna@home.example\r\nBDAY:1990-01-02\r\n\
+    NOTE:likes tea\\, not coffee\r\nPHOTO;ENCODING=b:AAAA\r\nEND:VCARD\r\n";
+
+fn kept_the_same(people: People) {
+    let world = &people.world;
+    world.put(LAPTOP, "anna.vcf", ANNA);
+    world.put(LAPTOP, "carl.vcf", card("carl", "Carl"));
+    people.sql("INSERT INTO people (uid, name, email) VALUES ('bert', 'Bert; jr.', 'bert@a.example')");
+    world.sync_well().wrote(LAPTOP, [1, 0, 0]).wrote(PHONE, [2, 0, 0]);
+    assert_eq!(
+        people.rows(),
+        "anna|Anna Dahl|anna@work.example|likes tea, not coffee\n\
+         bert|Bert; jr.|bert@a.example|\ncarl|Carl||\n"
+    );
+    let bert =
+        "BEGIN:VCARD\r\nVERSION:4.0\r\nUID:bert\r\nFN:Bert\\; jr.\r\nEMAIL:bert@a.example\r\nEND:VCARD\r\n";
+    assert_eq!(world.get(LAPTOP, "bert.vcf"), bert);
+    world.assert_at_rest(0);
+
+    // An edit on either side, in one run; nothing of the rich card is lost.
+    people.sql("UPDATE people SET email = 'anna@new.example', phone = '+47 1' WHERE uid = 'anna'");
+    let richer = bert.replace("END:", "NOTE:from the folder\r\nADR:;;Street 1;;;;\r\nEND:");
+    world.put(LAPTOP, "bert.vcf", &richer);
+    world.sync_well().wrote(LAPTOP, [0, 1, 0]).wrote(PHONE, [0, 1, 0]);
+    let edited = ANNA.replace("anna@work", "anna@new").replace("END:", "TEL:+47 1\r\nEND:");
+    assert_eq!(world.get(LAPTOP, "anna.vcf"), edited);
+    assert!(people.rows().contains("bert|Bert; jr.|bert@a.example|from the folder\n"));
+    world.assert_at_rest(0);
+
+    // And back to what it said before.
+    people.sql("UPDATE people SET email = 'anna@work.example', phone = '' WHERE uid = 'anna'");
+    world.sync_well().wrote(LAPTOP, [0, 1, 0]).wrote(PHONE, [0, 0, 0]);
+    assert_eq!(world.get(LAPTOP, "anna.vcf"), ANNA);
+    world.assert_at_rest(0);
+
+    // A deletion on either side.
+    people.sql("DELETE FROM people WHERE uid = 'bert'");
+    world.delete(LAPTOP, "carl.vcf");
+    world.sync_well().wrote(LAPTOP, [0, 0, 1]).wrote(PHONE, [0, 0, 1]);
+    assert_eq!((people.rows().lines().count(), world.items(LAPTOP).len()), (1, 1));
+    world.assert_at_rest(0);
+
+    // Both changed it: both stay as they are until somebody decides.
+    people.sql("UPDATE people SET name = 'Anna T.' WHERE uid = 'anna'");
+    world.put(LAPTOP, "anna.vcf", ANNA.replace("FN:Anna Dahl", "FN:Anna L."));
+    world.sync().expect(3).counted("conflicts", 1).wrote(LAPTOP, [0, 0, 0]).wrote(PHONE, [0, 0, 0]);
+    assert!(people.rows().starts_with("anna|Anna T.|"));
+    world.put(LAPTOP, "anna.vcf", ANNA.replace("FN:Anna Dahl", "FN:Anna T."));
+    world.sync_well().counted("conflicts", 0).wrote(LAPTOP, [0, 0, 0]).wrote(PHONE, [0, 0, 0]);
+    world.assert_at_rest(0);
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn a_plan_writes_nothing_to_the_table() {
+    let people = People::new(Link::Inherited);
+    people.world.put(LAPTOP, "anna.vcf", ANNA);
+    people.sql("INSERT INTO people (uid, name) VALUES ('bert', 'Bert')");
+    let before = people.world.members();
+    people.world.run(["plan", "contacts"]).expect(0);
+    for (before, now) in before.iter().zip(&people.world.members()) {
+        before.assert_untouched(now);
+    }
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn a_table_that_is_not_there_is_named_in_the_plugins_words() {
+    let people = People::new(Link::Inherited);
+    fs::remove_file(people.table()).unwrap();
+    people.world.sync().expect(4).says(&[
+        "the plugin of phone",
+        "the plugin people says",
+        "people.db",
+        "--create",
+    ]);
+    assert!(!people.table().exists());
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn the_sdk_and_the_example_keep_their_promises() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python");
+    let run = Command::new(python()).args(["-B", "-m", "unittest"]).current_dir(tests).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+}
+
+/// A world whose phone is a table of people.
+struct People {
+    world: World,
+    python: PathBuf,
+}
+
+impl People {
+    fn new(link: Link) -> Self {
+        let (world, python) = (World::new(link), python());
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/sqlite_people/people.py");
+        fs::remove_dir(world.member(PHONE).join("book")).unwrap();
+        let member = format!("plugin = \"people\"\npath = \"./{PHONE}/people.db\"\ncollection = \"book\"\n");
+        let text = fs::read_to_string(world.config()).unwrap();
+        let text = text.replace(&format!("plugin = \"vdir\"\npath = \"./{PHONE}\"\n"), &member);
+        // `-B`: nothing is written beside the sources.
+        let plugin = format!("[plugin.people]\ncommand = [{python:?}, \"-B\", {program:?}]\n");
+        world.configure_as(&format!("{text}\n{plugin}"));
+        let people = Self { world, python };
+        people.run(&["-B".as_ref(), &program, "--create".as_ref(), &people.table()]);
+        people
+    }
+
+    fn table(&self) -> PathBuf {
+        self.world.member(PHONE).join("people.db")
+    }
+
+    fn run(&self, args: &[&Path]) -> String {
+        let run = Command::new(&self.python).args(args).output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+        String::from_utf8(run.stdout).unwrap()
+    }
+
+    /// What some other program does with the table; its answer, a line a row.
+    fn sql(&self, statement: &str) -> String {
+        const RUN: &str = "import sqlite3, sys\ntable = sqlite3.connect(sys.argv[1])\n\
+            for row in table.execute(sys.argv[2]): print('|'.join(row))\ntable.commit()";
+        self.run(&["-c".as_ref(), RUN.as_ref(), &self.table(), statement.as_ref()])
+    }
+
+    fn rows(&self) -> String {
+        self.sql("SELECT uid, name, email, note FROM people ORDER BY uid")
+    }
+}
+
+/// The interpreter itself: what is found by name may be a script that needs an environment.
+fn python() -> PathBuf {
+    let script = "import sys; print(sys.executable)";
+    let found = Command::new("python3").args(["-c", script]).output().expect("python3");
+    String::from_utf8(found.stdout).unwrap().trim_end().into()
+}
