@@ -1,6 +1,57 @@
-//! Drives any plugin executable through the rules of the protocol.
+//! Drives any plugin executable, in any language, through the rules of the protocol.
 //!
-//! Nothing is here yet but the room's place: the kit behind `outrigger plugin check` comes when the
-//! protocol is complete. Until then the rules stand as tests in `protocol/tests` and
-//! `plugin-sdk/tests`.
+//! The idea: the kit is a broker that is not kind. It starts the plugin as the broker does, through
+//! the sandbox launcher, and talks to it frame by frame: it sends what no broker sends, grants
+//! nothing, cuts frames in two, cancels, hangs up. Every frame that comes back passes the judge
+//! (`judge.rs`), which names the first [`Rule`] that one breaks.
+//!
+//! Enter at [`check`]: it plays the scenarios (`scenario.rs` and below), each a conversation with a
+//! fresh process and a fresh folder, and returns a [`Report`]. A conversation ends at the first
+//! broken rule; what it would have tried besides is *not tried*, so that one fault is one failure.
+//!
+//! Besides: [`visit`] plays one ordinary conversation and lets a listener hear it, for the traces of a
+//! [`Describer`] and for a [`Recording`]; [`replay`] repeats one, and says what is different now.
+//!
+//! What it promises: a plugin cannot make it wait longer than its [`Settings`] say, nor keep more
+//! than what it sends; it leaves no process and no folder behind. Time is only measured where a
+//! rule speaks of time.
+//!
+//! What is not here yet: the rules of bulk data, of the sandbox, and of a connection by name.
 #![forbid(unsafe_code)]
+
+mod bodies;
+mod corpus;
+mod describe;
+mod findings;
+mod judge;
+mod life;
+mod message;
+mod plain;
+mod process;
+mod recording;
+mod replay;
+mod report;
+mod rule;
+mod scenario;
+mod settings;
+mod talk;
+mod tape;
+mod visit;
+mod wire;
+
+pub use describe::Describer;
+pub use findings::{Obstacle, Verdict};
+pub use message::Message;
+pub use recording::{Entry, Recording, RecordingError};
+pub use replay::replay;
+pub use report::Report;
+pub use rule::Rule;
+pub use settings::{Settings, Subject};
+pub use tape::{Direction, Heard, Listener};
+pub use visit::visit;
+
+/// Drives a plugin through all rules. Takes seconds: the process is started about eight times.
+#[must_use]
+pub fn check(subject: &Subject, settings: &Settings) -> Report {
+    Report::new(&subject.name, scenario::play(subject, settings))
+}

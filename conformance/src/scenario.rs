@@ -1,0 +1,82 @@
+//! The scenarios: conversations that try the rules, each with a fresh process and a fresh folder.
+
+mod ending;
+mod items;
+mod manners;
+mod many;
+mod meeting;
+
+use outrigger_protocol::ObjectId;
+
+use crate::corpus::Format;
+use crate::findings::{Findings, Step};
+use crate::rule::Rule;
+use crate::settings::{Settings, Subject};
+use crate::talk::Talk;
+use crate::tape::Tape;
+
+/// Bytes that a stream may go ahead where credit is not the question.
+const WINDOW: u64 = 256 << 10;
+
+/// Who is checked, and how.
+struct Scene<'k> {
+    subject: &'k Subject,
+    settings: &'k Settings,
+}
+
+impl<'k> Scene<'k> {
+    /// Plays one conversation from the start of the process to its end.
+    fn play<T>(
+        &self,
+        findings: &mut Findings,
+        story: impl FnOnce(&mut Talk<'k>, &mut Findings) -> Step<T>,
+    ) -> Step<T> {
+        let mut talk = Talk::start(self.subject, self.settings, Tape::off())?;
+        let told = story(&mut talk, findings);
+        talk.end(findings);
+        told
+    }
+}
+
+/// Rules that speak of streams only.
+const STREAMS: [Rule; 3] = [Rule::StreamCounts, Rule::StreamOnce, Rule::Credit];
+
+type Scenario = fn(&Scene<'_>, &mut Findings) -> Step<()>;
+
+/// Plays all scenarios. A plugin that cannot even shake hands is left alone after the first.
+pub(crate) fn play(subject: &Subject, settings: &Settings) -> Findings {
+    const REST: [Scenario; 5] =
+        [meeting::version, manners::manners, items::items, many::many, ending::ending];
+    let (scene, mut findings) = (Scene { subject, settings }, Findings::default());
+    if let Err(stop) = meeting::greet(&scene, &mut findings) {
+        findings.stop(stop);
+        return findings;
+    }
+    if findings.greeting.as_ref().is_some_and(|greeting| greeting.level == 0) {
+        STREAMS.iter().for_each(|rule| findings.skip(*rule, "level 0 has no streams"));
+    }
+    for scenario in REST {
+        if let Err(stop) = scenario(&scene, &mut findings) {
+            findings.stop(stop);
+        }
+    }
+    findings
+}
+
+/// A collection to write to, and the format to write; otherwise says why `rules` are not tried.
+fn writable(
+    talk: &mut Talk<'_>,
+    instance: ObjectId,
+    findings: &mut Findings,
+    rules: &[Rule],
+) -> Step<Option<(ObjectId, Format)>> {
+    let found = talk.writable_sink(instance)?;
+    let found = found.map(|sink| (sink.object, Format::of(&sink)));
+    let why = match found {
+        Some((object, Some(format))) => return Ok(Some((object, format))),
+        Some((_, None)) => "its collection takes none of the formats that the kit can write",
+        None => "it offers no collection that can be written",
+    };
+    rules.iter().for_each(|rule| findings.skip(*rule, why));
+    Ok(None)
+}

@@ -1,0 +1,151 @@
+//! A plugin without a fault keeps all rules; with one fault, exactly the rule that names it is
+//! broken. Every rule has a fault here.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may stop at what is wrong")]
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use outrigger_conformance::{Report, Rule, Settings, Subject, Verdict, check};
+use outrigger_sandbox::Helper;
+
+const PLUGIN: &str = env!("CARGO_BIN_EXE_outrigger-faulty-plugin");
+
+/// Far above what anything takes, since the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What a fault makes the kit wait for: as short as a busy machine allows.
+const IN_VAIN: Duration = Duration::from_secs(3);
+
+/// Few items: enough that a listing does not fit the smallest window.
+fn settings() -> Settings {
+    Settings {
+        handshake: PATIENCE,
+        answer: PATIENCE,
+        cancel: PATIENCE,
+        exit: PATIENCE,
+        items: 1_000,
+        growth: 32 << 20,
+    }
+}
+
+fn plugin(args: &[&str]) -> Subject {
+    let args = args.iter().map(OsString::from).collect();
+    let mut subject = Subject::executable(PathBuf::from(PLUGIN), args);
+    subject.helper = Helper::Executable(PLUGIN.into());
+    subject
+}
+
+fn text(report: &Report) -> String {
+    let mut out = Vec::new();
+    report.write(&mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+/// Every rule with a fault that breaks it, and with the time limits that the fault exhausts.
+const FAULTS: &[(&str, Rule)] = &[
+    ("slow_hello", Rule::Handshake),
+    ("wrong_major", Rule::Hello),
+    ("same_nonce", Rule::Hello),
+    ("ignores_refusal", Rule::Version),
+    ("garbage", Rule::Frames),
+    ("garbled_body", Rule::Bodies),
+    ("no_pong", Rule::Ping),
+    ("whole_frames_only", Rule::CutFrames),
+    ("unknown_frame_ends", Rule::UnknownFrame),
+    ("unknown_call_ends", Rule::UnknownCall),
+    ("empty_body_ends", Rule::EmptyBody),
+    ("one_at_a_time", Rule::Concurrent),
+    ("never_answers", Rule::Answered),
+    ("answers_twice", Rule::OneAnswer),
+    ("answers_unasked", Rule::Issued),
+    ("change_after", Rule::AfterAnswer),
+    ("counts_wrong", Rule::StreamCounts),
+    ("ends_twice", Rule::StreamOnce),
+    ("ignores_credit", Rule::Credit),
+    ("ignores_cancel", Rule::Cancel),
+    ("new_names", Rule::Discover),
+    ("lies_complete", Rule::Complete),
+    ("same_uid", Rule::NoUidTwice),
+    ("changes_bytes", Rule::RoundTrip),
+    ("cuts_names", Rule::LongHref),
+    ("accepts_stale", Rule::Stale),
+    ("deletes_once", Rule::DeleteAgain),
+    ("marshals_otherwise", Rule::Remarshal),
+    ("one_run", Rule::Runs),
+    ("grows", Rule::Memory),
+    ("noise", Rule::StdoutQuiet),
+    ("no_goodbye", Rule::Goodbye),
+    ("ignores_close", Rule::CleanExit),
+];
+
+macro_rules! faults {
+    ($($fault:ident)*) => {
+        const TESTED: &[&str] = &[$(stringify!($fault)),*];
+        $(#[test] fn $fault() { breaks_one_rule(stringify!($fault)); })*
+    };
+}
+
+faults! {
+    slow_hello wrong_major same_nonce ignores_refusal garbage garbled_body no_pong whole_frames_only
+    unknown_frame_ends unknown_call_ends empty_body_ends one_at_a_time never_answers answers_twice
+    answers_unasked change_after counts_wrong ends_twice ignores_credit ignores_cancel new_names
+    lies_complete same_uid changes_bytes cuts_names accepts_stale deletes_once marshals_otherwise one_run grows noise
+    no_goodbye ignores_close
+}
+
+fn breaks_one_rule(fault: &str) {
+    let rule = FAULTS.iter().find(|(name, _)| *name == fault).unwrap().1;
+    let mut settings = settings();
+    match rule {
+        Rule::Handshake => settings.handshake = IN_VAIN,
+        Rule::Ping | Rule::Concurrent | Rule::Answered => settings.answer = IN_VAIN,
+        Rule::Version | Rule::CleanExit => settings.exit = IN_VAIN,
+        _ => {}
+    }
+    let report = check(&plugin(&["--fault", fault]), &settings);
+    assert_eq!(report.broken().collect::<Vec<_>>(), [rule], "\n{}", text(&report));
+}
+
+#[test]
+fn every_rule_has_a_fault_and_every_fault_a_test() {
+    let with_fault: BTreeSet<Rule> = FAULTS.iter().map(|(_, rule)| *rule).collect();
+    assert_eq!(with_fault, Rule::ALL.iter().copied().collect());
+    assert_eq!(FAULTS.iter().map(|(fault, _)| *fault).collect::<Vec<_>>(), TESTED);
+}
+
+#[test]
+fn without_a_fault_every_rule_holds() {
+    let report = check(&plugin(&[]), &settings());
+    let held = report.rules.iter().all(|(_, verdict)| *verdict == Verdict::Held);
+    assert!(held && report.passed(), "\n{}", text(&report));
+}
+
+#[test]
+fn json_holds_every_rule_too() {
+    let report = check(&plugin(&["--codec", "2"]), &settings());
+    assert!(report.passed() && report.held() == Rule::ALL.len(), "\n{}", text(&report));
+}
+
+#[test]
+fn without_streams_the_rules_of_streams_are_not_tried_and_said_so() {
+    let report = check(&plugin(&["--codec", "2", "--level", "0"]), &settings());
+    let left = report.rules.iter().filter(|(_, verdict)| *verdict != Verdict::Held);
+    let left: Vec<Rule> = left.map(|(rule, _)| *rule).collect();
+    let streams = [Rule::StreamCounts, Rule::StreamOnce, Rule::Credit, Rule::Cancel];
+    assert_eq!(left, streams, "\n{}", text(&report));
+    assert!(report.passed() && text(&report).contains("level 0 has no streams"));
+}
+
+#[test]
+fn a_program_that_is_none_is_told_with_its_last_words() {
+    let mut subject =
+        Subject::executable("/bin/sh".into(), vec!["-c".into(), "echo 'no such table' >&2; exit 3".into()]);
+    subject.helper = Helper::Executable(PLUGIN.into());
+    let report = check(&subject, &settings());
+    assert_eq!(report.broken().collect::<Vec<_>>(), [Rule::Handshake]);
+    let text = text(&report);
+    assert!(text.contains("left with code 3; it said last: \"no such table\""), "{text}");
+}
