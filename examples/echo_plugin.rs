@@ -85,6 +85,9 @@ impl Echo {
     /// Writes one item if it is as the caller expects; says what is there now.
     fn write(&mut self, item: CommitItem<'_>) -> CommitOutcome {
         let known = self.notes.get(&item.href).map(|data| revision(data));
+        if item.kind != CommitKind::Create && known.is_none() {
+            return CommitOutcome::Failed(Error::new(Code::NOT_FOUND, "there is no such note"));
+        }
         if item.kind != CommitKind::Create && known != item.expected {
             return CommitOutcome::Failed(Error::new(Code::PRECONDITION, "the note is not what it was"));
         }

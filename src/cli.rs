@@ -3,9 +3,16 @@
 //! No logic lives here, so that man pages, shell completions and the reference
 //! `tests/system/help.txt` can be made from it.
 
+mod plugin;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use plugin::{
+    Language, PluginArgs, PluginCheckArgs, PluginNewArgs, PluginReplayArgs, PluginRunArgs, PluginVerb,
+    SubjectArgs,
+};
 
 /// Keep contacts, calendars and files the same, through plugins that run isolated
 ///
@@ -68,6 +75,7 @@ pub(crate) enum Verb {
     Check(CheckArgs),
     Init(InitArgs),
     Demo(DemoArgs),
+    Plugin(PluginArgs),
 }
 
 /// Bring the members of groups to the same state
@@ -268,20 +276,17 @@ mod tests {
         let mut command = Cli::command().term_width(100);
         command.build();
         let mut text = String::new();
-        for name in std::iter::once(None).chain(verbs().into_iter().map(Some)) {
-            let part = match &name {
-                None => &mut command,
-                Some(verb) => command.find_subcommand_mut(verb).unwrap(),
-            };
-            let title =
-                name.as_ref().map_or("outrigger --help".into(), |verb| format!("outrigger {verb} --help"));
-            writeln!(text, "$ {title}\n{}", part.render_long_help()).unwrap();
-        }
+        add_help(&mut command, "outrigger", &mut text);
         text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
     }
 
-    fn verbs() -> Vec<String> {
-        Cli::command().get_subcommands().map(|verb| verb.get_name().to_owned()).collect()
+    /// The help of a command, and of every verb below it.
+    fn add_help(command: &mut clap::Command, called: &str, text: &mut String) {
+        writeln!(text, "$ {called} --help\n{}", command.render_long_help()).unwrap();
+        for verb in command.get_subcommands_mut() {
+            let called = format!("{called} {}", verb.get_name());
+            add_help(verb, &called, text);
+        }
     }
 
     #[test]

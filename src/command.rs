@@ -7,6 +7,7 @@ mod asker;
 mod check;
 mod demo;
 mod init;
+mod plugin;
 mod status;
 mod sync;
 mod terminal;
@@ -34,6 +35,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Check(args) => check::check(&cli, args),
         Verb::Init(args) => init::init(&cli, args),
         Verb::Demo(args) => demo::demo(args),
+        Verb::Plugin(args) => plugin::plugin(args),
     };
     match ended {
         Ok(exit) => exit.into(),

@@ -15,6 +15,8 @@ mod layers;
 
 // Plugins are started on Linux only, so far.
 #[cfg(target_os = "linux")]
+mod authors;
+#[cfg(target_os = "linux")]
 mod configuration;
 #[cfg(target_os = "linux")]
 mod conflicts;

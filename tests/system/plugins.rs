@@ -54,6 +54,7 @@ pub(crate) fn example(name: &str, source: &str) -> PathBuf {
         let sources = [
             ("echo_plugin", "examples/echo_plugin.rs"),
             ("hostile_plugin", "tests/system/hostile_plugin.rs"),
+            ("new_plugin", "src/command/plugin/templates/rust/main.rs"),
         ];
         let is_fresh = |(name, source): (&str, &str)| {
             age(examples.join(name)).is_some_and(|built| {

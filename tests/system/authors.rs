@@ -1,0 +1,138 @@
+//! The verbs for authors of plugins: `plugin check`, `run`, `replay`, `new`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::plugins::example;
+use crate::support::{Link, World};
+
+/// Enough that a listing does not fit the smallest window.
+const ITEMS: [&str; 2] = ["--items", "1000"];
+
+/// A conversation of long ago.
+const OLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/recordings/echo.recording");
+
+fn plugin(world: &World, args: &[&str]) -> Output {
+    let mut command = Command::new(world.program());
+    command.current_dir(world.root()).env_clear().arg("plugin").args(args);
+    command.env("TMPDIR", world.path("tmp")).output().unwrap()
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned()
+}
+
+fn echo() -> String {
+    path(example("echo_plugin", "examples/echo_plugin.rs"))
+}
+
+fn path(path: PathBuf) -> String {
+    path.into_os_string().into_string().unwrap()
+}
+
+/// Every rule holds but the one of formats that none of ours brings.
+fn passes(world: &World, args: &[&str]) {
+    let args = [&["check"], args, &ITEMS, &["--json"]].concat();
+    let output = plugin(world, &args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rules = report["rules"].as_array().unwrap();
+    let left: Vec<&Value> =
+        rules.iter().filter(|rule| rule["verdict"] != "ok").map(|rule| &rule["rule"]).collect();
+    assert_eq!(left, ["remarshal"], "{report:#}");
+    assert!(fs::read_dir(world.path("tmp")).unwrap().next().is_none(), "its folders go away with it");
+}
+
+#[test]
+fn vdir_keeps_every_rule() {
+    passes(&World::empty(Link::Inherited), &["vdir"]);
+}
+
+#[test]
+fn the_echo_plugin_keeps_every_rule() {
+    passes(&World::empty(Link::Inherited), &[&echo()]);
+}
+
+#[test]
+fn what_new_writes_in_rust_keeps_every_rule() {
+    let world = World::empty(Link::Inherited);
+    let made = plugin(&world, &["new", "notes", "--lang", "rust"]);
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made));
+    let source = "src/command/plugin/templates/rust/main.rs";
+    let compiled = fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(source)).unwrap();
+    assert_eq!(
+        fs::read(world.path("notes/src/main.rs")).unwrap(),
+        compiled,
+        "what is written is what is compiled"
+    );
+    // In the place where cargo would put it.
+    let built = world.path("notes/target/debug/notes");
+    fs::create_dir_all(built.parent().unwrap()).unwrap();
+    fs::copy(example("new_plugin", source), built).unwrap();
+    passes(&world, &["notes"]);
+    assert_eq!(
+        plugin(&world, &["new", "notes", "--lang", "rust"]).status.code(),
+        Some(2),
+        "never over a folder"
+    );
+}
+
+#[test]
+fn a_plugin_that_refuses_its_settings_is_told_from_one_that_is_wrong() {
+    let world = World::empty(Link::Inherited);
+    let refused = plugin(&world, &["check", "vdir", "--option", "path=relative", ITEMS[0], ITEMS[1]]);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused));
+    assert!(text(&refused).contains("give it others with --option"), "{}", text(&refused));
+    let wrong = plugin(&world, &["check", "/bin/true"]);
+    assert_eq!(wrong.status.code(), Some(7), "{}", text(&wrong));
+    assert!(text(&wrong).contains("FAILED     handshake"), "{}", text(&wrong));
+    assert_eq!(plugin(&world, &["check", "nowhere"]).status.code(), Some(2));
+}
+
+#[test]
+fn an_old_conversation_is_still_the_same() {
+    let world = World::empty(Link::Inherited);
+    let replayed = plugin(&world, &["replay", OLD, &echo()]);
+    assert_eq!(replayed.status.code(), Some(0), "{}", text(&replayed));
+    assert!(text(&replayed).starts_with("the same, in "), "{}", text(&replayed));
+}
+
+#[test]
+fn a_plugin_that_says_something_else_now_is_found_out() {
+    let world = World::empty(Link::Inherited);
+    let recorded = plugin(&world, &["run", &echo(), "--option", "first=hello", "--record", "now"]);
+    assert_eq!(recorded.status.code(), Some(0), "{}", text(&recorded));
+    let hex = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let recording = fs::read_to_string(world.path("now")).unwrap();
+    // Only the settings: then the plugin answers with another content.
+    let changed: String = recording
+        .lines()
+        .map(|line| {
+            format!(
+                "{}\n",
+                if line.starts_with('>') { line.replace(&hex("hello"), &hex("jelly")) } else { line.into() }
+            )
+        })
+        .collect();
+    fs::write(world.path("then"), changed).unwrap();
+    let replayed = plugin(&world, &["replay", "then", &echo()]);
+    assert_eq!(replayed.status.code(), Some(7), "{}", text(&replayed));
+    assert!(text(&replayed).contains("\"data\":\"jelly\""), "{}", text(&replayed));
+}
+
+#[test]
+fn a_trace_shows_frames_decoded() {
+    let world = World::empty(Link::Inherited);
+    let traced = plugin(&world, &["run", &echo(), "--trace", "--option", "first=hi\u{1b}[2J"]);
+    assert_eq!(traced.status.code(), Some(0), "{}", text(&traced));
+    let text = text(&traced);
+    for part in
+        ["← HELLO 0", "→ CALL 1 initialize on object 0", "← REPLY 9 get_changes", "\"count\":1", "\\u001b[2J"]
+    {
+        assert!(text.contains(part), "{part} is missing:\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "a plugin cannot draw");
+}
