@@ -124,11 +124,12 @@ impl<C> Connection<C> {
         Ok(ended)
     }
 
-    fn receive_cancel(&self, frame: Frame<'_>) -> Result<Option<Event<'static, C>>, PeerError> {
+    fn receive_cancel(&mut self, frame: Frame<'_>) -> Result<Option<Event<'static, C>>, PeerError> {
         let call = CallId(frame.header.id);
         if !self.peer_issued(call.0) {
             return Err(PeerError::NeverIssued(call));
         }
+        self.retract(call);
         Ok(self.serving.is_open(call).then_some(Event::Cancel(call)))
     }
 

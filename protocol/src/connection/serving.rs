@@ -129,6 +129,15 @@ impl<C> Connection<C> {
         true
     }
 
+    /// A cancelled call whose answer waits behind data: who cancels may grant that data no credit
+    /// any more, so neither is waited for.
+    pub(super) fn retract(&mut self, id: CallId) {
+        if self.held.extract_if(.., |(call, _)| *call == id).next().is_some() {
+            let error = Error::new(Code::CANCELLED, "cancelled while its data waited for credit");
+            self.send_error(id, &error.by(Blame::Caller).with_effect(Effect::Done));
+        }
+    }
+
     fn send_error(&mut self, id: CallId, error: &Error) {
         self.sending.retain(|stream| stream.call != id);
         self.out.count_answer();

@@ -177,6 +177,28 @@ fn a_reset_from_the_reader_stops_the_sender_and_frees_its_answer() {
     assert!(matches!(pair.settle().0[..], [Seen::Reply { context: 1, .. }]));
 }
 
+/// The connector is done, the reader is not: a cancel must not wait for credit that never comes.
+#[test]
+fn a_cancel_ends_a_call_whose_answer_waits_for_credit() {
+    let mut pair = Pair::new();
+    let call = pair.open_call(1, Method::READ, 1);
+    let stream = pair.open_stream(call);
+    pair.consume = false;
+    for _ in 0..10 {
+        pair.plugin.connection.push_item(stream, &vec![0u8; 60_000]).unwrap();
+    }
+    pair.plugin.connection.reply(call, &());
+    pair.settle();
+    assert!(pair.plugin.connection.stream_waiting(stream).is_some(), "waits for credit");
+    assert_eq!(pair.plugin.hear(&frames::cancel(call.0)), [], "nobody works on it any more");
+    let said = frames::parse(&pair.plugin.say());
+    let ends = said.iter().filter(|(header, _)| header.id == call.0);
+    assert_eq!(ends.map(|(header, _)| header.kind).collect::<Vec<_>>(), [Kind::ERROR], "one end");
+    assert_eq!(pair.plugin.connection.stream_waiting(stream), None);
+    assert_eq!(pair.plugin.hear(&frames::cancel(call.0)), [], "and a late cancel changes nothing");
+    assert_eq!(pair.plugin.say(), [0u8; 0]);
+}
+
 #[test]
 fn a_sender_breaks_off_its_own_stream() {
     let mut pair = Pair::new();
