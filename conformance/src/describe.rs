@@ -1,7 +1,8 @@
 //! Frames as text that a person or a comparison can read: header fields, and the body decoded by
 //! kind and method.
 //!
-//! Bodies with the flag SECRET are never decoded. Text of the plugin is shown as [`plain`] makes it.
+//! Bodies with the flag SECRET are never decoded. What a plugin says passes
+//! through [`Printable`].
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,15 +13,14 @@ use outrigger_protocol::{
     Abort, Ask, Change, ChangesPage, Codec, Commit, Committed, Compare, Compared, Connect, ConnectDone,
     Connected, CreateCollection, Credit, Discovered, Error, Flags, GetChanges, GetChangesPage, Goodbye,
     Hello, Initialize, Initialized, Kind, Listing, Log, Member, MemberUpdate, MemberUpdated, Method,
-    Progress, RaiseSlowSync, Read, ReadPage, ReadResult, Remarshal, Remarshalled, Sink, Snapshot, StreamEnd,
-    StreamOpen, StreamReset,
+    Printable, Progress, RaiseSlowSync, Read, ReadPage, ReadResult, Remarshal, Remarshalled, Sink, Snapshot,
+    StreamEnd, StreamOpen, StreamReset,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::bodies::decode;
 use crate::message::Message;
-use crate::plain::plain;
 use crate::tape::{Direction, Heard};
 
 /// Keys whose values are bytes: base64 in JSON.
@@ -37,9 +37,6 @@ const BYTES: [&str; 11] = [
     "cursor",
     "next",
 ];
-
-/// Characters of a body that a trace shows.
-const SHOWN: usize = 2_000;
 
 /// Reads one conversation along, and says what each frame is.
 #[derive(Debug, Default)]
@@ -83,8 +80,8 @@ impl Describer {
         }
         match body {
             Value::Null => text,
-            Value::String(body) => format!("{text}  {}", plain(&body, SHOWN)),
-            body => format!("{text}  {}", plain(&body.to_string(), SHOWN)),
+            Value::String(body) => format!("{text}  {}", Printable(&body)),
+            body => format!("{text}  {}", Printable(body.to_string())),
         }
     }
 
@@ -236,10 +233,26 @@ fn readable(value: Value) -> Value {
 }
 
 fn bytes(base64: &str) -> String {
-    match STANDARD.decode(base64) {
-        Ok(bytes) => String::from_utf8(bytes).unwrap_or_else(|other| format!("0x{}", hex(other.as_bytes()))),
-        Err(_) => base64.to_owned(),
+    STANDARD.decode(base64).map_or_else(|_| base64.to_owned(), |bytes| shown(&bytes))
+}
+
+/// Bytes as they stand in a described body.
+pub(crate) fn shown(bytes: &[u8]) -> String {
+    std::str::from_utf8(bytes).map_or_else(|_| format!("0x{}", hex(bytes)), str::to_owned)
+}
+
+/// The bytes that [`shown`] showed; `None` for digits that are none.
+pub(crate) fn unshown(text: &str) -> Option<Vec<u8>> {
+    text.strip_prefix("0x").map_or_else(|| Some(text.as_bytes().to_vec()), unhex)
+}
+
+/// The bytes of hexadecimal digits.
+pub(crate) fn unhex(digits: &str) -> Option<Vec<u8>> {
+    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
+        return None;
     }
+    let pairs = (0..digits.len()).step_by(2).map(|at| digits.get(at..at + 2));
+    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
 /// Two digits a byte.

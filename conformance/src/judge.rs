@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outrigger_protocol::{Codec, Credit, Error, Kind, StreamEnd, StreamKind, StreamOpen, limits};
+use outrigger_protocol::{Codec, Credit, Error, Kind, Printable, StreamEnd, StreamKind, StreamOpen, limits};
 
 use crate::bodies::decode;
 use crate::findings::{Step, Stop, hold};
@@ -269,7 +269,7 @@ impl Stream {
 
 fn aborted(codec: Codec, body: &[u8]) -> String {
     let abort = decode::<outrigger_protocol::Abort>(codec, body);
-    let reason = abort.map_or_else(|error| error, |abort| crate::plain::plain(&abort.reason, 300));
+    let reason = abort.map_or_else(|error| error, |abort| Printable(&abort.reason).to_string());
     format!("the plugin aborted the connection: \"{reason}\"")
 }
 

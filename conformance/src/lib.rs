@@ -26,7 +26,6 @@ mod findings;
 mod judge;
 mod life;
 mod message;
-mod plain;
 mod process;
 mod recording;
 mod replay;

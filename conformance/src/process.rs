@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use outrigger_protocol::Printable;
 use outrigger_sandbox::{Child, Connection, Deadlines, Descriptor, Ended, Launch, launch};
 
 use crate::settings::{Settings, Subject};
@@ -52,6 +53,7 @@ impl Process {
             environment: subject.environment.clone(),
             locks: Vec::new(),
             policy: subject.policy.clone(),
+            protected: Vec::new(),
             deadlines: Deadlines { report: settings.handshake, start: settings.handshake },
             helper: subject.helper.clone(),
         })?;
@@ -88,7 +90,7 @@ impl Process {
 fn last_line(printed: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(printed);
     let line = text.lines().rev().find(|line| !line.trim().is_empty())?;
-    Some(crate::plain::plain(line, 300))
+    Some(Printable(line).to_string())
 }
 
 #[cfg(unix)]

@@ -19,7 +19,7 @@ use std::time::Duration;
 use outrigger_protocol::{Codec, Flags, Initialize, Kind, Method, SecretText};
 
 use crate::bodies::{decode, encode};
-use crate::describe::hex;
+use crate::describe::{hex, unhex};
 use crate::message::Message;
 use crate::tape::{Direction, Heard};
 use crate::wire::cut;
@@ -125,14 +125,6 @@ impl Recording {
         self.entries.push(Entry { direction, at, message });
         Ok(())
     }
-}
-
-fn unhex(digits: &str) -> Option<Vec<u8>> {
-    if !digits.len().is_multiple_of(2) || !digits.is_ascii() {
-        return None;
-    }
-    let pairs = (0..digits.len()).step_by(2).map(|at| digits.get(at..at + 2));
-    pairs.map(|pair| u8::from_str_radix(pair?, 16).ok()).collect()
 }
 
 /// The frame without its secrets; still one that a plugin can read, where it brings settings.

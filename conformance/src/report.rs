@@ -3,10 +3,10 @@
 use std::fmt;
 use std::io::{self, Write};
 
+use outrigger_protocol::Printable;
 use serde_json::{Value, json};
 
 use crate::findings::{Findings, Obstacle, Verdict};
-use crate::plain::plain;
 use crate::rule::Rule;
 
 /// The verdict on every rule.
@@ -29,7 +29,7 @@ impl Report {
         let (greeting, obstacle) = (findings.greeting.take(), findings.obstacle.take());
         Self {
             name: name.to_owned(),
-            software: greeting.as_ref().map(|greeting| plain(&greeting.software, 200)),
+            software: greeting.as_ref().map(|greeting| Printable(&greeting.software).to_string()),
             level: greeting.map(|greeting| greeting.level),
             rules: findings.verdicts(),
             obstacle,

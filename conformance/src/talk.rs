@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use outrigger_protocol::{AuthKind, Budget, Error, Goodbye, Header, Hello, Kind, Limits, Method, ObjectId};
+use outrigger_protocol::{
+    AuthKind, Budget, Error, Goodbye, Header, Hello, Kind, Limits, Method, ObjectId, Printable,
+};
 use outrigger_sandbox::{Ended, Exit};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -259,7 +261,7 @@ pub(crate) fn hello(window: u64) -> Step<Hello> {
 
 /// An error of the plugin, in its words.
 pub(crate) fn told(error: &Error) -> String {
-    format!("\"{}\" (code {})", crate::plain::plain(&error.message, 300), error.code)
+    format!("\"{}\" (code {})", Printable(&error.message), error.code)
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {

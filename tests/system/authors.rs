@@ -124,6 +124,15 @@ fn a_plugin_that_says_something_else_now_is_found_out() {
 }
 
 #[test]
+fn a_store_whose_revisions_are_never_the_same_says_the_same_again() {
+    let world = World::empty(Link::Inherited);
+    let recorded = plugin(&world, &["run", "vdir", "--write", "--record", "now"]);
+    assert_eq!(recorded.status.code(), Some(0), "{}", text(&recorded));
+    let replayed = plugin(&world, &["replay", "now", "vdir"]);
+    assert_eq!(replayed.status.code(), Some(0), "{}", text(&replayed));
+}
+
+#[test]
 fn a_trace_shows_frames_decoded() {
     let world = World::empty(Link::Inherited);
     let traced = plugin(&world, &["run", &echo(), "--trace", "--option", "first=hi\u{1b}[2J"]);

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use outrigger_protocol::{Code, CommitKind, CommitOutcome, Href, Initialized, ObjectId, Revision, limits};
+use outrigger_protocol::{
+    Code, CommitKind, CommitOutcome, Href, Initialized, ObjectId, Printable, Revision, limits,
+};
 
 use super::Scene;
 use crate::corpus::{Format, Item};
@@ -95,7 +97,7 @@ fn remarshal(
         let Some(Found::Item(data)) = found.first() else { continue };
         let again = talk.remarshal(made.instance, &change.format, data)?;
         hold(**data == *again, Rule::Remarshal, || {
-            let (href, format) = (&change.href, crate::plain::plain(&change.format, 100));
+            let (href, format) = (&change.href, Printable(&change.format));
             format!("\"{href}\" ({format}): {} bytes came back as {} other ones", data.len(), again.len())
         })?;
         findings.held(Rule::Remarshal);

@@ -55,7 +55,7 @@ fn check_name(name: &str) -> Result<(), Failure> {
     if right {
         return Ok(());
     }
-    let text = format!("`{}` is no name for a plugin", outrigger::report::Printable(name));
+    let text = format!("`{}` is no name for a plugin", outrigger::protocol::Printable(name));
     Err(Failure::usage(text).hint("use lower-case letters, digits, `-` and `_`, a letter first"))
 }
 
