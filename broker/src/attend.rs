@@ -7,7 +7,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use outrigger_protocol::{
-    Answered, Blame, CallId, Code, Codec, Connection, Error, Member, MemberUpdated, Method, ObjectId,
+    Answered, Ask, AskKind, Blame, CallId, Code, Codec, Connection, Effect, Error, Member, MemberUpdated,
+    Method, ObjectId, limits::MAX_TEXT,
 };
 use outrigger_transport::Link;
 use serde::Deserialize;
@@ -15,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio::time::timeout;
 
-use crate::callbacks::{Callbacks, Export, Exports};
+use crate::callbacks::{Callbacks, Export, Exports, tell};
 use crate::callers::Caller;
 use crate::said::{Asked, FromPlugin};
 
@@ -73,7 +74,7 @@ impl Attendant {
         }
         for object in objects {
             if let Some(listener) = self.exports.listener(object) {
-                listener.changed(object);
+                tell(&*listener, object);
             }
         }
     }
@@ -98,8 +99,8 @@ impl Attendant {
         let id = call.id;
         let handle = self.work.spawn(async move {
             let answer = timeout(call.total, answer(&call, export, codec)).await;
-            let late = || Err(Error::new(Code::DEADLINE, format!("{}: not answered in time", call.method)));
-            let answer = answer.unwrap_or_else(|_| late());
+            let late = |_| Err(in_doubt(Code::DEADLINE, format!("{}: not answered in time", call.method)));
+            let answer = answer.unwrap_or_else(late);
             (id, answer)
         });
         line.running = Some((id, handle));
@@ -121,8 +122,7 @@ impl Attendant {
         else {
             return;
         };
-        let panicked =
-            |_| Err(Error::new(Code::INTERNAL, "what was to answer it panicked").by(Blame::Broker));
+        let panicked = |_| Err(in_doubt(Code::INTERNAL, "what was to answer it panicked").by(Blame::Broker));
         let answer = done.map_or_else(panicked, |(_, answer)| answer);
         self.link.with(|connection| reply(connection, id, &answer));
         self.next(target);
@@ -139,7 +139,10 @@ impl Attendant {
                 freed = Some(*target);
             }
         }
-        let error = Error::new(Code::CANCELLED, "the plugin gave up").by(Blame::Caller);
+        let mut error = Error::new(Code::CANCELLED, "the plugin gave up").by(Blame::Caller);
+        if freed.is_some() {
+            error.effect = Effect::Unknown; // it was at work
+        }
         self.link.with(|connection| connection.fail(id, &error));
         if let Some(target) = freed {
             self.next(target);
@@ -166,11 +169,30 @@ async fn answer(call: &Asked, export: Option<Export>, codec: Codec) -> Result<Re
             callbacks.raise_slow_sync(body(call, codec)?).await.map(|member| Reply::Member(shown(member)))
         }
         Method::ASK => {
-            let text = callbacks.ask(body(call, codec)?).await?;
+            let question: Ask = body(call, codec)?;
+            if let Some(why) = unaskable(&question) {
+                return Err(refuse(Code::INVALID, call, why));
+            }
+            let text = callbacks.ask(question).await?;
             Ok(Reply::Answered(Answered { text }))
         }
         _ => Err(refuse(Code::UNIMPLEMENTED, call, "the broker does not know it")),
     }
+}
+
+/// What is wrong with a question that no user should see.
+fn unaskable(question: &Ask) -> Option<&'static str> {
+    let texts = question.choices.iter().map(String::len).sum::<usize>() + question.prompt.len();
+    let few = question.kind == AskKind::Choice && question.choices.len() < 2;
+    if few {
+        return Some("a choice needs two or more choices");
+    }
+    (texts > MAX_TEXT).then_some("the question is too long")
+}
+
+/// A failure after which nobody knows what was done.
+fn in_doubt(code: Code, text: impl Into<String>) -> Error {
+    Error::new(code, text).with_effect(Effect::Unknown)
 }
 
 fn body<'a, T: Deserialize<'a>>(call: &'a Asked, codec: Codec) -> Result<T, Error> {

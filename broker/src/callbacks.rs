@@ -3,6 +3,8 @@
 //! An object exists for a plugin only if it was given to it, with the instance that serves its
 //! member: it cannot name another.
 
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +18,10 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 
 /// Answers what a plugin asks for the member that it serves. What is not answered here is refused.
 pub trait Callbacks: Send + Sync + 'static {
     /// Sets options of the member if `update.generation` is the current one, durably; the same
-    /// operation again gets the same answer.
+    /// operation again gets the same answer. The member's number need not be filled in.
+    ///
+    /// A call that the plugin gives up, and one that is not answered in its time, drops the future
+    /// where it stands.
     fn update_member(&self, update: MemberUpdate) -> Answer<'_, MemberUpdated> {
         let _ = update;
         refused(Code::READ_ONLY, "this member's options are not the plugin's to change")
@@ -47,6 +52,16 @@ pub struct NoCallbacks;
 
 impl Callbacks for NoCallbacks {}
 
+/// Notices that are kept until it is known whom their object belongs to.
+const MOST_UNCLAIMED: usize = 64;
+
+/// Tells of a change. A panic there costs this notice only.
+pub(crate) fn tell(listener: &dyn Callbacks, object: ObjectId) {
+    if catch_unwind(AssertUnwindSafe(|| listener.changed(object))).is_err() {
+        tracing::error!(%object, "what was to hear of a change panicked");
+    }
+}
+
 fn refused<'a, T: 'a>(code: Code, text: &'static str) -> Answer<'a, T> {
     Box::pin(async move { Err(Error::new(code, text).by(Blame::Caller)) })
 }
@@ -74,6 +89,15 @@ pub(crate) struct Exports(Mutex<Given>);
 struct Given {
     last: u32,
     all: Vec<Exported>,
+    /// Objects that changed before this side had seen the answer that names them.
+    unclaimed: VecDeque<ObjectId>,
+}
+
+impl Given {
+    fn listener(&self, target: ObjectId) -> Option<Arc<dyn Callbacks>> {
+        let concerns = |given: &&Exported| given.instance == Some(target) || given.sinks.contains(&target);
+        self.all.iter().find(concerns).map(|given| Arc::clone(&given.callbacks))
+    }
 }
 
 impl std::fmt::Debug for Exports {
@@ -99,6 +123,7 @@ impl Exports {
     /// The instance that serves the member.
     pub(crate) fn serve(&self, member: ObjectId, instance: ObjectId) {
         self.change(|given| given.member == member, |given| given.instance = Some(instance));
+        self.claim(instance);
     }
 
     /// A sink of the instance.
@@ -109,6 +134,19 @@ impl Exports {
             }
         };
         self.change(|given| given.instance == Some(instance), add);
+        self.claim(sink);
+    }
+
+    /// Tells of a change that came before the object was known.
+    fn claim(&self, object: ObjectId) {
+        let mut given = self.lock();
+        let before = given.unclaimed.len();
+        given.unclaimed.retain(|unclaimed| *unclaimed != object);
+        let listener = if given.unclaimed.len() < before { given.listener(object) } else { None };
+        drop(given);
+        if let Some(listener) = listener {
+            tell(&*listener, object);
+        }
     }
 
     /// The sinks of an instance.
@@ -138,10 +176,17 @@ impl Exports {
         })
     }
 
-    /// Who is to hear of a change at `target`, an object of the plugin.
+    /// Who is to hear of a change at `target`, an object of the plugin. One that is not known yet
+    /// is remembered: a notice can overtake whoever waits for the answer that names its object.
     pub(crate) fn listener(&self, target: ObjectId) -> Option<Arc<dyn Callbacks>> {
-        let given = self.lock();
-        let concerns = |given: &&Exported| given.instance == Some(target) || given.sinks.contains(&target);
-        given.all.iter().find(concerns).map(|given| Arc::clone(&given.callbacks))
+        let mut given = self.lock();
+        let listener = given.listener(target);
+        if listener.is_none() && !given.unclaimed.contains(&target) {
+            if given.unclaimed.len() == MOST_UNCLAIMED {
+                given.unclaimed.pop_front();
+            }
+            given.unclaimed.push_back(target);
+        }
+        listener
     }
 }

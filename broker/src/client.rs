@@ -1,6 +1,6 @@
 //! Typed calls: an instance and its sinks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use outrigger_protocol::{
     Blame, Change, Code, Codec, Commit, CommitItem, Committed, Compare, Compared, Connect, ConnectDone,
@@ -35,7 +35,8 @@ impl PluginHost {
     ) -> Result<Instance, Error> {
         (request.member.object, request.group.object) = self.exports().give(callbacks);
         let member = request.member.object;
-        let given = Given { host: self.clone(), member, group: request.group.object };
+        let told = Mutex::new((request.member.generation, request.group.generation));
+        let given = Given { host: self.clone(), member, group: request.group.object, told };
         let (method, secret) = (Method::INITIALIZE, !request.secrets.is_empty());
         let answer = self.call_raw(ObjectId::HOST, method, &request, None, secret).await?;
         let Initialized { instance, formats } = self.read(method, &answer)?;
@@ -44,12 +45,29 @@ impl PluginHost {
     }
 }
 
-/// A member and a group, given to a plugin until the last handle of its instance has gone.
+/// A member and a group, given to a plugin until its instance has ended, or the last handle of it
+/// and its sinks has gone.
 #[derive(Debug)]
 struct Given {
     host: PluginHost,
     member: ObjectId,
     group: ObjectId,
+    /// The generations of both that the plugin was told last.
+    told: Mutex<(u64, u64)>,
+}
+
+impl Given {
+    /// Whether the plugin was not told this yet.
+    fn is_news(&self, snapshot: &Snapshot) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = match snapshot {
+            Snapshot::Member(_) => &mut told.0,
+            Snapshot::Group(_) => &mut told.1,
+        };
+        let is_news = snapshot.generation() > *last;
+        *last = snapshot.generation().max(*last);
+        is_news
+    }
 }
 
 impl Drop for Given {
@@ -79,14 +97,16 @@ impl Instance {
         &self.formats
     }
 
-    /// Tells the plugin what its member or its group is now; it sees it from its next call on, if
-    /// the generation has risen.
+    /// Tells the plugin what its member or its group is now, if the generation has risen; it sees
+    /// it from its next call on.
     pub fn tell(&self, mut snapshot: Snapshot) {
         match &mut snapshot {
             Snapshot::Member(member) => member.object = self.given.member,
             Snapshot::Group(group) => group.object = self.given.group,
         }
-        self.host().link().with(|connection| connection.snapshot(&snapshot));
+        if self.given.is_news(&snapshot) {
+            self.host().link().with(|connection| connection.snapshot(&snapshot));
+        }
     }
 
     /// Which collections are there.
@@ -129,7 +149,7 @@ impl Instance {
     /// A client of one of its sinks.
     #[must_use]
     pub fn sink(&self, sink: Sink) -> SinkClient {
-        SinkClient { host: self.host().clone(), sink }
+        SinkClient { given: Arc::clone(&self.given), sink }
     }
 
     /// A client of the main sink: it takes `connect`, `connect_done`, `committed_all`, `sync_done`
@@ -161,18 +181,24 @@ impl Instance {
             let text = "finalize: calls to its sinks are not answered yet";
             return Err(Error::new(Code::INVALID_STATE, text).by(Blame::Caller));
         }
-        self.host().call(self.object, Method::FINALIZE, &(), None).await
+        self.host().call::<_, ()>(self.object, Method::FINALIZE, &(), None).await?;
+        self.host().exports().take_back(self.given.member);
+        Ok(())
     }
 }
 
 /// A client of one sink. Calls on one sink are worked on one at a time, in the order made.
 #[derive(Debug, Clone)]
 pub struct SinkClient {
-    host: PluginHost,
+    given: Arc<Given>,
     sink: Sink,
 }
 
 impl SinkClient {
+    fn host(&self) -> &PluginHost {
+        &self.given.host
+    }
+
     /// What the plugin said of the sink.
     #[must_use]
     pub const fn sink(&self) -> &Sink {
@@ -203,7 +229,7 @@ impl SinkClient {
     /// # Errors
     /// The plugin's error.
     pub async fn connect(&self, request: &Connect) -> Result<Connected, Error> {
-        self.host.call(self.sink.object, Method::CONNECT, request, None).await
+        self.host().call(self.sink.object, Method::CONNECT, request, None).await
     }
 
     /// Says that all members are connected.
@@ -211,7 +237,7 @@ impl SinkClient {
     /// # Errors
     /// The plugin's error.
     pub async fn connect_done(&self, request: &ConnectDone) -> Result<(), Error> {
-        self.host.call(self.sink.object, Method::CONNECT_DONE, request, None).await
+        self.host().call(self.sink.object, Method::CONNECT_DONE, request, None).await
     }
 
     /// Lists. `each` runs in the connection's task with every entry as it comes; it must not wait.
@@ -223,15 +249,15 @@ impl SinkClient {
         request: &GetChanges,
         mut each: impl FnMut(Change) + Send + 'static,
     ) -> Result<Listing, Error> {
-        if self.host.session().peer_level == 0 {
-            return pages::get_changes(&self.host, self.sink.object, request, each).await;
+        if self.host().session().peer_level == 0 {
+            return pages::get_changes(self.host(), self.sink.object, request, each).await;
         }
-        let codec = self.host.session().codec;
+        let codec = self.host().session().codec;
         let on_item: OnItem = Box::new(move |item| {
             each(codec.decode(item).map_err(|error| error.to_string())?);
             Ok(())
         });
-        self.host.call(self.sink.object, Method::GET_CHANGES, request, Some(on_item)).await
+        self.host().call(self.sink.object, Method::GET_CHANGES, request, Some(on_item)).await
     }
 
     /// Fetches items. `each` runs in the connection's task with every result, borrowed from the
@@ -244,15 +270,15 @@ impl SinkClient {
         items: Vec<ReadItem>,
         mut each: impl FnMut(ReadResult<'_>) + Send + 'static,
     ) -> Result<(), Error> {
-        if self.host.session().peer_level == 0 {
-            return pages::read(&self.host, self.sink.object, items, each).await;
+        if self.host().session().peer_level == 0 {
+            return pages::read(self.host(), self.sink.object, items, each).await;
         }
-        let codec = self.host.session().codec;
+        let codec = self.host().session().codec;
         let on_item: OnItem = Box::new(move |item| {
             each(codec.decode(item).map_err(|error| error.to_string())?);
             Ok(())
         });
-        self.host.call(self.sink.object, Method::READ, &Read { items }, Some(on_item)).await
+        self.host().call(self.sink.object, Method::READ, &Read { items }, Some(on_item)).await
     }
 
     /// Writes items; the answer comes when all that is done is durable.
@@ -260,7 +286,7 @@ impl SinkClient {
     /// # Errors
     /// The plugin's error; its effect says what became of the batch.
     pub async fn commit(&self, items: Vec<CommitItem<'_>>) -> Result<Committed, Error> {
-        self.host.call(self.sink.object, Method::COMMIT, &Commit { items }, None).await
+        self.host().call(self.sink.object, Method::COMMIT, &Commit { items }, None).await
     }
 
     /// No more commits come in this run.
@@ -268,7 +294,7 @@ impl SinkClient {
     /// # Errors
     /// The plugin's error.
     pub async fn committed_all(&self) -> Result<(), Error> {
-        self.host.call(self.sink.object, Method::COMMITTED_ALL, &(), None).await
+        self.host().call(self.sink.object, Method::COMMITTED_ALL, &(), None).await
     }
 
     /// The run succeeded and all is recorded.
@@ -276,7 +302,7 @@ impl SinkClient {
     /// # Errors
     /// The plugin's error.
     pub async fn sync_done(&self) -> Result<(), Error> {
-        self.host.call(self.sink.object, Method::SYNC_DONE, &(), None).await
+        self.host().call(self.sink.object, Method::SYNC_DONE, &(), None).await
     }
 
     /// Closes the link to the store.
@@ -284,6 +310,6 @@ impl SinkClient {
     /// # Errors
     /// The plugin's error.
     pub async fn disconnect(&self) -> Result<(), Error> {
-        self.host.call(self.sink.object, Method::DISCONNECT, &(), None).await
+        self.host().call(self.sink.object, Method::DISCONNECT, &(), None).await
     }
 }

@@ -223,6 +223,11 @@ impl PluginHost {
         })
     }
 
+    /// How long a call of the method may take.
+    pub(crate) fn total(&self, method: Method) -> Duration {
+        self.options(method).total.unwrap_or(method.rules_or_default().total)
+    }
+
     /// The method's own times, where they are not shortened.
     fn options(&self, method: Method) -> CallOptions {
         let rules = method.rules_or_default();

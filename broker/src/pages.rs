@@ -1,17 +1,33 @@
 //! Listing and reading in plain calls, for plugins without streams (level 0).
 
 use outrigger_protocol::{
-    Change, ChangesPage, Code, Error, GetChanges, GetChangesPage, Listing, Method, ObjectId, Read, ReadItem,
-    ReadPage, ReadResult,
+    Change, ChangesPage, Code, Effect, Error, GetChanges, GetChangesPage, Listing, Method, ObjectId, Read,
+    ReadItem, ReadPage, ReadResult,
 };
+use tokio::time::timeout;
 
 use crate::host::PluginHost;
 
 /// Changes asked for at a time: with names of ordinary length, far below what an answer may hold.
 const PAGE: u32 = 1000;
 
-/// Lists page by page.
+/// Lists page by page. All pages together have the time of one listing: each has a clock of its
+/// own, and a plugin could go on for ever.
 pub(crate) async fn get_changes(
+    host: &PluginHost,
+    sink: ObjectId,
+    request: &GetChanges,
+    each: impl FnMut(Change) + Send,
+) -> Result<Listing, Error> {
+    let method = Method::GET_CHANGES;
+    let listed = timeout(host.total(method), pages(host, sink, request, each)).await;
+    listed.unwrap_or_else(|_| {
+        let error = Error::new(Code::DEADLINE, format!("{method}: not all pages came in time"));
+        Err(error.with_effect(Effect::Unknown))
+    })
+}
+
+async fn pages(
     host: &PluginHost,
     sink: ObjectId,
     request: &GetChanges,
@@ -32,6 +48,9 @@ pub(crate) async fn get_changes(
             None => return Ok(Listing { complete: page.complete, count, anchor: page.anchor }),
             Some(_) if got == 0 => {
                 return Err(broken(Method::GET_CHANGES_PAGE, "a page without changes that is not the last"));
+            }
+            next if next == ask.cursor => {
+                return Err(broken(Method::GET_CHANGES_PAGE, "the next page begins where this one began"));
             }
             next => ask.cursor = next,
         }

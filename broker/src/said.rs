@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use outrigger_protocol::{CallId, IncomingCall, Method, ObjectId};
 
+/// The longest that a plugin may let a call wait: as long as its own longest calls.
+const LONGEST: Duration = Duration::from_secs(1800);
+
 /// What a plugin said that is to be attended to.
 #[derive(Debug)]
 pub(crate) enum FromPlugin {
@@ -27,7 +30,7 @@ pub(crate) struct Asked {
 
 impl From<IncomingCall<'_>> for Asked {
     fn from(call: IncomingCall<'_>) -> Self {
-        let total = call.total.unwrap_or(call.method.rules_or_default().total);
+        let total = call.total.unwrap_or(call.method.rules_or_default().total).min(LONGEST);
         let IncomingCall { id, target, method, body, .. } = call;
         Self { id, target, method, total, body: body.to_vec() }
     }

@@ -47,5 +47,8 @@ pub(crate) fn body<'a, T: Deserialize<'a>>(
     call: &'a Queued,
 ) -> Result<T, Error> {
     let codec = link.connection().codec();
-    codec.decode(&call.body).map_err(|error| refuse(Code::INVALID, format!("{}: {error}", call.method)))
+    codec.decode(&call.body).map_err(|error| {
+        let why = if call.secret { "the body cannot be read".into() } else { error.to_string() };
+        refuse(Code::INVALID, format!("{}: {why}", call.method)) // an error may quote what it is about
+    })
 }

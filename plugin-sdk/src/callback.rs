@@ -25,42 +25,53 @@ impl Context<'_> {
         self.group
     }
 
-    /// Sets and takes away options of the member, if it has not changed since this call began. The
-    /// engine keeps them; [`Context::member`] shows them from the next call on. With
-    /// `applied: false` nothing was done: look at the member that came back, and decide again.
-    /// `operation` makes a retry safe: the same one is done once.
+    /// Sets and takes away options of the member, if it has not changed since the connector was
+    /// last shown it: when this call began, or by what this method and
+    /// [`Context::raise_slow_sync`] returned since. The engine keeps them; [`Context::member`]
+    /// shows them from the next call on. With `applied: false` nothing was done: look at the member
+    /// that came back, and decide again under a new operation. `operation` makes a retry safe: the
+    /// same one is done once.
     ///
     /// # Errors
-    /// The engine refuses; or as [`Context::progress`].
+    /// The engine refuses, does not answer in time, or cannot be reached; the call that this one is
+    /// made for is cancelled or its time is over. The effect says whether it may have been done.
     pub fn update_member(
         &mut self,
         operation: OperationId,
         set: Vec<(String, String)>,
         unset: Vec<String>,
     ) -> Result<MemberUpdated, Error> {
-        let request = MemberUpdate { operation, generation: self.member.generation, set, unset };
+        let request = MemberUpdate { operation, generation: self.shown, set, unset };
         let updated: MemberUpdated = self.call(self.member.object, Method::MEMBER_UPDATE, &request)?;
-        self.inbox.keep(Snapshot::Member(updated.member.clone()));
+        self.show(&updated.member);
         Ok(updated)
     }
 
     /// Says that everything of an object type must be compared (empty: of all). Stays until a run
-    /// has done so.
+    /// has done so. Returns the member as it is then.
     ///
     /// # Errors
     /// As [`Context::update_member`].
-    pub fn raise_slow_sync(&mut self, operation: OperationId, object_type: &str) -> Result<(), Error> {
+    pub fn raise_slow_sync(&mut self, operation: OperationId, object_type: &str) -> Result<Member, Error> {
         let request = RaiseSlowSync { operation, object_type: object_type.to_owned() };
         let member: Member = self.call(self.member.object, Method::RAISE_SLOW_SYNC, &request)?;
-        self.inbox.keep(Snapshot::Member(member));
-        Ok(())
+        self.show(&member);
+        Ok(member)
+    }
+
+    /// The connector sees a newer member than its call began with.
+    fn show(&mut self, member: &Member) {
+        self.shown = self.shown.max(member.generation);
+        self.inbox.keep(Snapshot::Member(member.clone()));
     }
 
     /// Asks the user for a secret. It is wiped when dropped: keep it no longer than the link.
     ///
     /// # Errors
-    /// [`Code::CANCELLED`]: the user declines. [`Code::DEADLINE`]: nobody answered in two minutes.
-    /// [`Code::PERMISSION`]: nobody is there to be asked.
+    /// [`Code::CANCELLED`]: the user declines, or gave up the call that asks
+    /// ([`Context::is_cancelled`] tells). [`Code::DEADLINE`]: nobody answered in two minutes, or in
+    /// what is left of the time of the call that asks. [`Code::PERMISSION`]: nobody is there to be
+    /// asked.
     pub fn ask_password(&mut self, prompt: &str) -> Result<SecretText, Error> {
         self.ask(&Ask { kind: AskKind::Password, prompt: prompt.to_owned(), choices: Vec::new() })
     }
@@ -73,13 +84,15 @@ impl Context<'_> {
         self.call(self.member.object, Method::ASK, question).map(|answer: Answered| answer.text)
     }
 
-    /// Makes a call to the engine and waits for its one answer.
+    /// Makes a call to the engine and waits for its one answer. An answer that came together with
+    /// the end of this call is an answer.
     fn call<Q: Serialize + ?Sized, A: for<'a> Deserialize<'a>>(
         &mut self,
         target: ObjectId,
         method: Method,
         request: &Q,
     ) -> Result<A, Error> {
+        self.look(Wait::No)?; // nobody is asked for a call that was given up
         let total = method.rules_or_default().total.min(self.time_left());
         let options = CallOptions { total: Some(total), parent: Some(self.call), ..CallOptions::default() };
         let now = self.link.now();
@@ -91,11 +104,13 @@ impl Context<'_> {
         if answer.is_err() {
             let now = self.link.now();
             drop(self.link.connection().cancel(call, now)); // nothing happens if it was answered
+            let _told = self.flush(); // a broken connection is noted
         }
         let codec = self.link.connection().codec();
-        codec.decode(&answer?).map_err(|error| {
-            Error::new(Code::INVALID, format!("{method}: the answer cannot be read: {error}"))
-                .by(Blame::Broker)
+        // Not why: an error may quote what it is about, and that may be a secret.
+        codec.decode(&answer?).map_err(|_| {
+            let error = Error::new(Code::INVALID, format!("{method}: the answer cannot be read"));
+            error.by(Blame::Broker).with_effect(Effect::Unknown)
         })
     }
 
@@ -104,10 +119,11 @@ impl Context<'_> {
         loop {
             self.flush()?;
             let left = total.saturating_sub(begun.elapsed());
-            self.look(if left.is_zero() { Wait::No } else { Wait::For(left) })?;
+            let looked = self.look(if left.is_zero() { Wait::No } else { Wait::For(left) });
             if let Some(answer) = self.inbox.take_answer() {
                 return answer;
             }
+            looked?;
             if left.is_zero() {
                 let error = Error::new(Code::DEADLINE, format!("{method}: not answered in time"));
                 return Err(error.by(Blame::Broker).with_effect(Effect::Unknown));

@@ -23,9 +23,11 @@ pub struct Context<'c> {
     pub(crate) link: &'c mut BlockingLink<()>,
     pub(crate) inbox: &'c mut Inbox,
     pub(crate) call: CallId,
-    target: ObjectId,
+    pub(crate) target: ObjectId,
     pub(crate) member: &'c Member,
     pub(crate) group: &'c Group,
+    /// The newest generation of the member that the connector has been shown.
+    pub(crate) shown: u64,
     deadline: Instant,
     looked: Instant,
     /// What broke the connection during the call, if anything did.
@@ -44,7 +46,8 @@ impl<'c> Context<'c> {
         // A budget beyond the clock's range is no deadline that anyone will see.
         let deadline = now.checked_add(call.total).unwrap_or(now + Duration::from_secs(1 << 31));
         let (call, target) = (call.id, call.target);
-        Self { link, inbox, call, target, member, group, deadline, looked: now, broken }
+        let shown = member.generation;
+        Self { link, inbox, call, target, member, group, shown, deadline, looked: now, broken }
     }
 
     /// Whether the caller gave up or the call's time is over: stop soon.

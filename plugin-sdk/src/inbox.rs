@@ -2,6 +2,7 @@
 //! answers to calls of this side; objects that have changed.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::time::Duration;
 
 use outrigger_protocol::{
@@ -9,15 +10,14 @@ use outrigger_protocol::{
 };
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// A call, copied out of the receive buffer.
-#[derive(Debug)]
+/// A call, copied out of the receive buffer. Not to be shown: the body may hold a secret.
 pub(crate) struct Queued {
     pub(crate) id: CallId,
     pub(crate) target: ObjectId,
     pub(crate) method: Method,
     pub(crate) total: Duration,
     pub(crate) body: Vec<u8>,
-    secret: bool,
+    pub(crate) secret: bool,
 }
 
 impl Drop for Queued {
@@ -32,7 +32,7 @@ impl Drop for Queued {
 pub(crate) type Answer = Result<Zeroizing<Vec<u8>>, Error>;
 
 /// What the broker has asked and not been answered, and what it has told.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Inbox {
     queue: VecDeque<Queued>,
     running: Option<(CallId, ObjectId)>,
@@ -45,6 +45,14 @@ pub(crate) struct Inbox {
     snapshots: Vec<Snapshot>,
     /// Which instance each sink belongs to.
     owners: Vec<(ObjectId, ObjectId)>,
+}
+
+/// Without bodies: those of calls and answers may hold secrets.
+impl fmt::Debug for Inbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (running, waiting) = (self.running, self.queue.len());
+        f.debug_struct("Inbox").field("running", &running).field("waiting", &waiting).finish_non_exhaustive()
+    }
 }
 
 impl Inbox {
@@ -76,11 +84,11 @@ impl Inbox {
         });
     }
 
-    /// A call that comes back while this side works for the caller would wait for itself; one that
-    /// must be alone is not.
+    /// A nested call never waits: what it would wait for may wait for it. One that must be alone
+    /// is refused while it is not.
     fn refusal(&self, call: &IncomingCall<'_>) -> Option<Error> {
-        if call.flags.has(Flags::NESTED) && self.running.is_some() {
-            let text = format!("{}: this plugin is at work on the call that it was made for", call.method);
+        if call.flags.has(Flags::NESTED) && (self.running.is_some() || !self.queue.is_empty()) {
+            let text = format!("{}: a nested call does not wait, and this plugin is at work", call.method);
             return Some(Error::new(Code::BUSY, text));
         }
         let barrier = call.method.rules_or_default().barrier && self.any_open(call.target);

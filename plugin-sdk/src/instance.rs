@@ -1,8 +1,8 @@
 //! One instance: a connector, whom it serves, and the calls on it and its sinks.
 
 use outrigger_protocol::{
-    Code, Commit, Committed, Compare, Compared, CreateCollection, Discovered, Effect, Error, Initialized,
-    Listing, Method, Read, Remarshal, Remarshalled,
+    Code, Commit, Committed, Compare, Compared, CreateCollection, Discovered, Effect, Error, Listing, Method,
+    Read, Remarshal, Remarshalled,
 };
 
 use crate::answer::{Answer, body};
@@ -23,12 +23,6 @@ pub(crate) struct Instance<P> {
 }
 
 impl<P: Plugin> Instance<P> {
-    /// The answer of `initialize`.
-    pub(crate) fn initialized(&self) -> Answer {
-        let (instance, formats) = (self.objects.instance, self.plugin.formats());
-        Answer::Initialized(Initialized { instance, formats })
-    }
-
     /// Works on one call.
     pub(crate) fn dispatch(&mut self, work: Work<'_>, numbers: &mut Numbers) -> Result<Answer, Error> {
         use SinkState::{Committed, Connected, Running};

@@ -167,8 +167,9 @@ pub trait Plugin {
     }
 
     /// No call waits: a connector that watches its store looks at it here, and says through
-    /// `idle` where something has changed. Returns after how long it wants to look again; `None`:
-    /// not before another call, so that an idle plugin never wakes up.
+    /// `idle` where something has changed. Returns after how long it wants to look again, a
+    /// millisecond at least; `None`: not before another call, so that an idle plugin never wakes
+    /// up. It comes sooner too, after every call, so look at a clock; calls wait while it works.
     fn idle(&mut self, idle: &mut Idle<'_>) -> Option<std::time::Duration> {
         let _ = idle;
         None

@@ -14,6 +14,9 @@ use crate::server::{Plugins, Server};
 /// While calls wait, answers are gathered for this long, so that many leave with one write.
 const GATHER: Duration = Duration::from_micros(500);
 
+/// The soonest that a connector can look around again.
+const SOONEST: Duration = Duration::from_millis(1);
+
 /// Serves `plugin` to the broker that started this process, until that says goodbye. Return its
 /// result from `main`: 0 after a goodbye, 1 when the connection broke, 2 when no broker started
 /// the process (somebody ran it by hand).
@@ -99,9 +102,10 @@ fn serve_over<P: Plugin>(
                 continue;
             }
         }
+        link.flush()?; // before a connector looks around: that may take its time
+        flushed = Instant::now();
         let wait = if inbox.is_empty() { idle(&mut server, &mut link) } else { Wait::No };
         link.flush()?;
-        flushed = Instant::now();
         match link.take_in(wait) {
             Err(LinkError::Closed { mid_frame: false }) if inbox.heard_goodbye() => return Ok(()),
             taken => taken?,
@@ -111,7 +115,7 @@ fn serve_over<P: Plugin>(
 
 /// Lets the connectors look around; then how long to wait for a call.
 fn idle<P: Plugin>(server: &mut Server<P>, link: &mut BlockingLink<()>) -> Wait {
-    server.idle(link).map_or(Wait::Forever, Wait::For)
+    server.idle(link).map_or(Wait::Forever, |again| Wait::For(again.max(SOONEST)))
 }
 
 type Found = Option<(Box<dyn Carrier>, Option<Secret>)>;

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use outrigger_protocol::{Code, Effect, Error, Initialize, Method, ObjectId, limits::MAX_CAUSES};
+use outrigger_protocol::{Code, Error, Initialize, Initialized, Method, ObjectId, limits::MAX_CAUSES};
 use outrigger_transport::{BlockingLink, LinkError};
 
 use crate::answer::{Answer, body};
@@ -12,7 +12,7 @@ use crate::inbox::{Inbox, Queued};
 use crate::instance::Instance;
 use crate::objects::{Numbers, Objects, refuse};
 use crate::plugin::Plugin;
-use crate::work::Work;
+use crate::work::{Work, panicked};
 
 /// Where connectors come from, one an instance.
 pub(crate) enum Plugins<P> {
@@ -118,15 +118,21 @@ impl<P: Plugin> Server<P> {
             return Err(refuse(Code::INVALID_STATE, text));
         };
         let objects = Objects::new(self.numbers.next(), request.member.clone(), request.group.clone());
-        let initialized = work.with(&objects, |context| plugin.initialize(request, context));
-        if let Err(error) = initialized {
-            self.plugins.give_back(plugin);
-            return Err(error);
+        let initialized = work.with(&objects, |context| {
+            plugin.initialize(request, context)?;
+            Ok(plugin.formats())
+        });
+        match initialized {
+            Ok(formats) => {
+                let instance = objects.instance;
+                self.instances.push(Instance { plugin, objects });
+                Ok(Answer::Initialized(Initialized { instance, formats }))
+            }
+            Err(error) => {
+                self.plugins.give_back(plugin);
+                Err(error)
+            }
         }
-        let instance = Instance { plugin, objects };
-        let answer = instance.initialized();
-        self.instances.push(instance);
-        Ok(answer)
     }
 
     /// No call waits: lets every connector look around. Returns after how long one wants to look
@@ -139,10 +145,4 @@ impl<P: Plugin> Server<P> {
         });
         each.min()
     }
-}
-
-fn panicked(method: Method, panic: &(dyn std::any::Any + Send)) -> Error {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-    Error::new(Code::PANIC, format!("{method}: the connector panicked: {text}")).with_effect(Effect::Unknown)
 }

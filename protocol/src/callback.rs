@@ -67,7 +67,7 @@ pub enum AskKind {
 pub struct Ask {
     /// What kind of answer.
     pub kind: AskKind,
-    /// The question, at most [`crate::limits::MAX_TEXT`] bytes.
+    /// The question; at most [`crate::limits::MAX_TEXT`] bytes together with the choices.
     #[serde(deserialize_with = "text::one")]
     pub prompt: String,
     /// For [`AskKind::Choice`]: two or more.

@@ -231,6 +231,7 @@ mod tests {
         assert!(outbound.take_back(3));
         assert!(!outbound.take_back(3));
         assert!(outbound.take_back(5));
+        assert_eq!(outbound.control.len(), HEADER + 3);
         put(&mut outbound, 7, b"seven");
         let bytes = outbound.turn().clone();
         assert_eq!(bytes.len(), 2 * HEADER + 3 + 5);

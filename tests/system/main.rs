@@ -17,6 +17,8 @@ mod layers;
 #[cfg(target_os = "linux")]
 mod authors;
 #[cfg(target_os = "linux")]
+mod callbacks;
+#[cfg(target_os = "linux")]
 mod configuration;
 #[cfg(target_os = "linux")]
 mod conflicts;
@@ -26,6 +28,8 @@ mod deletions;
 mod failures;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod kill;
+#[cfg(target_os = "linux")]
+mod level0;
 #[cfg(target_os = "linux")]
 mod members;
 #[cfg(target_os = "linux")]

@@ -33,12 +33,12 @@ over_both_connections!(
 );
 
 /// How long what happens at once may take on a busy machine.
-const AT_ONCE: Duration = Duration::from_secs(5);
+pub(crate) const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// How long a plugin that ignores everything can put off its end: every rung of the way out.
-const EVERY_RUNG: Duration = Duration::from_secs(20);
+pub(crate) const EVERY_RUNG: Duration = Duration::from_secs(20);
 
-fn block_on<T>(story: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(story: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(crate::support::DEADLINE, story).await.expect("it hangs") })
 }
@@ -55,6 +55,8 @@ pub(crate) fn example(name: &str, source: &str) -> PathBuf {
             ("echo_plugin", "examples/echo_plugin.rs"),
             ("hostile_plugin", "tests/system/hostile_plugin.rs"),
             ("new_plugin", "src/command/plugin/templates/rust/main.rs"),
+            ("asking_plugin", "tests/system/asking_plugin.rs"),
+            ("level0_plugin", "tests/system/level0_plugin.rs"),
         ];
         let is_fresh = |(name, source): (&str, &str)| {
             age(examples.join(name)).is_some_and(|built| {
@@ -84,7 +86,7 @@ fn connect_by(link: Link) -> ConnectBy {
 }
 
 /// An example in a world, so that its processes can be told from others.
-fn spec(world: &World, name: &str, args: &[&str]) -> PluginSpec {
+pub(crate) fn spec(world: &World, name: &str, args: &[&str]) -> PluginSpec {
     let program = world.path(name);
     if !program.exists() {
         let built = example(name, name);
@@ -101,13 +103,13 @@ fn hostile(world: &World, place: &str, deed: &str) -> PluginSpec {
     spec(world, "hostile_plugin", &[place, deed])
 }
 
-fn initialize(options: &[(&str, &str)]) -> Initialize {
+pub(crate) fn initialize(options: &[(&str, &str)]) -> Initialize {
     let options = options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
     Initialize::new(Member::new("m", options), Group::new("g", vec!["m".into()]))
 }
 
 /// The life of a plugin up to a run that has listed.
-async fn connected(host: &PluginHost) -> Result<(Instance, SinkClient), Error> {
+pub(crate) async fn connected(host: &PluginHost) -> Result<(Instance, SinkClient), Error> {
     let instance = host.initialize(&initialize(&[])).await?;
     let mut sinks = instance.discover().await?.sinks;
     let sink = instance.sink(sinks.remove(0));
@@ -116,7 +118,7 @@ async fn connected(host: &PluginHost) -> Result<(Instance, SinkClient), Error> {
     Ok((instance, sink))
 }
 
-async fn list(sink: &SinkClient) -> Result<(Vec<Change>, Listing), Error> {
+pub(crate) async fn list(sink: &SinkClient) -> Result<(Vec<Change>, Listing), Error> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let each = Arc::clone(&seen);
     let request = GetChanges { slow_sync: false, anchor: None };
@@ -125,7 +127,7 @@ async fn list(sink: &SinkClient) -> Result<(Vec<Change>, Listing), Error> {
     Ok((seen, end))
 }
 
-async fn read(sink: &SinkClient, hrefs: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+pub(crate) async fn read(sink: &SinkClient, hrefs: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Error> {
     let items = hrefs.iter().map(|href| ReadItem { href: Href::from(*href), known: None }).collect();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let each = Arc::clone(&seen);
@@ -141,7 +143,12 @@ async fn read(sink: &SinkClient, hrefs: &[&str]) -> Result<Vec<Option<Vec<u8>>>,
     Ok(seen)
 }
 
-fn write(kind: CommitKind, href: &str, expected: Option<&Revision>, text: &str) -> CommitItem<'static> {
+pub(crate) fn write(
+    kind: CommitKind,
+    href: &str,
+    expected: Option<&Revision>,
+    text: &str,
+) -> CommitItem<'static> {
     let data = text.as_bytes().to_vec();
     CommitItem {
         operation: OperationId(uuid::Uuid::now_v7()),
@@ -157,13 +164,13 @@ fn write(kind: CommitKind, href: &str, expected: Option<&Revision>, text: &str) 
     }
 }
 
-async fn commit(sink: &SinkClient, item: CommitItem<'static>) -> Result<CommitOutcome, Error> {
+pub(crate) async fn commit(sink: &SinkClient, item: CommitItem<'static>) -> Result<CommitOutcome, Error> {
     let mut results = sink.commit(vec![item]).await?.results;
     Ok(results.remove(0).outcome)
 }
 
 /// The rest of the life.
-async fn finish(instance: Instance, sink: &SinkClient) -> Result<(), Error> {
+pub(crate) async fn finish(instance: Instance, sink: &SinkClient) -> Result<(), Error> {
     sink.committed_all().await?;
     sink.sync_done().await?;
     sink.disconnect().await?;
@@ -171,7 +178,7 @@ async fn finish(instance: Instance, sink: &SinkClient) -> Result<(), Error> {
 }
 
 /// All of it, for a plugin that may go wrong anywhere.
-async fn live(host: &PluginHost) -> Result<(), Error> {
+pub(crate) async fn live(host: &PluginHost) -> Result<(), Error> {
     let (instance, sink) = connected(host).await?;
     list(&sink).await?;
     read(&sink, &["note-1"]).await?;

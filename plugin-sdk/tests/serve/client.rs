@@ -1,14 +1,14 @@
-//! A broker of a few lines: makes calls, keeps how they ended.
+//! A broker of a few lines: makes calls, keeps how they ended and what the plugin says of its own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use outrigger_plugin_sdk::protocol::{
     AuthKind, CallId, CallOptions, Change, Codec, Commit, CommitItem, Connect, ConnectDone, Discovered,
-    Error, Event, GetChanges, Group, Handshake, Hello, Initialize, Initialized, Member, Method, ObjectId,
-    Role, SessionId,
+    Error, Event, Flags, GetChanges, Group, Handshake, Hello, IncomingCall, Initialize, Initialized, Member,
+    Method, ObjectId, Role, SessionId, Snapshot,
 };
 use outrigger_plugin_sdk::serve_on;
 use outrigger_transport::memory::{CAPACITY, MemoryEnd, pair};
@@ -20,8 +20,36 @@ use crate::connector::Connector;
 pub(crate) type Served = JoinHandle<Result<(), LinkError>>;
 pub(crate) type Answer = Result<Vec<u8>, Error>;
 
+/// A call of the plugin.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: CallId,
+    pub(crate) target: ObjectId,
+    pub(crate) method: Method,
+    pub(crate) parent: Option<CallId>,
+    pub(crate) total: Option<Duration>,
+    body: Vec<u8>,
+}
+
+impl Asked {
+    pub(crate) fn body<T: for<'a> Deserialize<'a>>(&self) -> T {
+        Codec::Bincode.decode(&self.body).unwrap()
+    }
+}
+
+impl From<IncomingCall<'_>> for Asked {
+    fn from(call: IncomingCall<'_>) -> Self {
+        assert_eq!(call.parent.is_some(), call.flags.has(Flags::NESTED));
+        let IncomingCall { id, target, method, parent, total, body, .. } = call;
+        Self { id, target, method, parent, total, body: body.to_vec() }
+    }
+}
+
 pub(crate) struct Client {
     pub(crate) link: BlockingLink<u32>,
+    asked: VecDeque<Asked>,
+    given_up: VecDeque<CallId>,
+    notices: VecDeque<ObjectId>,
     ids: Vec<CallId>,
     ends: HashMap<u32, Answer>,
     pub(crate) hrefs: Vec<String>,
@@ -48,8 +76,17 @@ pub(crate) fn seen(log: &Arc<Mutex<Vec<String>>>) -> Vec<String> {
     log.lock().unwrap().clone()
 }
 
+/// The objects of the member and the group that [`initialize`] gives.
+pub(crate) const MEMBER: ObjectId = ObjectId(7);
+pub(crate) const GROUP: ObjectId = ObjectId(8);
+
+/// The member at a generation; the first is 3.
+pub(crate) fn member(generation: u64) -> Member {
+    Member { object: MEMBER, generation, ..Member::new("m", vec![]) }
+}
+
 pub(crate) fn initialize() -> Initialize {
-    Initialize::new(Member::new("m", vec![]), Group::new("g", vec!["m".into()]))
+    Initialize::new(member(3), Group { object: GROUP, ..Group::new("g", vec!["m".into()]) })
 }
 
 pub(crate) fn listening() -> Handshake {
@@ -64,7 +101,16 @@ impl Client {
 
     pub(crate) fn over(carrier: Box<dyn Carrier>, handshake: Handshake) -> Self {
         let link = BlockingLink::establish(carrier, handshake, Role::Broker).unwrap();
-        Self { link, ids: vec![], ends: HashMap::new(), hrefs: vec![], goodbye_answered: false }
+        Self {
+            link,
+            asked: VecDeque::new(),
+            given_up: VecDeque::new(),
+            notices: VecDeque::new(),
+            ids: vec![],
+            ends: HashMap::new(),
+            hrefs: vec![],
+            goodbye_answered: false,
+        }
     }
 
     /// Makes a call; it leaves with the next [`Client::turn`].
@@ -101,7 +147,7 @@ impl Client {
         self.link.flush()?;
         self.link.take_in(Wait::Forever)?;
         let mut data = 0;
-        let Self { link, ends, hrefs, goodbye_answered, .. } = self;
+        let Self { link, asked, given_up, notices, ends, hrefs, goodbye_answered, .. } = self;
         link.events(|event, connection| match event {
             Event::Reply { context, body, .. } => {
                 assert!(ends.insert(context, Ok(body.to_vec())).is_none(), "two answers");
@@ -116,6 +162,9 @@ impl Client {
                     connection.consumed(stream, items.bytes).unwrap();
                 }
             }
+            Event::Call(call) => asked.push_back(call.into()),
+            Event::Cancel(call) => given_up.push_back(call),
+            Event::Notify(object) => notices.push_back(object),
             Event::Closed => *goodbye_answered = true,
             _ => {}
         })?;
@@ -130,6 +179,50 @@ impl Client {
             }
             self.turn(true).unwrap();
         }
+    }
+
+    /// The plugin's next call.
+    pub(crate) fn asked(&mut self) -> Asked {
+        self.next(|client| client.asked.pop_front())
+    }
+
+    /// The next of its calls that the plugin gives up.
+    pub(crate) fn given_up(&mut self) -> CallId {
+        self.next(|client| client.given_up.pop_front())
+    }
+
+    /// The next object of which the plugin says that something changed.
+    pub(crate) fn noticed(&mut self) -> ObjectId {
+        self.next(|client| client.notices.pop_front())
+    }
+
+    fn next<T>(&mut self, of: impl Fn(&mut Self) -> Option<T>) -> T {
+        loop {
+            if let Some(found) = of(self) {
+                return found;
+            }
+            self.turn(true).unwrap();
+        }
+    }
+
+    pub(crate) fn reply<T: Serialize + ?Sized>(&mut self, asked: &Asked, body: &T) {
+        assert!(self.link.connection().reply(asked.id, body), "it was answered before");
+        self.link.flush().unwrap();
+    }
+
+    pub(crate) fn fail(&mut self, asked: &Asked, error: &Error) {
+        assert!(self.link.connection().fail(asked.id, error), "it was answered before");
+        self.link.flush().unwrap();
+    }
+
+    pub(crate) fn tell(&mut self, snapshot: &Snapshot) {
+        self.link.connection().snapshot(snapshot);
+        self.link.flush().unwrap();
+    }
+
+    /// The number of a call.
+    pub(crate) fn id(&self, context: u32) -> CallId {
+        self.ids[context as usize]
     }
 
     pub(crate) fn is_answered(&self, context: u32) -> bool {
@@ -158,8 +251,7 @@ impl Client {
     }
 
     pub(crate) fn begin_run(&mut self, sink: ObjectId) {
-        self.call(sink, Method::CONNECT, &Connect { slow_sync: false, read_only: false, anchor: None })
-            .unwrap();
+        self.call(sink, Method::CONNECT, &connect()).unwrap();
         self.call(sink, Method::CONNECT_DONE, &ConnectDone { slow_sync: false }).unwrap();
     }
 
@@ -170,6 +262,7 @@ impl Client {
             self.turn(true).unwrap();
         }
         assert_eq!(self.link.connection().counters.late, 0, "no call was answered twice");
+        assert!(self.asked.is_empty(), "calls that no test looked at: {:?}", self.asked);
     }
 }
 
@@ -177,6 +270,10 @@ impl Client {
 pub(crate) fn part(client: Client, served: Served) {
     client.leave();
     served.join().unwrap().unwrap();
+}
+
+pub(crate) const fn connect() -> Connect {
+    Connect { slow_sync: false, read_only: false, anchor: None }
 }
 
 pub(crate) fn listing() -> GetChanges {

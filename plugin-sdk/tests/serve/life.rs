@@ -1,17 +1,13 @@
 //! The life of a plugin: in order it reaches the connector, out of order it does not.
 
 use outrigger_plugin_sdk::protocol::{
-    Code, Commit, Connect, ConnectDone, CreateCollection, Href, Initialized, Listing, Method, ObjectId, Read,
+    Code, Commit, ConnectDone, CreateCollection, Href, Initialized, Listing, Method, ObjectId, Read,
     ReadItem, Sink,
 };
 use outrigger_transport::LinkError;
 
-use crate::client::{Client, decoded, initialize, listing, part, seen, start, start_run};
+use crate::client::{Client, connect, decoded, initialize, listing, part, seen, start, start_run};
 use crate::connector::{Connector, item};
-
-fn connect() -> Connect {
-    Connect { slow_sync: false, read_only: false, anchor: None }
-}
 
 fn read() -> Read {
     Read { items: vec![ReadItem { href: Href::from("x"), known: None }] }

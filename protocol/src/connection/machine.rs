@@ -28,8 +28,8 @@ const MAX_AUTOMATIC: usize = 1 << 20;
 /// Most text of an ABORT: what a peer said may be quoted in it.
 const MAX_REASON: usize = 1 << 10;
 
-/// Log lines, progress and notices that are listened to: a second, and at once after a silence
-/// (decisions W6).
+/// Log lines and progress, and notices, that are listened to: a second, and at once after a
+/// silence (decisions W6).
 const CHATTER_RATE: u32 = 1000;
 const CHATTER_BURST: u32 = 2000;
 
@@ -83,6 +83,8 @@ pub struct Connection<C> {
     pub(super) data_granted: u64,
     /// What the peer may still say unasked.
     pub(super) chatter: TokenBucket,
+    /// The same for notices of a change: a talkative log must not cost one.
+    pub(super) notices: TokenBucket,
     pub(super) said_goodbye: bool,
     pub(super) heard_goodbye: bool,
     pub(super) answered_goodbye: bool,
@@ -120,6 +122,7 @@ impl<C> Connection<C> {
             data_consumed: 0,
             data_granted: own.connection_window,
             chatter: TokenBucket::new(CHATTER_RATE, CHATTER_BURST),
+            notices: TokenBucket::new(CHATTER_RATE, CHATTER_BURST),
             said_goodbye: false,
             heard_goodbye: false,
             answered_goodbye: false,

@@ -21,6 +21,8 @@ pub(super) struct Open {
     pub(super) depth: u32,
     /// The call of this side whose idle clock rests meanwhile.
     pub(super) parent: Option<CallId>,
+    /// The peer has given it up.
+    pub(super) cancelled: bool,
 }
 
 impl OpenCalls {
@@ -54,6 +56,12 @@ impl OpenCalls {
         self.bytes += call.bytes;
         self.highest = call.id.0;
         self.open.push(call);
+    }
+
+    /// The peer gives a call up; says whether it is open and this is news.
+    pub(super) fn cancel(&mut self, id: CallId) -> bool {
+        let open = self.open.iter_mut().find(|call| call.id == id);
+        open.is_some_and(|call| !std::mem::replace(&mut call.cancelled, true))
     }
 
     pub(super) fn end(&mut self, id: CallId) -> Option<Open> {

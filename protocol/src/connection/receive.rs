@@ -124,13 +124,14 @@ impl<C> Connection<C> {
         Ok(ended)
     }
 
+    /// Heard once a call: whoever says it a thousand times makes no more work.
     fn receive_cancel(&mut self, frame: Frame<'_>) -> Result<Option<Event<'static, C>>, PeerError> {
         let call = CallId(frame.header.id);
         if !self.peer_issued(call.0) {
             return Err(PeerError::NeverIssued(call));
         }
-        self.retract(call);
-        Ok(self.serving.is_open(call).then_some(Event::Cancel(call)))
+        self.retract(call); // answered, but the answer waits
+        Ok(self.serving.cancel(call).then_some(Event::Cancel(call)))
     }
 
     /// Data is a sign of life of its call.

@@ -43,7 +43,7 @@ impl<C> Connection<C> {
         let depth = nesting.map_or(0, |nesting| nesting.depth);
         let refusal = refusal(unknown, header.budget, nesting);
         let parent = nesting.filter(|_| refusal.is_none()).map(|nesting| nesting.parent);
-        self.serving.begin(Open { id, bytes: header.body_len.into(), depth, parent });
+        self.serving.begin(Open { id, bytes: header.body_len.into(), depth, parent, cancelled: false });
         if let Some(error) = refusal {
             self.fail(id, &error.by(Blame::Caller));
             return Ok(None);

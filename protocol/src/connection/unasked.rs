@@ -65,7 +65,9 @@ impl<C> Connection<C> {
         if self.role() != Role::Broker {
             return Err(PeerError::Unexpected(Kind::NOTIFY));
         }
-        Ok(self.is_listened_to(now).then_some(Event::Notify(frame.header.target)))
+        let listened = self.notices.take(now);
+        self.counters.throttled += u64::from(!listened);
+        Ok(listened.then_some(Event::Notify(frame.header.target)))
     }
 
     pub(super) fn receive_snapshot(
