@@ -20,8 +20,8 @@ pub trait Callbacks: Send + Sync + 'static {
     /// Sets options of the member if `update.generation` is the current one, durably; the same
     /// operation again gets the same answer. The member's number need not be filled in.
     ///
-    /// A call that the plugin gives up, and one that is not answered in its time, drops the future
-    /// where it stands.
+    /// A call that the plugin gives up, one that is not answered in its time, and the end of the
+    /// plugin drop the future where it stands: what must not be half done is spawned.
     fn update_member(&self, update: MemberUpdate) -> Answer<'_, MemberUpdated> {
         let _ = update;
         refused(Code::READ_ONLY, "this member's options are not the plugin's to change")

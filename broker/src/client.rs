@@ -210,7 +210,7 @@ impl SinkClient {
     /// At least half of [`outrigger_protocol::limits::MAX_BODY_FLOOR`]; the handshake saw to that.
     #[must_use]
     pub fn max_body(&self) -> usize {
-        let session = self.host.session();
+        let session = self.host().session();
         let most = session.peer_limits.max_body as usize;
         match session.codec {
             Codec::Bincode => most,
@@ -221,7 +221,7 @@ impl SinkClient {
     /// Waits until its plugin has answered every call, those that were cancelled too. One that does
     /// not within two seconds is ended, as one is that outlives a deadline.
     pub async fn drain(&self) {
-        self.host.drain().await;
+        self.host().drain().await;
     }
 
     /// Opens the link to the store.

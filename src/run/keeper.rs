@@ -8,7 +8,7 @@ use outrigger_engine::MemberState;
 use outrigger_protocol::{
     Ask, Blame, Code, Effect, Error, Member, MemberUpdate, MemberUpdated, RaiseSlowSync, SecretText,
 };
-use outrigger_store::Store;
+use outrigger_store::{Error as StoreError, Store};
 use tokio::sync::{Mutex, oneshot};
 
 /// Asks the user what a plugin wants to know. The prompt is in the plugin's words.
@@ -23,7 +23,7 @@ pub trait Asker: Send + Sync + std::fmt::Debug {
 /// What is kept of one member during a run.
 pub(super) struct Keeper {
     configured: Member,
-    state: Mutex<MemberState>,
+    state: Arc<Mutex<MemberState>>,
     /// `None` in a dry run: nothing is kept.
     store: Option<Weak<Store>>,
     asker: Option<Arc<dyn Asker>>,
@@ -36,7 +36,7 @@ impl Keeper {
         store: Option<&Arc<Store>>,
         asker: Option<Arc<dyn Asker>>,
     ) -> Self {
-        Self { configured, state: Mutex::new(state), store: store.map(Arc::downgrade), asker }
+        Self { configured, state: Arc::new(Mutex::new(state)), store: store.map(Arc::downgrade), asker }
     }
 
     /// What is kept now.
@@ -53,38 +53,55 @@ impl Keeper {
         self.change(lowered).await
     }
 
-    /// Changes what is kept: durable first, then true.
+    /// Changes what is kept: durable first, then true. Once the store has it, it is seen to the end
+    /// also when the plugin gives up meanwhile: what is durable must not be decided on again.
     async fn change<T>(
         &self,
         act: impl FnOnce(&mut MemberState) -> Result<T, Error> + Send,
     ) -> Result<T, Error> {
-        let mut state = self.state.lock().await;
+        let mut state = Arc::clone(&self.state).lock_owned().await;
         let mut next = state.clone();
         let answer = act(&mut next)?;
-        if next != *state {
-            self.keep(next.clone()).await?;
-            *state = next;
+        if next == *state {
+            return Ok(answer);
         }
+        let told = self.keep(next.clone())?;
+        let seen_to_the_end = tokio::spawn(async move {
+            let kept = kept(told.await);
+            if kept.is_ok() {
+                *state = next;
+            }
+            kept
+        });
+        seen_to_the_end.await.map_err(|_| ending())??;
         Ok(answer)
     }
 
-    async fn keep(&self, state: MemberState) -> Result<(), Error> {
+    /// Hands a state to the store, which tells when it is durable.
+    fn keep(&self, state: MemberState) -> Result<oneshot::Receiver<Result<(), StoreError>>, Error> {
         let Some(store) = &self.store else {
             return Err(refuse(Code::READ_ONLY, "a plan changes nothing"));
         };
         let (tell, told) = oneshot::channel();
-        let ending = || refuse(Code::DISCONNECTED, "the run is ending");
         let store = store.upgrade().ok_or_else(ending)?;
         store.keep_member(&self.configured.name, state).then(move |kept| drop(tell.send(kept)));
         drop(store); // nothing but the run keeps it open
-        let kept = told.await.map_err(|_| ending())?;
-        kept.map_err(|error| {
-            Error::new(Code::IO, "it could not be kept")
-                .by(Blame::Broker)
-                .with_effect(Effect::Unknown)
-                .because(Code::IO, error.to_string())
-        })
+        Ok(told)
     }
+}
+
+/// What the store said of a state.
+fn kept(told: Result<Result<(), StoreError>, oneshot::error::RecvError>) -> Result<(), Error> {
+    told.map_err(|_| ending())?.map_err(|error| {
+        Error::new(Code::IO, "it could not be kept")
+            .by(Blame::Broker)
+            .with_effect(Effect::Unknown)
+            .because(Code::IO, error.to_string())
+    })
+}
+
+fn ending() -> Error {
+    refuse(Code::DISCONNECTED, "the run is ending")
 }
 
 impl Callbacks for Keeper {
@@ -149,6 +166,24 @@ mod tests {
         assert_eq!(kept.snapshot(&member()).option("url"), Some("found"));
         let again = Keeper::new(member(), kept, Some(&store), None);
         assert!(again.update_member(update(1, 0)).await.unwrap().applied, "a retry, a run later");
+    }
+
+    /// Its plugin gave up between the moment when it was durable and the answer.
+    #[tokio::test]
+    async fn w11_a_set_that_was_given_up_on_its_way_is_not_half_done() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(folder.path(), "g", Duration::ZERO).unwrap());
+        let member = Member::new("phone", vec![]);
+        let keeper = Keeper::new(member.clone(), MemberState::default(), Some(&store), None);
+        let mut given_up = keeper.update_member(update(1, 0));
+        let polled = std::future::poll_fn(|context| {
+            std::task::Poll::Ready(given_up.as_mut().poll(context).is_pending())
+        });
+        assert!(polled.await, "the store has it, and has not answered");
+        drop(given_up);
+        assert!(!keeper.update_member(update(2, 0)).await.unwrap().applied, "the first was done");
+        assert!(keeper.update_member(update(1, 0)).await.unwrap().applied, "and its retry says so");
+        assert_eq!(store.member("phone").wait().unwrap(), keeper.state().await);
     }
 
     #[tokio::test]
