@@ -14,6 +14,7 @@ Licensed under MIT or Apache-2.0, at your choice. Copy it into your project if y
 from __future__ import annotations
 
 import base64
+import contextlib
 import enum
 import errno
 import functools
@@ -726,6 +727,8 @@ class _Stream:
         link.stream = self
 
     def push(self, item: Any) -> None:
+        if self.link.stream is not self:
+            raise Error(Code.INVALID_STATE, "the call is over")
         data = _encode(item)
         if len(data) > _MAX_ITEM:
             raise Error(Code.TOO_LARGE, f"an item of {len(data)} bytes, above the limit of {_MAX_ITEM}")
@@ -866,6 +869,8 @@ class Context:
     def _look(self, wait: float = 0.0) -> None:
         """Writes, reads, and says whether the call may go on."""
         link = self._link
+        if link.running is not self._call:
+            raise Error(Code.INVALID_STATE, "the call is over")
         link.turn(wait)
         if link.broken:
             raise Error(Code.DISCONNECTED, str(link.broken), Blame.BROKER, Effect.UNKNOWN)
@@ -1024,12 +1029,12 @@ class _Server:
         """Until the broker says goodbye."""
         answered = False
         while True:
-            if self.link.queue:
-                self.handle(self.link.queue.popleft())
-            elif self.link.broken:
-                if self.link.goodbye is not None and not self.link.inbox:
+            if self.link.broken:  # what was not begun is not begun: nobody would hear of it
+                if self.link.goodbye is not None and not self.link.inbox and not self.link.queue:
                     return
                 raise self.link.broken
+            if self.link.queue:
+                self.handle(self.link.queue.popleft())
             elif self.link.goodbye is not None and not answered:
                 answered = True
                 self.link.send(_GOODBYE_OK, 0)
@@ -1071,7 +1076,8 @@ class _Server:
         if isinstance(error, _Malformed):
             return Error(Code.INVALID, f"{name}: {error}", Blame.CALLER)
         trace = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        print(self.plain(trace), file=sys.stderr, flush=True)
+        with contextlib.suppress(OSError, ValueError):  # nobody reads the log any more
+            print(self.plain(trace), file=sys.stderr, flush=True)
         if isinstance(error, OSError):
             return Error(_ERRNO.get(error.errno or 0, Code.IO), f"{name}: {error}", Blame.MEMBER, Effect.UNKNOWN)
         return Error(Code.PANIC, f"{name}: {type(error).__name__}: {error}", effect=Effect.UNKNOWN)

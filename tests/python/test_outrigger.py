@@ -503,6 +503,46 @@ class Calls(unittest.TestCase):
         self.assertEqual((error["code"], len(error["message"])), (Code.INTERNAL, 1000))
         self.assertEqual(broker.goodbye(), "goodbye")
 
+    def test_what_was_kept_from_a_call_that_is_over_does_no_harm(self):
+        kept = []
+
+        def get_changes(sink, request, changes):
+            for old in kept:
+                for use in (lambda: old.push(outrigger.Change(b"h", b"r", "note", "text")),  # noqa: B023
+                            lambda: old.context.progress(1)):  # noqa: B023
+                    with self.assertRaises(outrigger.Error) as raised:
+                        use()
+                    self.assertEqual(raised.exception.code, Code.INVALID_STATE)
+            kept.append(changes)
+            return outrigger.ListingEnd(True)
+
+        broker = FakeBroker(Notes(get_changes=get_changes))
+        _, sink = broker.run()
+        for _ in range(2):
+            kind, listing, items, _ = broker.answer(broker.call(6, sink, GET_CHANGES))
+            self.assertEqual((kind, listing["count"], items), (REPLY, 0, []), listing)
+        self.assertEqual(broker.goodbye(), "goodbye")
+
+    def test_x3_what_waits_when_the_broker_goes_is_not_begun(self):
+        begun, go_on, seen = threading.Event(), threading.Event(), []
+
+        def discover(context):
+            seen.append(1)
+            begun.set()
+            go_on.wait(TIMEOUT)
+            context.is_cancelled()  # takes in the call behind this one
+            return []
+
+        broker = FakeBroker(Notes(discover=discover))
+        instance = broker.initialize()
+        broker.call(2, instance)
+        begun.wait(TIMEOUT)
+        broker.call(2, instance)
+        broker.sock.close()
+        go_on.set()
+        self.assertIn("connection", broker.end())
+        self.assertEqual(len(seen), 1)
+
     def test_text_that_is_no_unicode_does_not_break_the_connection(self):
         def discover(context):
             raise outrigger.Error(Code.IO, "file \udcff\n" + "x" * 20_000)

@@ -100,6 +100,30 @@ fn a_table_that_is_not_there_is_named_in_the_plugins_words() {
     assert!(!people.table().exists());
 }
 
+/// W11 and the calls back, in codec 2.
+#[test]
+#[ignore = "needs python3"]
+fn w11_what_a_connector_sets_is_kept_for_its_next_run() {
+    let people = People::new(Link::Inherited);
+    let text = fs::read_to_string(people.world.config()).unwrap();
+    people.world.configure_as(&text.replace("examples/sqlite_people/people.py", "tests/python/asks.py"));
+    let sync = || people.world.run(["-v", "sync", "contacts"]).expect(0);
+    let told = [
+        "began with None",
+        "connect main",
+        "connect book",
+        "set True kept None",
+        "again True",
+        "stale False",
+        "asked PERMISSION",
+        "a line of the log",
+        "disconnect book kept",
+        "disconnect main kept",
+    ];
+    sync().says(&told);
+    sync().says(&["began with kept"]);
+}
+
 #[test]
 #[ignore = "needs python3"]
 fn the_sdk_and_the_example_keep_their_promises() {
