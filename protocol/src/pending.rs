@@ -149,7 +149,7 @@ impl<C> PendingCalls<C> {
     /// Stores the context of a new call. Its number must be above all before it.
     pub(crate) fn store(&mut self, call: NewCall<C>, now: Duration) {
         let NewCall { id, target, method, bytes, depth, context, total, idle } = call;
-        let waits = self.older_open() >= self.dispatch_window || self.any_on(target);
+        let waits = self.is_window_full() || self.any_on(target);
         let (clocks, nested, resumes) = (None, 0, false);
         let mut pending =
             Pending { id, target, method, bytes, depth, context, total, idle, clocks, nested, resumes };
@@ -161,15 +161,15 @@ impl<C> PendingCalls<C> {
     }
 
     /// Nested calls do not count in the dispatch window (decisions W6).
-    fn older_open(&self) -> usize {
-        self.open.iter().filter(|call| call.depth == 0).count()
+    fn is_window_full(&self) -> bool {
+        self.open.len() >= self.dispatch_window
+            && self.open.iter().filter(|call| call.depth == 0).count() >= self.dispatch_window
     }
 
     /// Takes the context out: the call is answered. `None`: it was answered, or given up, before.
     pub(crate) fn take(&mut self, id: CallId, now: Duration) -> Option<Ended<C>> {
         self.unstick(id);
-        let at = self.position(id)?;
-        Some(self.remove(at, now))
+        self.remove(self.position(id)?, now)
     }
 
     /// A call that ran out of time is answered late, or never left: its target is free again.
@@ -181,17 +181,21 @@ impl<C> PendingCalls<C> {
         self.open.binary_search_by_key(&id, |call| call.id).ok()
     }
 
-    #[expect(clippy::expect_used, reason = "`at` comes from a search of the same queue")]
-    fn remove(&mut self, at: usize, now: Duration) -> Ended<C> {
-        let call = self.open.remove(at).expect("a position in the queue");
+    fn remove(&mut self, at: usize, now: Duration) -> Option<Ended<C>> {
+        let call = self.open.remove(at)?;
         self.bytes -= call.bytes;
-        self.dispatch(now);
-        Ended { id: call.id, method: call.method, context: call.context }
+        self.dispatch(call.target, now);
+        Some(Ended { id: call.id, method: call.method, context: call.context })
     }
 
-    /// Starts the clocks of calls that an answer has just set free: within the window, that nested
-    /// calls do not fill, and first on their target.
-    fn dispatch(&mut self, now: Duration) {
+    /// Starts the clocks of calls that the end of one on `target` has just set free: within the
+    /// window, that nested calls do not fill, and first on their target.
+    fn dispatch(&mut self, target: ObjectId, now: Duration) {
+        // With room left in the window, that target alone has been waited for.
+        if self.open.len() < self.dispatch_window {
+            let next = self.open.iter_mut().find(|call| call.target == target);
+            return next.into_iter().for_each(|call| call.start(now));
+        }
         let mut room = self.dispatch_window;
         for at in 0..self.open.len() {
             let Some(call) = self.open.get(at).filter(|_| room > 0) else { return };
@@ -274,7 +278,7 @@ impl<C> PendingCalls<C> {
         let total = call.clocks.is_some_and(|clocks| clocks.started.saturating_add(call.total) <= now);
         self.stuck.push(Stuck { id: call.id, target: call.target, bytes: call.bytes });
         let clock = if total { Clock::Total } else { Clock::Idle };
-        Some((self.remove(at, now), clock))
+        Some((self.remove(at, now)?, clock))
     }
 
     /// Takes out every call above `last`, newest first: the peer did not accept them.
