@@ -211,7 +211,7 @@ impl PluginHost {
             return Err(Refusal { context: caller, error: Box::new(error) });
         }
         let now = self.link.now();
-        self.link.with(|connection| {
+        self.link.send(|connection| {
             connection.call(
                 target,
                 method,

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use outrigger_protocol::{AuthKind, Handshake, Hello, Role, Secret, SessionId};
 use outrigger_sandbox::{Child, Connection, Deadlines, Launch, LaunchError, Protected, Token, launch};
+#[cfg(unix)]
+use outrigger_transport::SocketStream;
 use outrigger_transport::{Endpoint, Link, LinkError, Listener, nonce};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
@@ -181,10 +183,7 @@ impl OurEnd {
     async fn connect(self) -> io::Result<Box<dyn Io>> {
         match self {
             #[cfg(unix)]
-            Self::Pair(stream) => {
-                stream.set_nonblocking(true)?;
-                Ok(Box::new(tokio::net::UnixStream::from_std(stream)?))
-            }
+            Self::Pair(stream) => Ok(Box::new(SocketStream::new(stream.into())?)),
             Self::Waiting { listener, .. } => Ok(Box::new(listener.accept().await?)),
         }
     }

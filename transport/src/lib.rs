@@ -3,7 +3,8 @@
 //! The idea: a [`Carrier`] moves bytes, and nothing else; a driver owns one carrier and one
 //! [`outrigger_protocol::Connection`]. There are two drivers, both small: [`BlockingLink`] for a
 //! plugin (one thread, no runtime) and, behind the feature `tokio`, [`Link`] for the broker. Each
-//! writes all frames that are ready with one system call and reads as many as have come.
+//! writes from the caller, all frames that are ready with one system call, and reads as many as have
+//! come.
 //!
 //! Ways to get a carrier: an inherited connection ([`inherited`]), a local socket by name
 //! ([`dial`], [`Listener`]; a Unix socket, a named pipe on Windows), a pair in memory for tests
@@ -20,7 +21,15 @@ mod error;
 mod local;
 pub mod memory;
 #[cfg(feature = "tokio")]
+mod tokio_driver;
+#[cfg(feature = "tokio")]
+mod tokio_held;
+#[cfg(feature = "tokio")]
 mod tokio_link;
+#[cfg(feature = "tokio")]
+mod tokio_shared;
+#[cfg(all(feature = "tokio", unix))]
+mod tokio_unix;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -32,7 +41,12 @@ pub use error::{LinkError, nonce};
 pub use local::{Endpoint, dial};
 #[cfg(feature = "tokio")]
 pub use local::{Listener, Stream};
-#[cfg(feature = "tokio")]
-pub use tokio_link::{Ending, Handler, Link};
+#[cfg(all(feature = "tokio", unix))]
+pub use tokio_unix::SocketStream;
 #[cfg(unix)]
 pub use unix::{SocketCarrier, inherited};
+#[cfg(feature = "tokio")]
+pub use {
+    tokio_driver::{Ending, Handler},
+    tokio_link::Link,
+};

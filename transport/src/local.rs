@@ -91,7 +91,11 @@ fn carrier(stream: interprocess::local_socket::Stream) -> io::Result<Box<dyn Car
 }
 
 /// A connected local socket, for the asynchronous driver.
-#[cfg(feature = "tokio")]
+#[cfg(all(feature = "tokio", unix))]
+pub type Stream = crate::tokio_unix::SocketStream;
+
+/// A connected local socket, for the asynchronous driver.
+#[cfg(all(feature = "tokio", windows))]
 pub type Stream = interprocess::local_socket::tokio::Stream;
 
 /// A local socket that waits for a peer. Its name goes away with it.
@@ -120,19 +124,17 @@ impl Listener {
     /// # Errors
     /// The listener is broken, or the peer belongs to another user.
     pub async fn accept(&self) -> io::Result<Stream> {
-        let stream = self.0.accept().await?;
-        check_peer(&stream)?;
-        Ok(stream)
+        checked(self.0.accept().await?)
     }
 }
 
 #[cfg(all(feature = "tokio", unix))]
-fn check_peer(stream: &Stream) -> io::Result<()> {
+fn checked(stream: interprocess::local_socket::tokio::Stream) -> io::Result<Stream> {
     let interprocess::local_socket::tokio::Stream::UdSocket(socket) = stream;
     let peer = socket.inner().peer_cred()?.uid();
     let own = rustix::process::geteuid().as_raw();
     if peer == own {
-        return Ok(());
+        return Stream::new(socket.try_into()?);
     }
     let text = format!("a process of user {peer} connected to a socket of user {own}");
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
@@ -140,6 +142,6 @@ fn check_peer(stream: &Stream) -> io::Result<()> {
 
 #[cfg(all(feature = "tokio", windows))]
 #[expect(clippy::unnecessary_wraps, reason = "the Unix twin can fail")]
-fn check_peer(_stream: &Stream) -> io::Result<()> {
-    Ok(()) // the pipe's default access list, and the proof in the handshake, have to do
+const fn checked(stream: Stream) -> io::Result<Stream> {
+    Ok(stream) // the pipe's default access list, and the proof in the handshake, have to do
 }

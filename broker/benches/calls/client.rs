@@ -8,7 +8,7 @@ use outrigger_protocol::{
     AuthKind, CallOptions, Codec, Commit, Committed, Connect, ConnectDone, Connection, Error, Event, Group,
     Handshake, Hello, Initialize, Member, Method, ObjectId, Role, SessionId, limits,
 };
-use outrigger_transport::{BlockingLink, Handler, Link, SocketCarrier, Wait};
+use outrigger_transport::{BlockingLink, Handler, Link, SocketCarrier, SocketStream, Wait};
 use serde::Serialize;
 use tokio::sync::oneshot;
 
@@ -310,7 +310,7 @@ async fn commit(link: &Link<Caller>, batch: &Commit<'_>, sdk: bool) {
     let (tell, told) = oneshot::channel();
     let now = link.now();
     let called = link
-        .with(|connection| connection.call(SINK, Method::COMMIT, batch, CallOptions::default(), tell, now));
+        .send(|connection| connection.call(SINK, Method::COMMIT, batch, CallOptions::default(), tell, now));
     assert!(called.is_ok());
     check(&told.await.unwrap().unwrap(), sdk);
 }
@@ -335,8 +335,7 @@ pub(crate) fn tokio(server: Server, sdk: bool, outstanding: Outstanding, time: D
 
 async fn tokio_run(mut server: Server, sdk: bool, outstanding: Outstanding, time: Duration) -> Figures {
     let socket = server.socket.take().unwrap();
-    socket.set_nonblocking(true).unwrap();
-    let socket = ::tokio::net::UnixStream::from_std(socket).unwrap();
+    let socket = SocketStream::new(socket.into()).unwrap();
     let limit = limits::HANDSHAKE_TIME;
     let (link, driver) = Link::establish(socket, handshake(), Role::Broker, limit, Answers).await.unwrap();
     let driver = ::tokio::spawn(driver);

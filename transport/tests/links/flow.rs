@@ -2,89 +2,19 @@
 
 use std::io;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use outrigger_protocol::{Code, Connection, Event, Level, Log, PeerError, Role, limits};
 use outrigger_transport::memory::{CAPACITY, MemoryEnd, pair};
 use outrigger_transport::{BlockingLink, Carrier, Ending, Handler, Link, LinkError, Wait};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::support::{
-    Driven, Echo, Silent, call, echo, end_of, establish, establish_blocking, run, serve, serve_blocking,
-    teller, within,
+    Counting, Counts, Driven, Echo, Silent, call, echo, end_of, establish, establish_blocking, run, serve,
+    serve_blocking, teller, within,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// Counts the writes, and the reads that brought something.
-#[derive(Debug, Clone, Default)]
-struct Counts {
-    writes: Arc<AtomicUsize>,
-    reads: Arc<AtomicUsize>,
-}
-
-impl Counts {
-    /// What was counted since the last time.
-    fn take(&self) -> (usize, usize) {
-        (self.writes.swap(0, Ordering::SeqCst), self.reads.swap(0, Ordering::SeqCst))
-    }
-}
-
-struct Counting {
-    end: MemoryEnd,
-    counts: Counts,
-}
-
-impl AsyncRead for Counting {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let read = Pin::new(&mut self.end).poll_read(context, buffer);
-        self.counts.reads.fetch_add(usize::from(read.is_ready()), Ordering::SeqCst);
-        read
-    }
-}
-
-impl AsyncWrite for Counting {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.counts.writes.fetch_add(1, Ordering::SeqCst);
-        Pin::new(&mut self.end).poll_write(context, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Carrier for Counting {
-    fn read(&mut self, buffer: &mut [u8], wait: Wait) -> io::Result<usize> {
-        self.counts.reads.fetch_add(1, Ordering::SeqCst);
-        self.end.read(buffer, wait)
-    }
-
-    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.counts.writes.fetch_add(1, Ordering::SeqCst);
-        self.end.try_write(bytes)
-    }
-
-    fn wait_writable(&mut self) -> io::Result<()> {
-        self.end.wait_writable()
-    }
-}
 
 #[test]
 fn sixty_four_calls_are_one_write_and_their_answers_one_read() {

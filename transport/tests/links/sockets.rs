@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use outrigger_protocol::{Code, Role};
-use outrigger_transport::{Ending, LinkError, SocketCarrier};
+use outrigger_transport::{Ending, LinkError, SocketCarrier, SocketStream};
 
 use crate::support::{call, establish, establish_blocking, run, serve_blocking, teller, within};
 
@@ -14,9 +14,8 @@ fn carrier(socket: UnixStream) -> SocketCarrier {
     SocketCarrier::new(socket.into())
 }
 
-fn stream(socket: UnixStream) -> tokio::net::UnixStream {
-    socket.set_nonblocking(true).unwrap();
-    tokio::net::UnixStream::from_std(socket).unwrap()
+fn stream(socket: UnixStream) -> SocketStream {
+    SocketStream::new(socket.into()).unwrap()
 }
 
 #[test]
@@ -123,7 +122,7 @@ async fn ask(link: &outrigger_transport::Link<Told>, caller: usize) {
     let (tell, told) = tokio::sync::oneshot::channel();
     let target = outrigger_protocol::ObjectId(u32::try_from(caller).unwrap());
     let (options, now) = (outrigger_protocol::CallOptions::default(), link.now());
-    link.with(|connection| connection.call(target, crate::support::ECHO, &[0u8; 4][..], options, tell, now))
+    link.send(|connection| connection.call(target, crate::support::ECHO, &[0u8; 4][..], options, tell, now))
         .unwrap();
     told.await.unwrap();
 }

@@ -12,6 +12,8 @@ use outrigger_transport::memory::MemoryEnd;
 use outrigger_transport::{BlockingLink, Carrier, Ending, Handler, Link, LinkError, Wait};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+pub(crate) use crate::counting::{Counting, Counts};
+
 /// A method of these tests: the answer is the request.
 pub(crate) const ECHO: Method = Method(900);
 
@@ -45,7 +47,7 @@ pub(crate) async fn establish<C, IO, H>(
 ) -> Result<(Link<C>, impl Future<Output = Ending> + Send + use<C, IO, H>), LinkError>
 where
     C: Send + 'static,
-    IO: AsyncRead + AsyncWrite + Unpin + Send,
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     H: Handler<C>,
 {
     let handshake = if role == Role::Broker { listening(None) } else { dialling(None) };

@@ -1,0 +1,95 @@
+//! What the task of a connection and its handles share: the machine, and the one way out.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use outrigger_protocol::Connection;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A byte stream.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+
+/// All of it is used under one lock, so that nothing happens between a look and what follows.
+pub(crate) struct Shared<C> {
+    pub(crate) connection: Connection<C>,
+    /// `None`: the connection is over.
+    pub(crate) io: Option<Box<dyn Io>>,
+    /// The task, while it sleeps.
+    task: Option<Waker>,
+    /// When the task's alarm goes off.
+    pub(crate) alarm: Option<Duration>,
+    pub(crate) closing: bool,
+    /// The peer does not read at the moment: the task waits to write on.
+    blocked: bool,
+    /// What is said now is left to the task: it has more callers to wake, or one has written since
+    /// its last turn.
+    gathering: bool,
+}
+
+impl<C> Shared<C> {
+    pub(crate) fn new(connection: Connection<C>, io: Box<dyn Io>) -> Self {
+        Self {
+            connection,
+            io: Some(io),
+            task: None,
+            alarm: None,
+            closing: false,
+            blocked: false,
+            gathering: false,
+        }
+    }
+
+    /// The task, to be woken once the lock is given back.
+    pub(crate) const fn task(&mut self) -> Option<Waker> {
+        self.task.take()
+    }
+
+    /// Writes all frames that are ready. Pending: the peer does not read at the moment.
+    pub(crate) fn write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.blocked = true;
+        ready!(self.write_all(context))?;
+        self.blocked = false;
+        Poll::Ready(Ok(()))
+    }
+
+    fn write_all(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(io) = &mut self.io else { return Poll::Ready(Ok(())) };
+        loop {
+            let bytes = self.connection.output();
+            if bytes.is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            match ready!(Pin::new(&mut *io).poll_write(context, bytes))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                count => self.connection.wrote(count),
+            }
+        }
+    }
+
+    /// Writes from the caller, unless the task gathers. False: the task has something to do.
+    pub(crate) fn write_through(&mut self) -> bool {
+        if self.gathering || self.blocked {
+            return false;
+        }
+        self.gathering = true;
+        // What does not go out now, or fails, is the task's: it asks again with its own waker.
+        let written = self.write(&mut Context::from_waker(Waker::noop()));
+        self.blocked = false;
+        matches!(written, Poll::Ready(Ok(()))) && !self.is_alarm_late()
+    }
+
+    /// Whether a clock runs out before the task's alarm.
+    pub(crate) fn is_alarm_late(&self) -> bool {
+        let next = self.connection.next_deadline();
+        next.is_some_and(|next| self.alarm.is_none_or(|alarm| next < alarm))
+    }
+
+    /// The task sleeps. It gathers what it hears next if it has just woken several callers.
+    pub(crate) fn rest(&mut self, task: &Waker, gathering: bool) {
+        self.task = Some(task.clone());
+        self.gathering = gathering;
+    }
+}

@@ -1,0 +1,121 @@
+//! Unix: a connected socket for the asynchronous driver.
+//!
+//! Why not the runtime's own: that one listens for *may be read* and *may be written* at once, so
+//! each time the peer takes our bytes in, this side is woken to hear that there is room, which it
+//! had never missed. Here the runtime is asked about room only after the socket had none.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+
+use crate::unix::retry;
+
+/// A connected stream socket, as [`crate::Link`] takes it. What must not wait says so per call, so
+/// the descriptor itself may be in either mode.
+#[derive(Debug)]
+pub struct SocketStream {
+    socket: AsyncFd<OwnedFd>,
+    /// The same socket, while there is no room in it.
+    full: Option<AsyncFd<OwnedFd>>,
+}
+
+impl SocketStream {
+    /// Takes a connected stream socket. Call it within a runtime.
+    ///
+    /// # Errors
+    /// The runtime cannot watch it: too many descriptors.
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        Ok(Self { socket: watch(socket, Interest::READABLE)?, full: None })
+    }
+
+    /// Writes what there is room for, or waits for room.
+    fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        length: usize,
+        send: impl Fn(&OwnedFd) -> rustix::io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match retry(|| send(self.socket.get_ref())) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_room(context))?,
+                sent => {
+                    if sent.as_ref().is_ok_and(|count| *count == length) {
+                        self.full = None;
+                    }
+                    return Poll::Ready(sent);
+                }
+            }
+        }
+    }
+
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.full {
+            // There was none though the runtime said so: what it said is over.
+            Some(full) => ready!(full.poll_write_ready(context))?.clear_ready(),
+            None => {
+                let again = self.socket.get_ref().try_clone()?;
+                self.full = Some(watch(again, Interest::WRITABLE)?);
+            }
+        }
+        let Some(full) = &self.full else { return Poll::Ready(Ok(())) };
+        full.poll_write_ready(context).map_ok(|_| ())
+    }
+}
+
+/// The newer constructor is `unsafe` since a descriptor might be closed under it. One that is owned,
+/// and that nobody takes out, is not.
+#[allow(deprecated, reason = "sound for a descriptor that is owned")]
+fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(socket, interest)
+}
+
+impl AsyncRead for SocketStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let mut ready = ready!(self.socket.poll_read_ready(context))?;
+            let space = buffer.initialize_unfilled();
+            let length = space.len();
+            match retry(|| recv(self.socket.get_ref(), &mut *space, RecvFlags::DONTWAIT)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                Err(error) => return Poll::Ready(Err(error)),
+                Ok((count, _)) => {
+                    if 0 < count && count < length {
+                        ready.clear_ready(); // that was all there was
+                    }
+                    buffer.advance(count);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+}
+
+impl AsyncWrite for SocketStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        self.poll_send(context, bytes.len(), |socket| send(socket, bytes, flags))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(
+            rustix::net::shutdown(self.socket.get_ref(), rustix::net::Shutdown::Write).map_err(Into::into),
+        )
+    }
+}
