@@ -8,6 +8,9 @@ use outrigger_protocol::{Connection, Decoder, Event, Handshake, Role, Session, l
 use crate::carrier::{Carrier, Wait};
 use crate::error::LinkError;
 
+/// How long a peer may take none of the bytes that it is sent.
+const MAX_STALL: Duration = Duration::from_secs(30);
+
 /// One connection, driven by whoever calls. `C` is what is stored with a call.
 pub struct BlockingLink<C> {
     carrier: Box<dyn Carrier>,
@@ -37,7 +40,8 @@ impl<C> BlockingLink<C> {
         let mut decoder = Decoder::new(limits::MAX_BODY);
         let session = loop {
             let agreed = handshake.receive(&mut decoder);
-            let sent = write_all(&mut *carrier, &handshake.output());
+            let left = limits::HANDSHAKE_TIME.saturating_sub(started.elapsed());
+            let sent = write_all(&mut *carrier, &handshake.output(), left);
             if let Some(session) = agreed? {
                 sent?;
                 break session;
@@ -66,25 +70,48 @@ impl<C> BlockingLink<C> {
     }
 
     /// Writes all that is ready. While the other side does not read, what it sends is taken in, so
-    /// that two ends never wait for each other.
+    /// that two ends never wait for each other: at most what it may send without being answered.
     ///
     /// # Errors
-    /// The connection is over.
+    /// The connection is over; [`LinkError::Stalled`]: the other side has not taken a byte for 30 s.
     pub fn flush(&mut self) -> Result<(), LinkError> {
+        let mut stalled = None;
         loop {
             let bytes = self.connection.output();
             if bytes.is_empty() {
                 return Ok(());
             }
             match self.carrier.try_write(bytes) {
-                Ok(count) => self.connection.wrote(count),
+                Ok(count) => {
+                    self.connection.wrote(count);
+                    stalled = None;
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.carrier.wait_writable()?;
-                    self.read(Wait::No)?;
+                    let since = *stalled.get_or_insert_with(Instant::now);
+                    self.wait_for_room(MAX_STALL.saturating_sub(since.elapsed()))?;
                 }
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    fn wait_for_room(&mut self, left: Duration) -> Result<(), LinkError> {
+        let may_read = self.decoder.peek().len() < self.most_unanswered();
+        match self.carrier.wait_writable(left, may_read) {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(LinkError::Stalled(MAX_STALL)),
+            Err(error) => Err(error.into()),
+            Ok(()) if left.is_zero() => Err(LinkError::Stalled(MAX_STALL)),
+            Ok(()) if may_read => self.read(Wait::No).map(|_| ()),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Bytes that the other side may send while this side says nothing, by the limits that it was
+    /// told: calls and data, and half as much again for the frames around them.
+    fn most_unanswered(&self) -> usize {
+        let own = &self.session.own_limits;
+        let most = own.call_bytes.saturating_add(own.max_body.into()).saturating_add(own.connection_window);
+        usize::try_from(most.saturating_add(most / 2)).unwrap_or(usize::MAX)
     }
 
     /// Reads once, as `wait` says, unless a whole frame is here already. Returns whether there may
@@ -141,11 +168,15 @@ impl<C> BlockingLink<C> {
     }
 }
 
-fn write_all(carrier: &mut dyn Carrier, mut bytes: &[u8]) -> Result<(), LinkError> {
+fn write_all(carrier: &mut dyn Carrier, mut bytes: &[u8], limit: Duration) -> Result<(), LinkError> {
+    let begun = Instant::now();
     while !bytes.is_empty() {
         match carrier.try_write(bytes) {
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => carrier.wait_writable()?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let left = limit.saturating_sub(begun.elapsed());
+                carrier.wait_writable(left, false).map_err(handshake_time)?;
+            }
             Err(error) => return Err(error.into()),
         }
     }
@@ -162,4 +193,8 @@ fn read_more(carrier: &mut dyn Carrier, decoder: &mut Decoder, wait: Wait) -> Re
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(LinkError::HandshakeTime),
         Err(error) => Err(LinkError::from_read(error, decoder)),
     }
+}
+
+fn handshake_time(error: io::Error) -> LinkError {
+    if error.kind() == io::ErrorKind::TimedOut { LinkError::HandshakeTime } else { error.into() }
 }

@@ -28,9 +28,10 @@ pub trait Carrier: Send {
     /// `WouldBlock` when the other side does not read; others end the connection.
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize>;
 
-    /// Waits until bytes can be written, or some have come to be read.
+    /// Waits until bytes can be written, or, when `or_read`, some have come to be read; at most
+    /// `limit`.
     ///
     /// # Errors
-    /// The connection is over.
-    fn wait_writable(&mut self) -> io::Result<()>;
+    /// `TimedOut` when neither happened; others end the connection.
+    fn wait_writable(&mut self, limit: Duration, or_read: bool) -> io::Result<()>;
 }

@@ -1,6 +1,7 @@
 //! Why a link ended.
 
 use std::io;
+use std::time::Duration;
 
 use outrigger_protocol::{Decoder, HandshakeError, PeerError};
 
@@ -19,6 +20,9 @@ pub enum LinkError {
     /// The other side said nothing for too long while the connection was made.
     #[error("the other end did not complete the handshake in time")]
     HandshakeTime,
+    /// The other side does not read: it has hung, or was stopped.
+    #[error("the other end has not taken a byte for {} s", .0.as_secs())]
+    Stalled(Duration),
     /// The other side closed the connection.
     #[error("the other end closed the connection{}", if *.mid_frame { " in the middle of a frame" } else { "" })]
     Closed {

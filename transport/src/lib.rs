@@ -8,17 +8,19 @@
 //!
 //! Ways to get a carrier: an inherited connection ([`inherited`]), a local socket by name
 //! ([`dial`], [`Listener`]; a Unix socket, a named pipe on Windows), a pair in memory for tests
-//! ([`memory`]).
+//! (`memory`, behind the feature of that name).
 //!
-//! What it promises: no wait without a deadline but for a peer that a plugin serves (its broker); on
-//! Unix, a peer that does not read never stops this side from reading; whoever wants to know what a plugin or a member is
-//! will not find it here.
+//! What it promises: a plugin waits without a deadline only for what its broker says next; a peer
+//! that does not read never stops this side from reading, and one that takes nothing for 30 s is
+//! given up. Both on Unix only: a named pipe is written, and read, until that is done
+//! (`PipeCarrier`). Whoever wants to know what a plugin or a member is will not find it here.
 #![forbid(unsafe_code)]
 
 mod blocking;
 mod carrier;
 mod error;
 mod local;
+#[cfg(feature = "memory")]
 pub mod memory;
 #[cfg(feature = "tokio")]
 mod tokio_driver;

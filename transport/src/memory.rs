@@ -14,6 +14,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
+use std::time::Duration;
 
 use crate::carrier::{Carrier, Wait};
 
@@ -187,6 +188,15 @@ impl Wire {
         let state = self.lock();
         drop(self.changed.wait_while(state, |state| idle(state)).unwrap_or_else(PoisonError::into_inner));
     }
+
+    /// The same, for at most `limit`.
+    fn wait_within(&self, limit: Duration, idle: impl Fn(&State) -> bool) -> io::Result<()> {
+        let waited = self.changed.wait_timeout_while(self.lock(), limit, |state| idle(state));
+        if waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
 }
 
 impl Line {
@@ -262,13 +272,7 @@ impl MemoryEnd {
         match wait {
             Wait::No => {}
             Wait::Forever => self.wire.wait_while(idle),
-            Wait::For(limit) => {
-                let state = self.wire.lock();
-                let waited = self.wire.changed.wait_timeout_while(state, limit, |state| idle(state));
-                if waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
-                    return Err(io::ErrorKind::TimedOut.into());
-                }
-            }
+            Wait::For(limit) => return self.wire.wait_within(limit, idle),
         }
         Ok(())
     }
@@ -292,9 +296,9 @@ impl Carrier for MemoryEnd {
         written.unwrap_or_else(|| Err(io::ErrorKind::WouldBlock.into()))
     }
 
-    fn wait_writable(&mut self) -> io::Result<()> {
-        self.wire.wait_while(|state| !state.has_room(self.out) && !state.has_bytes(self.input()));
-        Ok(())
+    fn wait_writable(&mut self, limit: Duration, or_read: bool) -> io::Result<()> {
+        let readable = |state: &State| or_read && state.has_bytes(self.input());
+        self.wire.wait_within(limit, |state| !state.has_room(self.out) && !readable(state))
     }
 }
 
@@ -410,7 +414,7 @@ mod tests {
         assert_eq!(a.try_write(b"abcdef").unwrap(), 4);
         assert_eq!(a.try_write(b"ef").unwrap_err().kind(), io::ErrorKind::WouldBlock);
         let writer = std::thread::spawn(move || {
-            a.wait_writable().unwrap();
+            a.wait_writable(Duration::from_secs(30), true).unwrap();
             a.try_write(b"ef").unwrap()
         });
         assert_eq!(read(&mut b, Wait::Forever).unwrap(), b"abcd");

@@ -21,10 +21,10 @@ impl SocketCarrier {
         Self(socket)
     }
 
-    fn wait(&self, flags: PollFlags, limit: Option<Duration>) -> io::Result<bool> {
-        let limit = limit.map(timespec);
+    fn wait(&self, flags: PollFlags, limit: Duration) -> io::Result<bool> {
+        let limit = timespec(limit);
         let mut set = [PollFd::new(&self.0, flags)];
-        Ok(retry(|| poll(&mut set, limit.as_ref()))? > 0)
+        Ok(retry(|| poll(&mut set, Some(&limit)))? > 0)
     }
 }
 
@@ -32,7 +32,7 @@ impl Carrier for SocketCarrier {
     fn read(&mut self, buffer: &mut [u8], wait: Wait) -> io::Result<usize> {
         let flags = if wait == Wait::No { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
         if let Wait::For(limit) = wait
-            && !self.wait(PollFlags::IN, Some(limit))?
+            && !self.wait(PollFlags::IN, limit)?
         {
             return Err(io::ErrorKind::TimedOut.into());
         }
@@ -43,8 +43,9 @@ impl Carrier for SocketCarrier {
         retry(|| send(&self.0, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
     }
 
-    fn wait_writable(&mut self) -> io::Result<()> {
-        self.wait(PollFlags::IN | PollFlags::OUT, None).map(|_| ())
+    fn wait_writable(&mut self, limit: Duration, or_read: bool) -> io::Result<()> {
+        let flags = if or_read { PollFlags::IN | PollFlags::OUT } else { PollFlags::OUT };
+        if self.wait(flags, limit)? { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
 }
 

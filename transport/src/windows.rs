@@ -1,13 +1,18 @@
 //! Windows: a named pipe, blocking.
 
 use std::io::{self, Read as _, Write as _};
+use std::time::Duration;
 
 use interprocess::local_socket::Stream;
 
 use crate::carrier::{Carrier, Wait};
 
-/// A connected named pipe. It cannot look whether bytes have come without waiting for them, so a
-/// plugin on Windows learns of a cancel only when it next waits for the broker.
+/// A connected named pipe. Two limits, as long as the crate that we have it from cannot look whether
+/// bytes have come, and reports an empty pipe as a closed one when it is told not to wait:
+///
+/// * [`Wait::No`] finds nothing, so a plugin learns of a cancel only when it next waits;
+/// * [`Wait::For`] and every write wait without a limit. A broker that hangs is then noticed by
+///   whoever started it; one that ends closes the pipe, which ends the wait.
 #[derive(Debug)]
 pub(crate) struct PipeCarrier(Stream);
 
@@ -32,7 +37,7 @@ impl Carrier for PipeCarrier {
         self.0.write(bytes)
     }
 
-    fn wait_writable(&mut self) -> io::Result<()> {
+    fn wait_writable(&mut self, _: Duration, _: bool) -> io::Result<()> {
         Ok(())
     }
 }

@@ -2,15 +2,16 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use outrigger_plugin_sdk::protocol::{
     Change, ChangeKind, Code, Extensions, Href, Listing, Method, Revision, limits,
 };
 use outrigger_plugin_sdk::{ChangeSink, serve_on};
 use outrigger_transport::memory::{CAPACITY, MemoryEnd, pair};
-use outrigger_transport::{Carrier, Wait};
+use outrigger_transport::{Carrier, LinkError, Wait};
 
 use crate::client::{Client, decoded, listing, part, start_run};
 use crate::connector::Connector;
@@ -72,8 +73,8 @@ impl Carrier for Counting {
         written
     }
 
-    fn wait_writable(&mut self) -> io::Result<()> {
-        self.end.wait_writable()
+    fn wait_writable(&mut self, limit: Duration, or_read: bool) -> io::Result<()> {
+        self.end.wait_writable(limit, or_read)
     }
 }
 
@@ -180,4 +181,54 @@ fn an_item_that_is_too_large_fails_alone() {
     let end: Listing = decoded(client.call(sink, Method::GET_CHANGES, &listing()));
     assert_eq!((end.count, client.hrefs.as_slice()), (1, &["1".to_owned()][..]));
     part(client, served);
+}
+
+/// A broker that takes nothing any more once it is deaf; time passes when there is nothing to wait for.
+struct Deaf {
+    end: MemoryEnd,
+    deaf: Arc<AtomicBool>,
+}
+
+impl Carrier for Deaf {
+    fn read(&mut self, buffer: &mut [u8], wait: Wait) -> io::Result<usize> {
+        self.end.read(buffer, wait)
+    }
+
+    fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.deaf.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.end.try_write(bytes)
+    }
+
+    fn wait_writable(&mut self, limit: Duration, or_read: bool) -> io::Result<()> {
+        if self.deaf.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.end.wait_writable(limit, or_read)
+    }
+}
+
+#[test]
+fn p6_a_broker_that_never_reads_ends_the_connection() {
+    let deaf = Arc::new(AtomicBool::new(false));
+    let (tell, told) = channel();
+    let falls = Arc::clone(&deaf);
+    let connector = Connector::new().on_changes(move |changes| {
+        falls.store(true, Ordering::SeqCst);
+        let error = (0..).find_map(|number| changes.push(&change(number)).err()).unwrap();
+        tell.send(error.to_string()).unwrap();
+        Err(error)
+    });
+    let (ours, end) = pair(CAPACITY);
+    let served = std::thread::spawn(move || serve_on(connector, Box::new(Deaf { end, deaf }), None));
+    let mut client = Client::meet(ours);
+    let (_, sinks) = client.instance();
+    client.begin_run(sinks[0]);
+    client.send(sinks[0], Method::GET_CHANGES, &listing());
+    client.link.flush().unwrap();
+    let error = told.recv().unwrap();
+    assert!(error.contains("the other end has not taken a byte for 30 s"), "{error}");
+    let ended = served.join().unwrap().unwrap_err();
+    assert!(matches!(ended, LinkError::Stalled(_)), "{ended}");
 }

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use outrigger_transport::memory::MemoryEnd;
 use outrigger_transport::{Carrier, Wait};
@@ -72,7 +73,7 @@ impl Carrier for Counting {
         self.end.try_write(bytes)
     }
 
-    fn wait_writable(&mut self) -> io::Result<()> {
-        self.end.wait_writable()
+    fn wait_writable(&mut self, limit: Duration, or_read: bool) -> io::Result<()> {
+        self.end.wait_writable(limit, or_read)
     }
 }

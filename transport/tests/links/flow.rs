@@ -281,8 +281,8 @@ impl Carrier for Claiming {
         self.0.try_write(&bytes)
     }
 
-    fn wait_writable(&mut self) -> io::Result<()> {
-        self.0.wait_writable()
+    fn wait_writable(&mut self, limit: Duration, or_read: bool) -> io::Result<()> {
+        self.0.wait_writable(limit, or_read)
     }
 }
 

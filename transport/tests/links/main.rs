@@ -9,5 +9,6 @@ mod named;
 mod p6_output;
 #[cfg(unix)]
 mod sockets;
+mod stalled;
 mod support;
 mod time;

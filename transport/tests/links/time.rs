@@ -113,7 +113,7 @@ impl Carrier for Mute {
         Ok(bytes.len())
     }
 
-    fn wait_writable(&mut self) -> io::Result<()> {
+    fn wait_writable(&mut self, _: Duration, _: bool) -> io::Result<()> {
         Ok(())
     }
 }
