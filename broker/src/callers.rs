@@ -66,6 +66,8 @@ pub(crate) struct Events {
     pub(crate) overdue: Arc<Notify>,
     /// What the plugin says of its own.
     pub(crate) said: mpsc::UnboundedSender<FromPlugin>,
+    /// Told when a PING was answered.
+    pub(crate) pong: Arc<Notify>,
     /// Calls that ended with the connection.
     pub(crate) lost: Arc<AtomicUsize>,
 }
@@ -89,7 +91,8 @@ impl Handler<Caller> for Events {
             Event::Log(log) => self.log.said(log.level, &log.message),
             Event::Progress { call, progress } => tracing::trace!(%call, done = progress.done, "progress"),
             Event::StreamEnd { .. } | Event::StreamReset { .. } | Event::Snapshot(_) => {}
-            Event::Pong | Event::Goodbye | Event::Closed => {}
+            Event::Pong => self.pong.notify_waiters(),
+            Event::Goodbye | Event::Closed => {}
         }
     }
 }

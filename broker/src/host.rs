@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use outrigger_protocol::{Blame, CallId, CallOptions, Code, Error, Method, ObjectId, Refusal, Session};
+use outrigger_protocol::{
+    Blame, CallId, CallOptions, Code, Connection, Error, Method, ObjectId, Refusal, Session,
+};
 use outrigger_sandbox::{Ended, Report};
 use outrigger_transport::{Ending, Link};
 use serde::{Deserialize, Serialize};
@@ -47,11 +49,15 @@ pub(crate) struct Parts {
 }
 
 /// What the connection's event handler and the host share.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Wiring {
     room: Arc<Notify>,
     /// Told when a call has run out of time.
     overdue: Arc<Notify>,
+    /// Told when a PING was answered.
+    pong: Arc<Notify>,
+    /// Told when none was, and no call was open that might have been in its way.
+    silent: Arc<Notify>,
     /// Calls that ended with the connection.
     lost: Arc<AtomicUsize>,
 }
@@ -84,7 +90,7 @@ pub(crate) struct Final {
 pub struct PluginHost {
     facts: Arc<Facts>,
     link: Link<Caller>,
-    room: Arc<Notify>,
+    wiring: Wiring,
     calls_timeout: Option<Duration>,
     exports: Arc<Exports>,
     stop: mpsc::Sender<()>,
@@ -94,9 +100,9 @@ pub struct PluginHost {
 impl PluginHost {
     pub(crate) fn wiring(log: &Arc<PluginLog>) -> (Events, Wiring, mpsc::UnboundedReceiver<FromPlugin>) {
         let wiring = Wiring::default();
-        let Wiring { room, overdue, lost } = wiring.clone();
+        let Wiring { room, overdue, pong, lost, .. } = wiring.clone();
         let (said, heard) = mpsc::unbounded_channel();
-        (Events { log: Arc::clone(log), room, overdue, said, lost }, wiring, heard)
+        (Events { log: Arc::clone(log), room, overdue, said, pong, lost }, wiring, heard)
     }
 
     pub(crate) fn run(mut parts: Parts, driver: impl Future<Output = Ending> + Send + 'static) -> Self {
@@ -114,7 +120,7 @@ impl PluginHost {
         let host = Self {
             facts: Arc::new(facts),
             link: parts.link.clone(),
-            room: Arc::clone(&parts.shared.room),
+            wiring: parts.shared.clone(),
             calls_timeout: parts.calls_timeout,
             exports: Arc::default(),
             stop,
@@ -175,7 +181,7 @@ impl PluginHost {
         let (done, answer) = oneshot::channel();
         let mut caller = Caller::new(done, on_item);
         let call = loop {
-            let room = self.room.notified();
+            let room = self.wiring.room.notified();
             match self.try_call(target, method, request, secret, caller) {
                 Ok(call) => break call,
                 Err(Refusal { context, error }) if error.code == Code::OVERLOADED => caller = context,
@@ -235,6 +241,42 @@ impl PluginHost {
         CallOptions { total: shorter(rules.total), idle: shorter(rules.idle), ..CallOptions::default() }
     }
 
+    /// Asks whether the plugin is there; returns how long the answer took. Nobody asks by itself: on a
+    /// local connection an end is noticed without. A plugin that works on a call may be unable to
+    /// answer, so that is no reason to end it (decisions P6); one that has nothing to do and does
+    /// not answer within `limit` is ended.
+    ///
+    /// # Errors
+    /// [`Code::BUSY`]: no answer, and a call is open; the call's own clocks decide. Otherwise the
+    /// plugin is gone, or is being ended.
+    pub async fn ping(&self, limit: Duration) -> Result<Duration, Error> {
+        let mut pong = std::pin::pin!(self.wiring.pong.notified());
+        pong.as_mut().enable();
+        let asked = self.link.now();
+        let mut busy = self.link.send(|connection| {
+            connection.ping();
+            is_busy(connection)
+        });
+        loop {
+            tokio::select! {
+                () = &mut pong => return Ok(self.link.now().saturating_sub(asked)),
+                _ = self.ended() => {
+                    return Err(self.explain(Error::new(Code::DISCONNECTED, "PING: the plugin has ended")).await);
+                }
+                () = tokio::time::sleep(limit) => {}
+            }
+            if self.link.with(|connection| is_busy(connection)) {
+                return Err(Error::new(Code::BUSY, "PING: no answer, and the plugin works on a call"));
+            }
+            // One that has only just answered its last call has the whole of the limit once more.
+            if !std::mem::take(&mut busy) {
+                self.wiring.silent.notify_one();
+                let text = format!("PING: no answer in {limit:?}, and no call was open");
+                return Err(Error::new(Code::IDLE_TIMEOUT, text).by(Blame::Plugin));
+            }
+        }
+    }
+
     /// Adds how the plugin died to the error of a call that was lost with it. That is known once it
     /// has ended, so this waits as long as its way out may take.
     async fn explain(&self, error: Error) -> Error {
@@ -247,7 +289,7 @@ impl PluginHost {
     pub(crate) async fn drain(&self) {
         let answered = async {
             loop {
-                let room = self.room.notified();
+                let room = self.wiring.room.notified();
                 if self.end.borrow().is_some() || self.link.with(|link| link.open_calls()) == 0 {
                     return;
                 }
@@ -305,6 +347,11 @@ impl PluginHost {
     }
 }
 
+/// Whether the plugin may be at work, also on a call that ran out of time.
+fn is_busy(connection: &Connection<Caller>) -> bool {
+    connection.open_calls() > 0 || connection.is_stuck()
+}
+
 /// Cancels a call whose caller went away.
 struct CancelOnDrop<'a> {
     link: &'a Link<Caller>,
@@ -329,14 +376,15 @@ async fn supervise(
 ) {
     let mut driver = std::pin::pin!(driver);
     let overdue = overdue(parts.name.clone(), parts.link.clone(), parts.shared.clone());
-    let mut ending = None;
+    let (mut ending, mut silent) = (None, false);
     tokio::select! {
         ended = &mut driver => ending = Some(ended),
         _ = parts.watch.ended() => {}
         _ = stop.recv() => parts.link.with(|connection| connection.goodbye()),
         () = overdue => {} // end_process takes it from here
+        () = parts.shared.silent.notified() => silent = true,
     }
-    if ending.is_none() {
+    if ending.is_none() && !silent {
         ending = timeout(GRACE, &mut driver).await.ok();
     }
     parts.link.close();
@@ -347,7 +395,7 @@ async fn supervise(
     finish_output(parts.outputs).await;
     let connection = match ending {
         Some(Ending::Failed(error)) => Some(error.to_string()),
-        _ => None,
+        _ => silent.then(|| "it did not answer a PING, and had nothing else to do".to_owned()),
     };
     let death = Death {
         plugin: parts.name,

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use outrigger::broker::{ConnectBy, Death, Instance, PluginHost, PluginSpec, SinkClient, StartError, start};
 use outrigger::protocol::{
     Blame, Change, Code, CommitItem, CommitKind, CommitOutcome, Connect, ConnectDone, Effect, Error,
@@ -507,6 +508,44 @@ fn p6_a_plugin_that_floods_and_hangs_does_not_delay_another() {
         assert!(!hanging.await.unwrap().exit.unwrap().success());
         finish(instance, &sink).await.unwrap();
         good.stop().await;
+    });
+    no_process_is_left(world.root());
+}
+
+fn signal(host: &PluginHost, signal: Signal) {
+    let pid = i32::try_from(host.facts().pid).unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
+}
+
+/// P6: PING is fatal only when no call is open.
+#[test]
+fn p6_a_ping_that_is_not_answered_ends_an_idle_plugin_and_no_busy_one() {
+    const SHORT: Duration = Duration::from_millis(200);
+    let world = World::empty(Link::Inherited);
+    block_on(async {
+        let host = start(spec(&world, "echo_plugin", &[])).await.unwrap();
+        let (instance, sink) = connected(&host).await.unwrap();
+        host.ping(AT_ONCE).await.unwrap();
+
+        signal(&host, Signal::SIGSTOP); // it works on a call, and for long
+        let hrefs = ["first"];
+        let (called, asked) = tokio::join!(read(&sink, &hrefs), async {
+            let asked = host.ping(SHORT).await;
+            signal(&host, Signal::SIGCONT);
+            asked
+        });
+        assert_eq!(asked.unwrap_err().code, Code::BUSY);
+        assert_eq!(called.unwrap(), [Some(b"hello".to_vec())], "the call goes on");
+        host.ping(AT_ONCE).await.unwrap();
+        finish(instance, &sink).await.unwrap();
+
+        signal(&host, Signal::SIGSTOP); // and now it has nothing to do
+        let error = host.ping(SHORT).await.unwrap_err();
+        assert_eq!((error.code, error.blame), (Code::IDLE_TIMEOUT, Blame::Plugin), "{error:?}");
+        let death = host.wait().await;
+        assert_eq!(death.exit, Some(Exit::Signal(9)), "{death}");
+        assert!(death.connection.unwrap().contains("PING"));
+        assert_eq!(host.ping(AT_ONCE).await.unwrap_err().code, Code::DISCONNECTED);
     });
     no_process_is_left(world.root());
 }
