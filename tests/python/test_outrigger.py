@@ -13,6 +13,7 @@ import tempfile
 import threading
 import unittest
 import uuid
+from typing import Union
 
 from fake_broker import (ABORT, CALL, CANCEL, CREDIT, CRITICAL, DATA, ERROR, GOODBYE, GOODBYE_OK, HEADER, HELLO_OK,
                          LOG, NESTED, NOTIFY, PING, PONG, PREFACE, PROGRESS, PROOF, REFUSED, REPLY, SECRET, SNAPSHOT,
@@ -59,6 +60,29 @@ def commit_item(data, **changes):
             "data": b64(data), **changes}
 
 
+BODIES = {
+    "answered": (("text", outrigger.Secret),), "change": outrigger.Change, "commit_item": outrigger.CommitItem,
+    "commit": outrigger._METHODS[8].request, "commit_result": outrigger._CommitResult,
+    "committed": (("results", list[outrigger._CommitResult]),), "compare": outrigger._METHODS[16].request,
+    "compared": (("verdict", outrigger.Verdict),), "connect": outrigger.Connect, "connect_done": outrigger.ConnectDone,
+    "connected": outrigger.Connected, "create_collection": outrigger.CreateCollection, "error": outrigger.Error,
+    "get_changes": outrigger.GetChanges, "group": outrigger.Group, "initialize": outrigger.Initialize,
+    "member": outrigger.Member, "member_updated": outrigger.MemberUpdated, "nothing": None,
+    "read": outrigger._METHODS[7].request, "read_result": outrigger._ReadResult,
+    "remarshal": outrigger._METHODS[15].request, "remarshalled": (("data", bytes),),
+    "sink": outrigger.Collection, "snapshot": Union[outrigger.Member, outrigger.Group],
+}
+
+
+def shown(tree):
+    """What `_to_json` leaves hidden, to be compared."""
+    if isinstance(tree, dict):
+        return {key: shown(one) for key, one in tree.items()}
+    if isinstance(tree, list):
+        return [shown(one) for one in tree]
+    return tree.expose() if isinstance(tree, outrigger.Secret) else tree
+
+
 class Vectors(unittest.TestCase):
     """The golden bytes of the protocol."""
 
@@ -74,6 +98,24 @@ class Vectors(unittest.TestCase):
             self.assertEqual(built, golden, path.name)
         nested = vector(VECTORS / "frame-call_nested.hex")
         self.assertEqual(nested[28:40], struct.pack("<HHQ", 2, 8, 7))
+
+    def test_every_body_of_codec_2_is_read_and_written_as_the_vectors_say(self):
+        seen = set()
+        for path in VECTORS.glob("json-*.hex"):
+            name, body = path.stem[5:].split("-")[0], vector(path)
+            if name not in BODIES:
+                continue  # not spoken at level 1, or written by hand: the tests of calls look at those
+            seen.add(name)
+            tree = json.loads(body) if body else None
+            if name == "sink":
+                tree.pop("ext")  # an author's collection has none
+                body = json.dumps(tree).encode()
+            value = outrigger._decode(BODIES[name], body)
+            self.assertEqual(shown(outrigger._to_json(value, BODIES[name])), tree, path.name)
+            for cut in range(1, len(body)):
+                with self.assertRaises(ValueError, msg=(path.name, cut)):
+                    outrigger._decode(BODIES[name], body[:cut])
+        self.assertEqual(seen, set(BODIES))
 
     def test_w8_the_proofs_are_those_of_the_vectors(self):
         hello, hello_ok = (vector(VECTORS / f"handshake-{name}.hex") for name in ("hello", "hello_ok"))
