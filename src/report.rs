@@ -11,6 +11,6 @@ mod run;
 mod summary;
 
 pub use failure::{Cause, Failure};
-pub use human::write_run;
+pub use human::{write_errors, write_run};
 pub use run::{CollectionReport, GroupReport, PluginReport, RunReport, Waiting};
 pub use summary::{MemberSummary, PluginSummary, Summary};

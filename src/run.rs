@@ -345,7 +345,9 @@ impl GroupRun<'_> {
         };
         let sinks = Side::BOTH
             .map(|side| pair.sinks[side.index()].clone().map(|sink| sessions[side.index()].sink(sink)));
-        drive.run(&pair.name, sinks, self.group.members.clone()).await
+        let mut report = drive.run(&pair.name, sinks, self.group.members.clone()).await;
+        report.to_make = pair.sinks.each_ref().map(Option::is_none);
+        report
     }
 
     fn settings(&self, pair: &Pair) -> Settings {

@@ -131,7 +131,7 @@ impl Run {
         }
         row.conflict = Some(Conflict { contents });
         self.new_conflicts += 1;
-        self.reports.push_back(Report::Conflict { row: row.id, key: row.key.clone() });
+        self.reports.push_back(Report::Conflict { row: row.id, names: names(&row), key: row.key.clone() });
         self.table.put(place, row);
     }
 
@@ -171,8 +171,8 @@ impl Run {
             }
             for place in &work.deletions {
                 if let Some(row) = self.table.row(*place) {
-                    let (kind, href) = (CommitKind::Delete, href(&row, side));
-                    self.reports.push_back(Report::Planned { side, kind, href, key: row.key });
+                    let (kind, names) = (CommitKind::Delete, names(&row));
+                    self.reports.push_back(Report::Planned { side, kind, names, key: row.key });
                 }
             }
             self.member_mut(side).work = work;
@@ -182,9 +182,13 @@ impl Run {
     fn report_write(&mut self, place: Place, side: Side) {
         let Some(row) = self.table.row(place) else { return };
         let kind = if is_present(&row, side) { CommitKind::Update } else { CommitKind::Create };
-        let href = href(&row, side.other());
-        self.reports.push_back(Report::Planned { side, kind, href, key: row.key });
+        self.reports.push_back(Report::Planned { side, kind, names: names(&row), key: row.key });
     }
+}
+
+/// What each member that holds the item calls it.
+fn names(row: &Row) -> [Option<Href>; 2] {
+    Side::BOTH.map(|side| is_present(row, side).then(|| href(row, side)))
 }
 
 /// More than the larger of count and percentage, or everything.

@@ -27,8 +27,8 @@ pub enum Report {
         side: Side,
         /// What is done.
         kind: CommitKind,
-        /// The item's name at the member that it comes from, or at `side` for a deletion.
-        href: Href,
+        /// What A and B call the item; `None`: it is not there.
+        names: [Option<Href>; 2],
         /// What it is called across members.
         key: Key,
     },
@@ -36,6 +36,8 @@ pub enum Report {
     Conflict {
         /// Its row.
         row: RowId,
+        /// What A and B call the item; `None`: it was deleted there.
+        names: [Option<Href>; 2],
         /// What it is called across members.
         key: Key,
     },

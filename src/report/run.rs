@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use outrigger_engine::{Report, Side, Summary};
+use outrigger_protocol::Printable;
 
 use super::failure::Failure;
 use crate::exit::Exit;
@@ -64,6 +65,25 @@ impl GroupReport {
         Self { name, members, command, collections: Vec::new(), waiting: Vec::new(), failures: Vec::new() }
     }
 
+    /// The command line that lets exactly `planned` deletions of a collection happen.
+    pub(super) fn allow_deletes(&self, collection: &str, planned: u64) -> String {
+        format!("{} sync {} --allow-deletes {planned}", self.command, self.target(collection))
+    }
+
+    /// What names a collection on a command line that the user may copy.
+    pub(super) fn target(&self, collection: &str) -> String {
+        let target = format!("{}/{collection}", self.name);
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./@+".contains(c);
+        if target.chars().all(plain) {
+            target
+        } else if Printable(&target).to_string() != target {
+            // No quotation is safe in every shell and on every terminal; the group is near enough.
+            self.name.clone()
+        } else {
+            format!("'{}'", target.replace('\'', r"'\''"))
+        }
+    }
+
     /// What the command would end with if this were its only group.
     #[must_use]
     pub fn exit(&self) -> Exit {
@@ -80,6 +100,8 @@ pub struct CollectionReport {
     pub name: String,
     /// How long the listings took.
     pub listing: Duration,
+    /// In a dry run: the members where it would be made.
+    pub to_make: [bool; 2],
     /// The counts at the end.
     pub summary: Summary,
     /// Writes that were decided, per member: creates, updates, deletes.
@@ -132,16 +154,23 @@ impl CollectionReport {
     }
 
     fn tell(&mut self, report: Report) {
+        // The engine leaves such a member alone like one that failed; that was said already.
+        if let Report::MemberFailed { side, .. } = report
+            && self.told.contains(&Report::StoreChanged { side })
+        {
+            return;
+        }
         // What stopped a member is never left out.
-        let always = matches!(
-            report,
-            Report::GuardStop { .. } | Report::StoreChanged { .. } | Report::MemberFailed { .. }
-        );
-        if always || self.told.len() < Self::TOLD {
+        if is_stop(&report) || self.told.len() < Self::TOLD {
             self.told.push(report);
         } else {
             self.untold += 1;
         }
+    }
+
+    /// The reports of what stopped a member.
+    pub(super) fn stops(&self) -> impl Iterator<Item = &Report> {
+        self.told.iter().filter(|report| is_stop(report))
     }
 
     /// What the command would end with if this were all.
@@ -176,6 +205,16 @@ impl CollectionReport {
             |side: Side| self.planned[side.index()].deletes.max(self.summary.sides[side.index()].deleted);
         Side::BOTH.into_iter().map(of).sum()
     }
+}
+
+fn is_stop(report: &Report) -> bool {
+    matches!(
+        report,
+        Report::GuardStop { .. }
+            | Report::StoreChanged { .. }
+            | Report::MemberFailed { .. }
+            | Report::JournalFailed { .. }
+    )
 }
 
 impl Planned {

@@ -26,6 +26,7 @@ fn a_conflict_waits_and_the_rest_goes_on(world: World) {
     let raised =
         |stdout: &str| stdout.lines().filter(|line| line.trim_start().starts_with("conflict ")).count();
     assert_eq!(raised(&run.stdout), 1, "{run:?}");
+    run.says(&["conflict  \"anna\": \"anna.vcf\" at laptop, \"anna.vcf\" at phone"]);
     assert_eq!(world.get(LAPTOP, "anna.vcf"), card("anna", "of the laptop"));
     assert_eq!(world.get(PHONE, "anna.vcf"), card("anna", "of the phone"));
     // It is counted from now on, and not raised again.
@@ -52,7 +53,8 @@ fn a_conflict_at_first_contact_overwrites_nothing(world: World) {
     world.put(LAPTOP, "anna.vcf", card("anna", "of the laptop"));
     world.put(PHONE, "other name.vcf", card("anna", "of the phone"));
     let before = world.members();
-    world.sync().expect(3).counted("conflicts", 1).wrote(LAPTOP, [0, 0, 0]).wrote(PHONE, [0, 0, 0]);
+    let run = world.sync().expect(3).counted("conflicts", 1).wrote(LAPTOP, [0, 0, 0]).wrote(PHONE, [0, 0, 0]);
+    run.says(&["\"anna.vcf\" at laptop, \"other name.vcf\" at phone"]);
     for (before, now) in before.iter().zip(&world.members()) {
         before.assert_untouched(now);
     }

@@ -33,9 +33,10 @@ fn a_plan_writes_nothing_and_then_comes_true(world: World) {
     fs::create_dir(world.member(PHONE).join("work")).unwrap();
     let first = only_look(&world, &["plan", "contacts", "--json"], 0);
     let first = first.says(&[
-        "would     update \"anna.vcf\" on phone",
-        "would     delete \"bert.vcf\" on laptop",
-        "would     create \"emil.vcf\" on laptop",
+        "would     update on phone: \"anna.vcf\", with \"anna.vcf\" from laptop",
+        "would     delete on laptop: \"bert.vcf\", deleted on phone",
+        "would     create on laptop: a copy of \"emil.vcf\" from phone",
+        "would     make this collection on laptop",
     ]);
     for member in [LAPTOP, PHONE] {
         assert_eq!(["created", "updated", "deleted"].map(|what| first.count(member, what)), [0; 3]);
@@ -54,7 +55,11 @@ fn a_plan_of_a_first_sync_does_not_even_make_the_state_directory(world: World) {
     world.put(PHONE, "bert.vcf", card("bert", "Bert"));
     fs::create_dir(world.member(PHONE).join("work")).unwrap();
     let run = only_look(&world, &["plan", "contacts", "--json"], 0);
-    run.says(&["create \"anna.vcf\" on phone", "create \"bert.vcf\" on laptop", "1 group read"]);
+    run.says(&[
+        "create on phone: a copy of \"anna.vcf\" from laptop",
+        "create on laptop: a copy of \"bert.vcf\" from phone",
+        "1 group read",
+    ]);
     assert!(!world.state().exists());
     assert!(!world.member(LAPTOP).join("work").exists());
     only_look(&world, &["status"], 0).says(&["never synchronised"]);
@@ -102,7 +107,10 @@ fn looking_works_beside_a_run(world: World) {
     run.begin_run(1, Default::default()).wait().unwrap();
     let lock = tree(&world.state()).without_ctime();
     world.run(["status"]).expect(0).says(&["cut off"]);
-    world.run(["plan", "contacts"]).expect(0).says(&["update \"anna.vcf\" on phone"]);
+    world
+        .run(["plan", "contacts"])
+        .expect(0)
+        .says(&["update on phone: \"anna.vcf\", with \"anna.vcf\" from laptop"]);
     world.run(["check"]).expect(0);
     lock.assert_same_below(&tree(&world.state()).without_ctime(), &world.state());
     drop(run);

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use outrigger_engine::{Counts, FailureClass, Key, RowId, Summary};
+use outrigger_engine::{Counts, FailureClass, Key, Report, RowId, Side, Summary};
+use outrigger_protocol::{CommitKind, Href};
 
-use super::super::run::Waiting;
 use super::*;
+use crate::report::run::Waiting;
 
 fn written(run: &RunReport) -> String {
     let mut stream = anstream::StripStream::new(Vec::new());
@@ -66,12 +67,26 @@ fn a_run_without_changes_says_so() {
 
 #[test]
 fn a_plan_names_what_would_be_written_and_claims_nothing() {
-    let planned = |kind, name| Report::Planned { side: Side::B, kind, href: href(name), key: key(name) };
-    let reports = vec![planned(CommitKind::Update, "a.vcf"), planned(CommitKind::Delete, "b\x1b[2J.vcf")];
+    let planned = |kind, names: [&str; 2]| {
+        let names = names.map(|name| (!name.is_empty()).then(|| href(name)));
+        Report::Planned { side: Side::B, kind, names, key: key("k") }
+    };
+    let reports = vec![
+        planned(CommitKind::Create, ["c.vcf", ""]),
+        planned(CommitKind::Update, ["a.vcf", "its a.vcf"]),
+        planned(CommitKind::Delete, ["", "b\x1b[2J.vcf"]),
+    ];
     let text = written(&run(collection("family", reports, listed(), true), true));
-    assert!(text.contains("  changes   1 → server   1 delete\n"), "{text}");
-    assert!(text.contains("  would     update \"a.vcf\" on server\n"), "{text}");
-    assert!(text.contains("  would     delete \"b\\u{1b}[2J.vcf\" on server\n"), "{text}");
+    assert!(text.contains("  changes   2 → server   1 delete\n"), "{text}");
+    assert!(text.contains("  would     create on server: a copy of \"c.vcf\" from laptop\n"), "{text}");
+    assert!(
+        text.contains("  would     update on server: \"its a.vcf\", with \"a.vcf\" from laptop\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("  would     delete on server: \"b\\u{1b}[2J.vcf\", deleted on laptop\n"),
+        "{text}"
+    );
     assert!(!text.contains("done") && text.ends_with("Summary     1 group read   exit 0\n"), "{text}");
 }
 
@@ -93,7 +108,7 @@ fn a_stopped_run_names_the_one_command_that_goes_on() {
     );
     assert!(text.contains("\"a.vcf\", \"b.vcf\", …\n"), "{text}");
     assert!(text.contains("outrigger sync 'contacts/my book' --allow-deletes 812\n"), "{text}");
-    assert!(text.ends_with("Summary     1 with trouble   exit 5\n"), "{text}");
+    assert!(text.ends_with("Summary     1 group with trouble   exit 5\n"), "{text}");
 }
 
 #[test]
@@ -101,24 +116,22 @@ fn a_collection_cannot_smuggle_a_command_into_the_advice() {
     for (name, target) in
         [("x'; rm -rf ~; '", r"'contacts/x'\''; rm -rf ~; '\'''"), ("x\nrm", "contacts"), ("x", "contacts/x")]
     {
-        let run = run(CollectionReport::new(name), false);
-        let account =
-            Account { group: &run.groups[0], collection: &run.groups[0].collections[0], dry_run: false };
-        assert_eq!(account.target(), target);
+        let group = GroupReport::new("contacts", ["a".into(), "b".into()]);
+        assert_eq!(group.target(name), target);
     }
 }
 
 #[test]
 fn what_went_wrong_is_told_in_the_words_of_whoever_said_it() {
     let reports = vec![
-        Report::Conflict { row: RowId(1), key: key("uid-1") },
+        Report::Conflict { row: RowId(1), names: [Some(href("a.vcf")), None], key: key("uid-1") },
         Report::Pending { side: Side::B, href: href("p.vcf"), reason: "try \"later\"".into() },
         Report::MemberFailed { side: Side::A, class: FailureClass::Contract, words: "gone\x07".into() },
         Report::StoreChanged { side: Side::B },
     ];
     let summary = Summary { pending: 1, failed: [true, false], ..listed() };
     let text = written(&run(collection("c", reports, summary, false), false));
-    assert!(text.contains("  conflict  \"uid-1\"\n"), "{text}");
+    assert!(text.contains("  conflict  \"uid-1\": \"a.vcf\" at laptop, deleted at server\n"), "{text}");
     assert!(text.contains("  pending   \"p.vcf\" at server: \"try \\\"later\\\"\"\n"), "{text}");
     assert!(text.contains("  failed    laptop: \"gone\\u{7}\"\n"), "{text}");
     assert!(text.contains("server is another store than at the last run"), "{text}");
@@ -155,7 +168,7 @@ fn a_group_that_did_not_run_is_told_with_its_reason() {
            failed    another run is busy with this group\n            hint: wait for it\n\
          notes   a ⇄ c\n  \
            waiting   c is not there; what is owed to it is kept: \"no such folder\"\n\
-         Summary     1 waiting, 1 with trouble   exit 75\n"
+         Summary     1 group waiting, 1 group with trouble   exit 75\n"
     );
 }
 
@@ -171,6 +184,31 @@ fn the_gravest_group_decides_what_the_command_ends_with() {
 }
 
 #[test]
-fn thousands_stand_apart() {
-    assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1 000", "1 234 567"]);
+fn a_store_that_changed_is_said_once_and_a_plan_says_it_in_the_conditional() {
+    let reports = || {
+        let words = "it is another store than at the last run".into();
+        vec![
+            Report::StoreChanged { side: Side::B },
+            Report::MemberFailed { side: Side::B, class: FailureClass::Contract, words },
+        ]
+    };
+    let summary = Summary { failed: [false, true], ..listed() };
+    let told = |dry_run| written(&run(collection("c", reports(), summary, dry_run), dry_run));
+    assert_eq!(told(false).matches("another store than at the last run").count(), 1, "{}", told(false));
+    assert!(told(false).contains("  stopped   server is another store"), "{}", told(false));
+    assert!(told(true).contains("  would     stop: server is another store"), "{}", told(true));
+    assert!(told(true).contains("nothing would be written there"), "{}", told(true));
+}
+
+#[test]
+fn a_quiet_run_still_says_what_stopped_it() {
+    let stop = Report::GuardStop { side: Side::A, planned: 8, total: 9, names: vec![] };
+    let conflict = Report::Conflict { row: RowId(1), names: [None, None], key: key("k") };
+    let mut run = run(collection("c", vec![conflict, stop], listed(), false), false);
+    run.groups[0].failures.push(Failure::new(Exit::Plugin, "it broke"));
+    let mut stream = anstream::StripStream::new(Vec::new());
+    write_errors(&run, &mut stream).unwrap();
+    let text = String::from_utf8(stream.into_inner()).unwrap();
+    assert!(text.contains("--allow-deletes 8") && text.contains("error: it broke"), "{text}");
+    assert!(!text.contains("conflict"), "{text}");
 }
