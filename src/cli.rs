@@ -28,7 +28,7 @@ pub(crate) struct Cli {
     #[arg(short, long, global = true, help_heading = GLOBAL, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Say more on stderr; twice for every call
+    /// Say more on stderr: -v the steps and what plugins print, -vv also their starts and ends
     #[arg(short, long, global = true, help_heading = GLOBAL, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
@@ -91,7 +91,7 @@ pub(crate) struct SyncArgs {
     #[arg(value_name = "GROUP[/COLLECTION]", value_parser = target)]
     pub(crate) targets: Vec<Target>,
 
-    /// Print one JSON object as the last line of stdout, for programs
+    /// Print one JSON object as the last line of stdout, for programs; see docs/json.md
     #[arg(long)]
     pub(crate) json: bool,
 
@@ -113,19 +113,31 @@ pub(crate) struct SyncArgs {
 #[derive(Debug, Args)]
 #[command(after_help = PLAN_HELP)]
 pub(crate) struct PlanArgs {
+    /// Groups, or single collections of them; all groups if none is named
+    #[arg(value_name = "GROUP[/COLLECTION]", value_parser = target)]
+    pub(crate) targets: Vec<Target>,
+
+    /// Print one JSON object as the last line of stdout, for programs; see docs/json.md
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print nothing but errors and the JSON object: the exit code says whether anything is in the way
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// Show how each group stands: last run, what waits, what went wrong
+///
+/// Starts no plugin and writes nothing: it tells what the last runs left. The exit code says what
+/// a person has to look at, as after a sync.
+#[derive(Debug, Args)]
+#[command(after_help = STATUS_HELP)]
+pub(crate) struct StatusArgs {
     /// Groups; all if none is named
     #[arg(value_name = "GROUP")]
     pub(crate) groups: Vec<String>,
 
-    /// Print one JSON object as the last line of stdout, for programs
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Show how each group stands: last run, what waits, what is out of use
-#[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
-    /// Print one JSON object as the last line of stdout, for programs
+    /// Print one JSON object as the only line of stdout, for programs; see docs/json.md
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -243,7 +255,16 @@ Examples:
 const PLAN_HELP: &str = "\
 Examples:
   outrigger plan
+  outrigger plan contacts/family
   outrigger plan contacts --json | tail -n 1";
+
+const STATUS_HELP: &str = "\
+Exit codes: 0 nothing waits, 3 conflicts wait, 4 items or members are behind, 5 the guard waits, or
+what the last run failed with; all are in `outrigger --help`.
+
+Examples:
+  outrigger status
+  outrigger status contacts --json";
 
 const INIT_HELP: &str = "\
 Examples:

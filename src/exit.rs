@@ -2,6 +2,9 @@
 
 use std::process::ExitCode;
 
+use outrigger_engine::FailureClass;
+use outrigger_protocol::Code;
+
 /// How the command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Exit {
@@ -61,6 +64,34 @@ impl Exit {
         }
     }
 
+    /// The one that the shell sees as `code`.
+    #[must_use]
+    pub fn of_code(code: u8) -> Option<Self> {
+        Self::PRECEDENCE.into_iter().find(|exit| exit.code() == code)
+    }
+
+    /// What a failed call means for the end of the command: a plugin that died, hung or panicked is
+    /// broken; a password that is refused needs a person; the rest is the engine's to count.
+    pub(crate) fn of_call(code: Code) -> Self {
+        match code {
+            Code::AUTH => Self::Credentials,
+            Code::DISCONNECTED | Code::DEADLINE | Code::IDLE_TIMEOUT | Code::PANIC | Code::INTERNAL => {
+                Self::Plugin
+            }
+            _ => Self::Done,
+        }
+    }
+
+    /// What a member that is left alone means for the end of the command: a contract that is broken
+    /// is the plugin's defect, which no other try mends.
+    pub(crate) fn of_failure(class: FailureClass) -> Self {
+        match class {
+            FailureClass::Contract => Self::Plugin,
+            FailureClass::Call(code) => Self::of_call(code),
+            FailureClass::OtherStore => Self::Guard,
+        }
+    }
+
     /// The one of two that a run with both ends with.
     #[must_use]
     pub fn or_worse(self, other: Self) -> Self {
@@ -82,6 +113,7 @@ mod tests {
     fn of_several_the_gravest_wins_in_any_order() {
         let order = [1, 130, 2, 7, 6, 5, 75, 4, 3, 0];
         assert_eq!(Exit::PRECEDENCE.map(Exit::code), order);
+        assert_eq!(order.map(Exit::of_code), Exit::PRECEDENCE.map(Some));
         for (index, graver) in Exit::PRECEDENCE.into_iter().enumerate() {
             for lighter in &Exit::PRECEDENCE[index..] {
                 assert_eq!(graver.or_worse(*lighter), graver);

@@ -7,10 +7,16 @@
 
 mod failure;
 mod human;
+mod kept;
+mod outcome;
 mod run;
 mod summary;
+mod tally;
 
 pub use failure::{Cause, Failure};
 pub use human::{write_errors, write_run};
+pub use kept::Kept;
+pub use outcome::{Absent, FailureSummary, GuardStop, Outcome};
 pub use run::{CollectionReport, GroupReport, PluginReport, RunReport, Waiting};
-pub use summary::{MemberSummary, PluginSummary, Summary};
+pub use summary::{PluginSummary, Summary};
+pub use tally::{CollectionSummary, ItemSummary, MemberSummary};

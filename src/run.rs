@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use crate::config::{Config, GroupConfig, MemberConfig};
 use crate::exit::Exit;
-use crate::report::{CollectionReport, Failure, GroupReport, RunReport, Waiting};
+use crate::report::{CollectionReport, Failure, GroupReport, Kept, RunReport, Waiting};
 use drive::Drive;
 use keeper::Keeper;
 use locks::MemberLocks;
@@ -132,7 +132,8 @@ fn wanted<'c>(config: &'c Config, options: &Options) -> Result<Vec<(&'c GroupCon
 }
 
 /// The failure of a name that no group has.
-pub(crate) fn unknown_group(config: &Config, name: &str) -> Failure {
+#[must_use]
+pub fn unknown_group(config: &Config, name: &str) -> Failure {
     let failure = Failure::usage(format!("no group is called `{name}` in {}", config.file.display()));
     match config.nearest_group(name) {
         Some(nearest) => failure.hint(format!("did you mean `{nearest}`?")),
@@ -164,7 +165,7 @@ impl GroupRun<'_> {
         let sessions = self.start_members(&store, &locks).await?;
         let outcome = match &sessions {
             [Some(a), Some(b)] => self.run_collections(&store, [a, b]).await,
-            _ => Ok(()),
+            _ => self.note_attempt(&store).await,
         };
         let stops = sessions.into_iter().flatten().map(MemberSession::stop);
         let [a, b] = stops
@@ -283,17 +284,21 @@ impl GroupRun<'_> {
         self.report.failures.extend(found.failures);
         let run = self.begin(store).await?;
         let asked = [sessions[0].keeper().state().await, sessions[1].keeper().state().await];
-        match main_sink::connect(sessions, &asked, self.options.dry_run).await {
+        let connected = main_sink::connect(sessions, &asked, self.options.dry_run).await;
+        let whole = connected.is_ok() && self.collections.is_empty();
+        match connected {
             Ok(slow) => self.run_pairs(store, sessions, found.pairs, slow, &asked).await,
             Err(failure) => self.report.failures.push(failure),
         }
         let came_through = matches!(self.report.exit(), Exit::Done | Exit::Conflicts);
         main_sink::finish(sessions, came_through).await;
-        self.note_unknown_collections();
         if came_through && self.collections.is_empty() && !self.options.dry_run {
             self.lower(sessions, &asked).await;
         }
-        self.end(store, run).await
+        self.end(store, run, whole).await?;
+        // Not part of what is kept: a slip on the command line is no state of the group.
+        self.note_unknown_collections();
+        Ok(())
     }
 
     async fn run_pairs(
@@ -326,6 +331,12 @@ impl GroupRun<'_> {
                 tracing::warn!(%error, "a slow sync that was done will be done again");
             }
         }
+    }
+
+    /// A run that found a member missing is a run too: `status` has to know of it.
+    async fn note_attempt(&self, store: &Store) -> Result<(), Failure> {
+        let run = self.begin(store).await?;
+        self.end(store, run, false).await
     }
 
     async fn run_collection(
@@ -385,9 +396,11 @@ impl GroupRun<'_> {
         ask(&self.group.name, store.begin_run(now(), Uuid::now_v7())).await.map(Some)
     }
 
-    async fn end(&self, store: &Store, run: Option<RunId>) -> Result<(), Failure> {
+    /// Notes what came of a run; `whole`: it saw all collections.
+    async fn end(&self, store: &Store, run: Option<RunId>, whole: bool) -> Result<(), Failure> {
         let Some(run) = run else { return Ok(()) };
-        let outcome = format!("exit {}", self.report.exit().code());
+        let outcome = Kept::of(&self.report, whole).to_text();
+        let outcome = outcome.map_err(|error| Failure::internal("the outcome of the run").because(&error))?;
         let journal = &self.config.journal;
         ask(&self.group.name, store.end_run(run, now(), outcome)).await?;
         ask(&self.group.name, store.prune(now(), journal.keep(), journal.size)).await.map(|_| ())

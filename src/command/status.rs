@@ -1,108 +1,171 @@
 //! `status`: how each group stands, without touching anything.
+//!
+//! Counts come from the tables of the state. What a member refused, and what a guard stopped, no
+//! table knows: that comes from what the last runs noted.
 
-use std::io::{self, Write};
+mod write;
 
 use outrigger::config::{Config, GroupConfig};
 use outrigger::exit::Exit;
-use outrigger::report::Failure;
-use outrigger::run::store_failure;
-use outrigger::store::{Error, Status, status as status_of};
+use outrigger::report::{Absent, Failure, FailureSummary, GuardStop, Kept, Outcome};
+use outrigger::run::{store_failure, unknown_group};
+use outrigger::store::{CollectionStatus, Error, Run, Status, status as status_of};
 use serde::Serialize;
 
-use super::waiting::{SHOWN, Waiting, waiting};
+use super::waiting::{Waiting, waiting};
 use super::{Ended, load, print};
 use crate::cli::{Cli, StatusArgs};
+
+/// What `--json` prints.
+#[derive(Default, Serialize)]
+struct StatusReport {
+    exit: u8,
+    /// Why nothing can be told at all.
+    failures: Vec<FailureSummary>,
+    groups: Vec<GroupStatus>,
+}
 
 /// How one group stands.
 #[derive(Serialize)]
 struct GroupStatus {
     group: String,
+    exit: u8,
     members: [String; 2],
     items: u64,
     conflicts: u64,
     quarantined: u64,
+    /// Items that did not come across in the last run.
+    pending: u64,
     in_doubt: u64,
-    /// Conflicts and items that are left alone, one by one; at most 20 a collection.
+    /// Conflicts, items that are left alone and pending ones, one by one; at most 20 a collection.
     waiting: Vec<Waiting>,
+    /// Members that the guard stopped in the last run.
+    guard: Vec<GuardStop>,
+    /// Members that were not there in the last run and need not be.
+    absent: Vec<Absent>,
+    /// What else went wrong in the last run.
+    failures: Vec<FailureSummary>,
     /// Seconds since 1970, when the last run ended; null: never, or see `unfinished`.
     last_run: Option<u64>,
+    /// What the last run ended with; null: it did not end, or there was none.
+    last_exit: Option<u8>,
     /// The last run goes on at this moment, or was cut off.
     unfinished: bool,
-    last_outcome: Option<String>,
 }
 
 /// Says how each group stands.
 pub(crate) fn status(cli: &Cli, args: &StatusArgs) -> Ended {
-    let config = load(cli)?;
-    let mut groups = Vec::new();
-    for group in &config.groups {
-        groups.push(read(&config, group)?);
-    }
-    if args.json {
-        let text =
-            serde_json::to_string(&groups).map_err(|error| Failure::internal("status").because(&error))?;
-        print(|out| writeln!(out, "{text}"))?;
-    } else {
-        print(|out| groups.iter().try_for_each(|group| write(group, out)))?;
-    }
-    let conflicts = groups.iter().any(|group| group.conflicts > 0);
-    Ok(if conflicts { Exit::Conflicts } else { Exit::Done })
-}
-
-fn read(config: &Config, group: &GroupConfig) -> Result<GroupStatus, Failure> {
-    let failed = |error: &Error| store_failure(&group.name, error);
-    let found = status_of(&config.state, &group.name).map_err(|error| failed(&error))?;
-    let waiting = waiting(&config.state, group, &found).map_err(|error| failed(&error))?;
-    Ok(summary(group, &found, waiting))
-}
-
-fn summary(group: &GroupConfig, found: &Status, waiting: Vec<Waiting>) -> GroupStatus {
-    let total =
-        |count: fn(&outrigger::store::CollectionStatus) -> u64| found.collections.iter().map(count).sum();
-    let last = found.last_run.as_ref();
-    GroupStatus {
-        group: group.name.clone(),
-        members: group.members.clone(),
-        items: total(|collection| collection.rows),
-        conflicts: total(|collection| collection.conflicts),
-        quarantined: total(|collection| collection.quarantined),
-        in_doubt: total(|collection| collection.intents),
-        waiting,
-        last_run: last.and_then(|run| run.finished),
-        unfinished: last.is_some_and(|run| run.finished.is_none()),
-        last_outcome: last.and_then(|run| run.outcome.clone()),
-    }
-}
-
-fn write(group: &GroupStatus, out: &mut dyn Write) -> io::Result<()> {
-    let GroupStatus { group: name, members: [a, b], items, conflicts, quarantined, in_doubt, .. } = group;
-    let last = match (group.last_run, &group.last_outcome) {
-        (Some(at), Some(outcome)) => format!("last run {} ({outcome})", ago(at)),
-        _ if group.unfinished => {
-            "the last run goes on, or was cut off; the next one goes on from there".to_owned()
+    let report = match look(cli, args) {
+        Ok(report) => report,
+        Err(failure) if args.json => {
+            let (exit, failures) = (failure.exit.code(), vec![FailureSummary::of(&failure)]);
+            print_json(&StatusReport { exit, failures, ..StatusReport::default() })?;
+            return Err(failure);
         }
-        _ => "never synchronised".to_owned(),
+        Err(failure) => return Err(failure),
     };
-    writeln!(out, "{name}   {a} ⇄ {b}")?;
-    writeln!(
-        out,
-        "  {items} items, {conflicts} in conflict, {quarantined} left alone, {in_doubt} in doubt; {last}"
-    )?;
-    group.waiting.iter().try_for_each(|waiting| writeln!(out, "{}", waiting.line(&group.members)))?;
-    match usize::try_from(conflicts + quarantined).unwrap_or(usize::MAX).saturating_sub(group.waiting.len()) {
-        0 => Ok(()),
-        more => writeln!(out, "  and {more} more (at most {SHOWN} of a collection are named)"),
+    if args.json {
+        print_json(&report)?;
+    } else {
+        print(|out| report.groups.iter().try_for_each(|group| group.write(out)))?;
+    }
+    Ok(exit_of(report.exit))
+}
+
+fn print_json(report: &StatusReport) -> Result<(), Failure> {
+    let text = serde_json::to_string(report).map_err(|error| Failure::internal("status").because(&error))?;
+    print(|out| writeln!(out, "{text}"))
+}
+
+fn look(cli: &Cli, args: &StatusArgs) -> Result<StatusReport, Failure> {
+    let config = load(cli)?;
+    let groups = wanted(&config, args)?;
+    let groups: Vec<_> = groups.into_iter().map(|group| read(&config, group)).collect();
+    let exit = groups.iter().map(|group| exit_of(group.exit)).fold(Exit::Done, Exit::or_worse).code();
+    Ok(StatusReport { exit, groups, failures: Vec::new() })
+}
+
+fn wanted<'c>(config: &'c Config, args: &StatusArgs) -> Result<Vec<&'c GroupConfig>, Failure> {
+    if args.groups.is_empty() {
+        return Ok(config.groups.iter().collect());
+    }
+    let group = |name: &String| config.group(name).ok_or_else(|| unknown_group(config, name));
+    args.groups.iter().map(group).collect()
+}
+
+/// A state that cannot be read is told of, and does not hide the other groups.
+fn read(config: &Config, group: &GroupConfig) -> GroupStatus {
+    let found = status_of(&config.state, &group.name);
+    let waiting = |found: &Status| waiting(&config.state, group, found);
+    match found.and_then(|found| Ok((waiting(&found)?, found))) {
+        Ok((waiting, found)) => GroupStatus::of(group, &found, waiting),
+        Err(error) => GroupStatus::unreadable(group, &error),
     }
 }
 
-/// A moment, roughly, as people say it.
-fn ago(at: u64) -> String {
-    let now =
-        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    match now.saturating_sub(at) {
-        0..60 => "just now".into(),
-        seconds @ 60..7200 => format!("{} minutes ago", seconds / 60),
-        seconds @ 7200..172_800 => format!("{} hours ago", seconds / 3600),
-        seconds => format!("{} days ago", seconds / 86_400),
+impl GroupStatus {
+    fn unreadable(group: &GroupConfig, error: &Error) -> Self {
+        let failure = FailureSummary::of(&store_failure(&group.name, error));
+        let mut status = Self::of(group, &Status::default(), Vec::new());
+        status.exit = failure.exit;
+        status.failures.push(failure);
+        status
     }
+
+    fn of(group: &GroupConfig, found: &Status, mut waiting: Vec<Waiting>) -> Self {
+        let total = |count: fn(&CollectionStatus) -> u64| found.collections.iter().map(count).sum();
+        let (last, kept) = (found.last_run.as_ref(), kept(&found.runs));
+        let pending = kept.collections.iter().map(|collection| collection.pending).sum();
+        waiting.extend(kept.collections.iter().flat_map(|one| Waiting::pending(&group.members, one)));
+        let mut status = Self {
+            group: group.name.clone(),
+            exit: 0,
+            members: group.members.clone(),
+            items: total(|collection| collection.rows),
+            conflicts: total(|collection| collection.conflicts),
+            quarantined: total(|collection| collection.quarantined),
+            pending,
+            in_doubt: total(|collection| collection.intents),
+            waiting,
+            guard: kept.guard,
+            absent: kept.absent,
+            failures: kept.failures,
+            last_run: last.and_then(|run| run.finished),
+            last_exit: last.and_then(read_outcome).map(|last| last.outcome.exit),
+            unfinished: last.is_some_and(|run| run.finished.is_none()),
+        };
+        let collections = kept.collections.iter().map(|collection| exit_of(collection.exit));
+        status.exit = collections.fold(status.exit(), Exit::or_worse).code();
+        status
+    }
+
+    /// What a person has to look at.
+    fn exit(&self) -> Exit {
+        let behind = self.quarantined + self.pending + self.in_doubt > 0 || self.unfinished;
+        let failures = self.failures.iter().map(|failure| exit_of(failure.exit));
+        [
+            (self.conflicts > 0, Exit::Conflicts),
+            (behind, Exit::Partial),
+            (!self.guard.is_empty(), Exit::Guard),
+        ]
+        .into_iter()
+        .filter_map(|(holds, exit)| holds.then_some(exit))
+        .chain(failures)
+        .fold(Exit::Done, Exit::or_worse)
+    }
+}
+
+/// What the last runs left to be told.
+fn kept(runs: &[Run]) -> Outcome {
+    Kept::merged(runs.iter().filter_map(read_outcome))
+}
+
+/// What a run noted; `None` if it was cut off, or by a version that noted it differently.
+fn read_outcome(run: &Run) -> Option<Kept> {
+    serde_json::from_str(run.outcome.as_deref()?).ok()
+}
+
+/// A number in the state that is none of ours is a defect.
+fn exit_of(code: u8) -> Exit {
+    Exit::of_code(code).unwrap_or(Exit::Internal)
 }

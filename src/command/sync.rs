@@ -1,56 +1,123 @@
 //! `sync` and `plan`.
 
 use outrigger::config::Config;
-use outrigger::report::{Failure, RunReport, write_run};
+use outrigger::report::{Failure, RunReport, Summary, write_errors, write_run};
 use outrigger::run::{Options, run};
+use outrigger::store::{RunId, status};
 
 use super::asker::Terminal;
 use super::terminal::Progress;
 use super::{Ended, block_on, load, print};
-use crate::cli::{Cli, PlanArgs, SyncArgs};
+use crate::cli::{Cli, PlanArgs, SyncArgs, Target};
 
 /// Brings the members of groups to the same state.
 pub(crate) fn sync(cli: &Cli, args: &SyncArgs) -> Ended {
-    let targets =
-        args.targets.iter().map(|target| (target.group.clone(), target.collection.clone())).collect();
-    let options = Options {
-        targets,
-        allow_deletes: args.allow_deletes,
-        command: super::called(cli),
-        asker: Terminal::open(),
-        ..Options::default()
-    };
-    let report = go(&load(cli)?, &options, args.quiet)?;
-    tell(&report, args.json, args.quiet)?;
-    Ok(report.exit())
+    let options =
+        Options { allow_deletes: args.allow_deletes, asker: Terminal::open(), ..options(cli, &args.targets) };
+    let output = Output { json: args.json, quiet: args.quiet };
+    output.tell(load(cli).and_then(|config| go(&config, &options, args.quiet)))
 }
 
 /// Shows what a sync would do.
 pub(crate) fn plan(cli: &Cli, args: &PlanArgs) -> Ended {
-    let targets = args.groups.iter().map(|group| (group.clone(), None)).collect();
-    let options = Options { targets, dry_run: true, command: super::called(cli), ..Options::default() };
-    let report = go(&load(cli)?, &options, false)?;
-    tell(&report, args.json, false)?;
-    Ok(report.exit())
+    let options = Options { dry_run: true, ..options(cli, &args.targets) };
+    let output = Output { json: args.json, quiet: args.quiet };
+    output.tell(load(cli).and_then(|config| plan_with(&config, &options, args.quiet)))
 }
 
-pub(super) fn go(config: &Config, options: &Options, quiet: bool) -> Result<RunReport, Failure> {
+fn options(cli: &Cli, targets: &[Target]) -> Options {
+    let targets = targets.iter().map(|target| (target.group.clone(), target.collection.clone())).collect();
+    Options { targets, command: super::called(cli), ..Options::default() }
+}
+
+fn go(config: &Config, options: &Options, quiet: bool) -> Result<RunReport, Failure> {
     let progress = Progress::new(quiet);
     let report = block_on(run(config, options, &progress));
     progress.finish();
     report
 }
 
-fn tell(report: &RunReport, json: bool, quiet: bool) -> Result<(), Failure> {
-    if !quiet {
-        print(|out| write_run(report, out))?;
-    } else {
-        for failure in report.groups.iter().flat_map(|group| &group.failures) {
-            let _told = failure.write(&mut anstream::stderr());
+/// A plan takes no lock, so a run may go on beside it: then it says so.
+fn plan_with(config: &Config, options: &Options, quiet: bool) -> Result<RunReport, Failure> {
+    let last_runs = || config.groups.iter().map(|group| last_run(config, &group.name)).collect::<Vec<_>>();
+    let before = last_runs();
+    let mut report = go(config, options, quiet)?;
+    for (group, (before, now)) in config.groups.iter().zip(before.into_iter().zip(last_runs())) {
+        let planned = report.groups.iter_mut().find(|planned| planned.name == group.name);
+        if let (Some(planned), Some(note)) = (planned, note(&group.name, before, now)) {
+            planned.notes.push(note);
         }
     }
-    if json {
-        print(|out| report.summary().write(out))?;
+    Ok(report)
+}
+
+/// The number of a group's last run, and whether it has ended.
+type LastRun = Option<(RunId, bool)>;
+
+fn last_run(config: &Config, group: &str) -> LastRun {
+    // A state that cannot be read was complained of by the plan itself.
+    let last = status(&config.state, group).ok()?.last_run?;
+    Some((last.id, last.finished.is_some()))
+}
+
+fn note(group: &str, before: LastRun, now: LastRun) -> Option<String> {
+    if matches!(now, Some((_, false))) {
+        Some(format!("a run of {group} goes on, or was cut off: it may have done a part of this"))
+    } else if before != now {
+        Some(format!("a run of {group} ended meanwhile: plan again to see what is left to do"))
+    } else {
+        None
     }
-    Ok(())
+}
+
+/// What is printed.
+struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+impl Output {
+    /// Prints what came of it. A program gets its object also when the command could not begin.
+    fn tell(&self, ended: Result<RunReport, Failure>) -> Ended {
+        match ended {
+            Ok(report) => {
+                self.write(&report)?;
+                self.object(|| report.summary())?;
+                Ok(report.exit())
+            }
+            Err(failure) => {
+                self.object(|| Summary::failed(&failure))?;
+                Err(failure)
+            }
+        }
+    }
+
+    fn write(&self, report: &RunReport) -> Result<(), Failure> {
+        if !self.quiet {
+            return print(|out| write_run(report, out));
+        }
+        // Where standard error is closed, the exit code has to say it.
+        let _told = write_errors(report, &mut anstream::stderr());
+        Ok(())
+    }
+
+    fn object(&self, summary: impl FnOnce() -> Summary) -> Result<(), Failure> {
+        if self.json { print(|out| summary().write(out)) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_says_when_a_run_went_on_beside_it() {
+        let (first, second) = (RunId(1), RunId(2));
+        assert_eq!(note("g", None, None), None);
+        assert_eq!(note("g", Some((first, true)), Some((first, true))), None);
+        let ended = note("g", Some((first, true)), Some((second, true))).unwrap();
+        assert!(ended.contains("a run of g ended meanwhile"), "{ended}");
+        let goes_on = note("g", None, Some((first, false))).unwrap();
+        assert!(goes_on.contains("goes on, or was cut off"), "{goes_on}");
+    }
 }

@@ -2,7 +2,8 @@
 
 use outrigger::config::GroupConfig;
 use outrigger::engine::{Row, Side};
-use outrigger::protocol::Words;
+use outrigger::protocol::{Printable, Words};
+use outrigger::report::{CollectionSummary, ItemSummary};
 use outrigger::store::{Collection, Error, Status, Store};
 use serde::Serialize;
 
@@ -15,7 +16,9 @@ pub(super) struct Waiting {
     collection: String,
     /// What each member calls it; null: it is not there.
     names: [Option<String>; 2],
-    /// `conflict`, or why it is left alone.
+    /// `conflict`, `left` (alone until it changes) or `pending` (tried again by the next run).
+    what: &'static str,
+    /// Why; empty for a conflict. May quote a plugin.
     why: String,
 }
 
@@ -50,8 +53,26 @@ impl Waiting {
         Self {
             collection: collection.to_owned(),
             names: Side::BOTH.map(name),
-            why: row.quarantine.clone().unwrap_or_else(|| "conflict".into()),
+            what: if row.quarantine.is_some() { "left" } else { "conflict" },
+            why: row.quarantine.clone().unwrap_or_default(),
         }
+    }
+
+    /// The items of a collection that did not come across, as its last run noted them.
+    pub(super) fn pending(members: &[String; 2], collection: &CollectionSummary) -> Vec<Self> {
+        let items = collection.items.iter().filter(|item| item.what == "pending");
+        let of = |item: &ItemSummary| Self {
+            collection: collection.name.clone(),
+            names: members.each_ref().map(|member| item.names.get(member).cloned()),
+            what: "pending",
+            why: item.why.clone().unwrap_or_default(),
+        };
+        items.map(of).collect()
+    }
+
+    /// Whether the next run tries again by itself.
+    pub(super) fn is_pending(&self) -> bool {
+        self.what == "pending"
     }
 
     /// One line for people.
@@ -60,11 +81,11 @@ impl Waiting {
         let named =
             named.filter_map(|(name, member)| Some(format!("{} at {member}", Words(name.as_deref()?))));
         let named = named.collect::<Vec<_>>().join(", ");
-        let (what, why) = if self.why == "conflict" {
-            ("conflict", "make the two equal, or put one back as it was".to_owned())
+        let why = if self.what == "conflict" {
+            "make the two equal, or put one back as it was".to_owned()
         } else {
-            ("left", Words(&self.why).to_string())
+            Words(&self.why).to_string()
         };
-        format!("  {what:<9} {}: {named}: {why}", self.collection)
+        format!("  {:<9} {}: {named}: {why}", self.what, Printable(&self.collection))
     }
 }

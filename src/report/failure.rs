@@ -91,7 +91,7 @@ impl Failure {
             writeln!(to, "{indent}  {DIM}caused by:{PLAIN} {cause}")?;
         }
         match &self.hint {
-            Some(hint) => writeln!(to, "{indent}  {GREEN}hint:{PLAIN} {hint}"),
+            Some(hint) => writeln!(to, "{indent}  {GREEN}hint:{PLAIN} {}", Printable(hint)),
             None => Ok(()),
         }
     }
@@ -105,7 +105,8 @@ const DIM: &str = "\x1b[2m";
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        // It may name what a plugin or a folder is called.
+        write!(f, "{}", Printable(&self.message))
     }
 }
 
@@ -160,6 +161,12 @@ mod tests {
             text,
             "error: it broke\n  caused by: he said \\u{1b}[2J\\u{202e}\\u{9b}1m\\nerror: run this\n"
         );
+    }
+
+    #[test]
+    fn a_name_in_a_message_cannot_act_on_the_terminal() {
+        let failure = Failure::usage("no collection \x1b[2J").hint("make \x07 it");
+        assert_eq!(written(&failure), "error: no collection \\u{1b}[2J\n  hint: make \\u{7} it\n");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use words::plural;
 use super::failure::{BOLD, Failure, PLAIN};
 use super::run::{CollectionReport, GroupReport, RunReport};
 use crate::exit::Exit;
-use outrigger_protocol::Words;
+use outrigger_protocol::Printable;
 
 /// Writes the account of a run.
 ///
@@ -41,13 +41,13 @@ fn write_group(group: &GroupReport, dry_run: bool, to: &mut dyn Write) -> io::Re
         writeln!(to, "{BOLD}{}{PLAIN}   {}", group.name, group.members.join(" ⇄ "))?;
     }
     for waiting in &group.waiting {
-        let why = Words(&waiting.why);
+        let why = Printable(&waiting.why);
         writeln!(to, "  waiting   {} is not there; what is owed to it is kept: {why}", waiting.member)?;
     }
     for failure in &group.failures {
         write_failure(failure, to)?;
     }
-    Ok(())
+    group.notes.iter().try_for_each(|note| writeln!(to, "  note      {note}"))
 }
 
 /// Writes only what stopped a group or a member: what a quiet run still says.

@@ -46,6 +46,8 @@ pub struct GroupReport {
     pub waiting: Vec<Waiting>,
     /// Why the group could not run, or not to its end.
     pub failures: Vec<Failure>,
+    /// What is worth knowing and no failure.
+    pub notes: Vec<String>,
 }
 
 /// A member that is caught up in a later run.
@@ -62,7 +64,15 @@ impl GroupReport {
     pub fn new(name: impl Into<String>, members: [String; 2]) -> Self {
         let name = name.into();
         let command = "outrigger".to_owned();
-        Self { name, members, command, collections: Vec::new(), waiting: Vec::new(), failures: Vec::new() }
+        Self {
+            name,
+            members,
+            command,
+            collections: Vec::new(),
+            waiting: Vec::new(),
+            failures: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 
     /// The command line that lets exactly `planned` deletions of a collection happen.

@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use outrigger_engine::Side;
 use serde::{Deserialize, Serialize};
 
-use super::run::{CollectionReport, GroupReport, PluginReport, RunReport};
+use super::failure::Failure;
+use super::outcome::Outcome;
+use super::run::{CollectionReport, PluginReport, RunReport};
+use super::tally::MemberSummary;
 
 /// What `--json` prints. Keys are only ever added.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Summary {
+    /// `exit`, `failures`, `absent`, `guard` and `collections`.
+    #[serde(flatten)]
+    pub outcome: Outcome,
     /// Per member, over all groups and collections.
     pub members: BTreeMap<String, MemberSummary>,
     /// Conflicts that wait for a decision, old ones included.
@@ -26,21 +31,6 @@ pub struct Summary {
     pub peak_rss_bytes: Option<u64>,
     /// Every plugin process that was started.
     pub plugins: Vec<PluginSummary>,
-}
-
-/// What happened at one member.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct MemberSummary {
-    /// Items created there.
-    pub created: u64,
-    /// Items updated there.
-    pub updated: u64,
-    /// Items deleted there.
-    pub deleted: u64,
-    /// Items whose content was fetched from there.
-    pub read: u64,
-    /// Entries that it listed.
-    pub listed: u64,
 }
 
 /// One plugin process.
@@ -67,8 +57,10 @@ impl RunReport {
     #[must_use]
     pub fn summary(&self) -> Summary {
         let total = |count: fn(&CollectionReport) -> u64| self.collections().map(count).sum();
+        let outcome = Outcome::of(&self.groups);
         Summary {
-            members: self.members(),
+            members: members(self, &outcome),
+            outcome,
             conflicts: total(|collection| collection.summary.conflicts),
             quarantined: total(|collection| collection.summary.quarantined),
             pending: total(|collection| collection.summary.pending),
@@ -81,28 +73,16 @@ impl RunReport {
     fn collections(&self) -> impl Iterator<Item = &CollectionReport> {
         self.groups.iter().flat_map(|group| &group.collections)
     }
-
-    fn members(&self) -> BTreeMap<String, MemberSummary> {
-        let mut members = BTreeMap::<String, MemberSummary>::new();
-        for group in &self.groups {
-            for side in Side::BOTH {
-                members.entry(group.members[side.index()].clone()).or_default().add(group, side);
-            }
-        }
-        members
-    }
 }
 
-impl MemberSummary {
-    fn add(&mut self, group: &GroupReport, side: Side) {
-        for counts in group.collections.iter().map(|collection| collection.summary.sides[side.index()]) {
-            self.created += counts.created;
-            self.updated += counts.updated;
-            self.deleted += counts.deleted;
-            self.read += counts.read;
-            self.listed += counts.listed;
-        }
+/// Per member, over all groups and collections; members that did nothing are named too.
+fn members(run: &RunReport, outcome: &Outcome) -> BTreeMap<String, MemberSummary> {
+    let names = run.groups.iter().flat_map(|group| group.members.iter().cloned());
+    let mut members: BTreeMap<String, MemberSummary> = names.map(|name| (name, Default::default())).collect();
+    for (name, counts) in outcome.collections.iter().flat_map(|collection| &collection.members) {
+        members.entry(name.clone()).or_default().add(counts);
     }
+    members
 }
 
 impl PluginSummary {
@@ -120,6 +100,12 @@ impl PluginSummary {
 }
 
 impl Summary {
+    /// Of a command that could not begin, or was interrupted.
+    #[must_use]
+    pub fn failed(failure: &Failure) -> Self {
+        Self { outcome: Outcome::failed(failure), ..Self::default() }
+    }
+
     /// Writes it as one line.
     ///
     /// # Errors
@@ -136,9 +122,11 @@ fn milliseconds(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use outrigger_engine::{Counts, Report};
+    use outrigger_engine::{Counts, FailureClass, Report, Side};
+    use outrigger_protocol::Href;
 
     use super::*;
+    use crate::report::GroupReport;
 
     fn run() -> RunReport {
         let mut collection = CollectionReport::new("family");
@@ -187,6 +175,54 @@ mod tests {
             (&7.into(), &12.into(), &4096.into())
         );
         assert_eq!(plugin["sandbox"]["fs_read"]["standing"], "unavailable");
+    }
+
+    #[test]
+    fn programs_are_told_why_and_what_to_do() {
+        let mut run = run();
+        let group = &mut run.groups[0];
+        group.failures.push(Failure::usage("no such thing").hint("try another"));
+        let names = vec![Href::from(&b"a.vcf"[..])];
+        let stop = Report::GuardStop { side: Side::B, planned: 9, total: 10, names };
+        group.collections[1].take(stop, false);
+        group.collections[1].take(
+            Report::MemberFailed { side: Side::A, class: FailureClass::Contract, words: "gone".into() },
+            false,
+        );
+        let reason = "too large".into();
+        let pending = Report::Pending { side: Side::B, href: Href::from(&b"p.vcf"[..]), reason };
+        group.collections[0].take(pending, false);
+
+        let value = serde_json::to_value(run.summary()).unwrap();
+        assert_eq!(value["exit"], 2);
+        assert_eq!(value["failures"][0]["message"], "no such thing");
+        assert_eq!(
+            (&value["failures"][0]["hint"], &value["failures"][0]["group"]),
+            (&"try another".into(), &"contacts".into())
+        );
+        assert_eq!(
+            (&value["failures"][1]["member"], &value["failures"][1]["message"]),
+            (&"laptop".into(), &"gone".into())
+        );
+        let guard = serde_json::json!({
+            "group": "contacts", "collection": "family", "member": "usb", "planned": 9, "total": 10,
+            "names": ["a.vcf"], "command": "outrigger sync contacts/family --allow-deletes 9"
+        });
+        assert_eq!(value["guard"][0], guard);
+        let item = serde_json::json!(
+            {"what": "pending", "member": "usb", "names": {"usb": "p.vcf"}, "why": "too large"}
+        );
+        assert_eq!(value["collections"][0]["items"][0], item);
+        assert_eq!(value["collections"][0]["members"]["laptop"]["created"], 3);
+    }
+
+    #[test]
+    fn a_command_that_could_not_begin_says_so_with_all_keys() {
+        let summary = Summary::failed(&Failure::usage("c.toml:1:1: no").hint("mend it"));
+        let value = serde_json::to_value(summary).unwrap();
+        assert_eq!((&value["exit"], &value["failures"][0]["message"]), (&2.into(), &"c.toml:1:1: no".into()));
+        assert_eq!((&value["conflicts"], &value["members"]), (&0.into(), &serde_json::json!({})));
+        assert_eq!((&value["plugins"], &value["guard"]), (&serde_json::json!([]), &serde_json::json!([])));
     }
 
     #[test]

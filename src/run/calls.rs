@@ -3,9 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outrigger_broker::SinkClient;
-use outrigger_engine::{
-    Action, BatchId, CollectionSync, Event, FailureClass, Report, Settings, Side, Snapshot,
-};
+use outrigger_engine::{Action, BatchId, CollectionSync, Event, Report, Settings, Side, Snapshot};
 use outrigger_protocol::{
     Anchor, Code, CommitItem, Connect, ConnectDone, Error, GetChanges, ReadItem, StoreId, limits,
 };
@@ -228,7 +226,7 @@ fn failed(
 ) {
     let gone = matches!(error.code, Code::DISCONNECTED | Code::DEADLINE | Code::IDLE_TIMEOUT | Code::BUSY);
     let lost = gone.then(|| error.clone());
-    let exit = exit_of(error.code);
+    let exit = Exit::of_call(error.code);
     // First, for it says more: what was open at the member ends with it.
     if let Some(error) = lost {
         tell(later, Event::MemberLost { side, error });
@@ -239,28 +237,6 @@ fn failed(
 /// A run that has ended asks for nothing more, so nobody misses what comes after.
 fn tell(later: &mpsc::UnboundedSender<Later>, event: Event<'static>) {
     drop(later.send(Later::Called { event, exit: Exit::Done }));
-}
-
-/// What a failed call means for the end of the command: a plugin that died, hung or panicked is
-/// broken; a password that is refused needs a person; the rest is the engine's to count.
-pub(super) fn exit_of(code: Code) -> Exit {
-    match code {
-        Code::AUTH => Exit::Credentials,
-        Code::DISCONNECTED | Code::DEADLINE | Code::IDLE_TIMEOUT | Code::PANIC | Code::INTERNAL => {
-            Exit::Plugin
-        }
-        _ => Exit::Done,
-    }
-}
-
-/// What a member that is left alone means for the end of the command: a contract that is broken is
-/// the plugin's defect, which no other try mends.
-pub(super) fn exit_of_failure(class: FailureClass) -> Exit {
-    match class {
-        FailureClass::Contract => Exit::Plugin,
-        FailureClass::Call(code) => exit_of(code),
-        FailureClass::OtherStore => Exit::Guard,
-    }
 }
 
 /// Nothing was listed of a sink that does not exist, so nothing of it is read or written.

@@ -13,7 +13,7 @@ use outrigger_store::{Collection, Store};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::calls::{Engine, Later, Members, exit_of, exit_of_failure};
+use super::calls::{Engine, Later, Members};
 use super::journal::Journal;
 use crate::exit::Exit;
 use crate::report::CollectionReport;
@@ -72,7 +72,7 @@ impl Drive<'_> {
         let engine = Engine::new(CollectionSync::new(snapshot, self.settings.clone(), operations));
         for side in Side::BOTH {
             if let Some(error) = members.failed[side.index()].take() {
-                report.worsen(exit_of(error.code));
+                report.worsen(Exit::of_call(error.code));
                 engine.receive(Event::MemberLost { side, error });
             }
         }
@@ -145,7 +145,7 @@ impl Drive<'_> {
             Report::MemberFailed { side, class, words } => {
                 course.came_through[side.index()] = false;
                 members.give_up(*side);
-                report.worsen(exit_of_failure(*class));
+                report.worsen(Exit::of_failure(*class));
                 let member = &members.names[side.index()];
                 tracing::warn!(member, words, "the member is left out of this run");
             }

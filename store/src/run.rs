@@ -27,11 +27,17 @@ pub struct Run {
     pub outcome: Option<String>,
 }
 
+/// Runs that [`Status`] tells of.
+const RECENT: u32 = 20;
+
 /// What is known of a group without asking its members.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Status {
     /// The latest run; `None`: never synced.
     pub last_run: Option<Run>,
+    /// The latest runs, latest first, at most 20: a run of one collection says nothing of the
+    /// others.
+    pub runs: Vec<Run>,
     /// Each collection that was ever synced, by name.
     pub collections: Vec<CollectionStatus>,
     /// Bytes that undo keeps.
@@ -101,7 +107,8 @@ fn run(columns: &Columns<'_>) -> Result<Run, ErrorKind> {
 pub(crate) fn status(db: &Connection) -> Result<Status, ErrorKind> {
     let undo_bytes =
         db.query_row("SELECT coalesce(sum(size), 0) FROM undo", [], |columns| Ok(uint(columns, 0)))??;
-    Ok(Status { last_run: runs(db, 1)?.pop(), collections: collections(db)?, undo_bytes })
+    let runs = runs(db, RECENT)?;
+    Ok(Status { last_run: runs.first().cloned(), runs, collections: collections(db)?, undo_bytes })
 }
 
 fn collections(db: &Connection) -> Result<Vec<CollectionStatus>, ErrorKind> {

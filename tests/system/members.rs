@@ -52,7 +52,7 @@ fn a_member_that_need_not_be_there_is_waited_for(world: World) {
     fs::rename(world.member(PHONE), world.path("away")).unwrap();
     world.put(LAPTOP, "bert.vcf", card("bert", "Bert"));
     world.delete(LAPTOP, "anna.vcf");
-    world.sync_well().says(&["waiting   phone is not there", "1 waiting"]).wrote(LAPTOP, [0, 0, 0]);
+    world.sync_well().says(&["waiting   phone is not there", "1 group waiting"]).wrote(LAPTOP, [0, 0, 0]);
     world.run(["check"]).expect(0).says(&["No such file"]);
     fs::rename(world.path("away"), world.member(PHONE)).unwrap();
     // Nothing of what was owed is forgotten; emptying is asked about as ever.

@@ -12,6 +12,7 @@ over_both_connections!(
     a_plan_shows_conflicts_guards_and_adoptions,
     status_writes_nothing_and_needs_no_plugin,
     looking_works_beside_a_run,
+    a_quiet_plan_of_one_collection_says_only_what_is_in_the_way,
 );
 
 /// Runs the command; nothing in the world may change.
@@ -92,10 +93,14 @@ fn status_writes_nothing_and_needs_no_plugin(world: World) {
     world.sync_well();
     // The members need not be there.
     fs::rename(world.member(PHONE), world.path("elsewhere")).unwrap();
-    only_look(&world, &["status"], 0).says(&["1 items", "last run just now (exit 0)"]);
+    only_look(&world, &["status"], 0).says(&["1 item,", "last run just now (exit 0)"]);
     let json = only_look(&world, &["status", "--json"], 0).json();
-    assert_eq!((&json[0]["group"], &json[0]["items"]), (&"contacts".into(), &1.into()));
-    assert!(json[0]["last_run"].is_u64());
+    let group = &json["groups"][0];
+    assert_eq!((&group["group"], &group["items"]), (&"contacts".into(), &1.into()));
+    assert!(group["last_run"].is_u64());
+    assert_eq!((&json["exit"], &group["last_exit"]), (&0.into(), &0.into()));
+    only_look(&world, &["status", "contacts"], 0).says(&["contacts   laptop"]);
+    only_look(&world, &["status", "contcts"], 2).says(&["did you mean `contacts`?"]);
     fs::rename(world.path("elsewhere"), world.member(PHONE)).unwrap();
 }
 
@@ -106,12 +111,31 @@ fn looking_works_beside_a_run(world: World) {
     let run = Store::open(&world.state(), "contacts", DEADLINE).unwrap();
     run.begin_run(1, Default::default()).wait().unwrap();
     let lock = tree(&world.state()).without_ctime();
-    world.run(["status"]).expect(0).says(&["cut off"]);
-    world
-        .run(["plan", "contacts"])
-        .expect(0)
-        .says(&["update on phone: \"anna.vcf\", with \"anna.vcf\" from laptop"]);
+    world.run(["status"]).expect(4).says(&["cut off"]);
+    world.run(["plan", "contacts"]).expect(0).says(&[
+        "update on phone: \"anna.vcf\", with \"anna.vcf\" from laptop",
+        "note      a run of contacts goes on, or was cut off",
+    ]);
     world.run(["check"]).expect(0);
     lock.assert_same_below(&tree(&world.state()).without_ctime(), &world.state());
     drop(run);
+}
+
+fn a_quiet_plan_of_one_collection_says_only_what_is_in_the_way(world: World) {
+    for number in 0..8 {
+        world.put(LAPTOP, format!("c{number}.vcf"), card(&format!("c{number}"), "c"));
+    }
+    fs::create_dir(world.member(LAPTOP).join("work")).unwrap();
+    let quiet = only_look(&world, &["plan", "contacts/book", "-q"], 0);
+    assert_eq!((&*quiet.stdout, &*quiet.stderr), ("", ""));
+    let told = only_look(&world, &["plan", "contacts/work"], 0);
+    assert!(told.stdout.contains("contacts/work") && !told.stdout.contains("contacts/book"), "{told:?}");
+    world.sync_well();
+    for number in 0..7 {
+        world.delete(PHONE, format!("c{number}.vcf"));
+    }
+    for verb in ["plan", "sync"] {
+        let quiet = world.run([verb, "contacts/book", "-q"]).expect(5);
+        assert!(quiet.stdout.is_empty() && quiet.stderr.contains("--allow-deletes 7"), "{quiet:?}");
+    }
 }

@@ -167,7 +167,7 @@ fn a_group_that_did_not_run_is_told_with_its_reason() {
         "work   a ⇄ b\n  \
            failed    another run is busy with this group\n            hint: wait for it\n\
          notes   a ⇄ c\n  \
-           waiting   c is not there; what is owed to it is kept: \"no such folder\"\n\
+           waiting   c is not there; what is owed to it is kept: no such folder\n\
          Summary     1 group waiting, 1 group with trouble   exit 75\n"
     );
 }
