@@ -155,7 +155,23 @@ fn read<'s>(mut fields: Fields<'s>, source: &Source<'_>) -> Result<Config> {
     let groups = named_tables("group", groups)?;
     let groups =
         groups.iter().map(|value| GroupConfig::read(*value, &policies, &names)).collect::<Result<_>>()?;
-    Ok(Config { file: source.file.to_owned(), state, journal, plugins, members, groups })
+    let config = Config { file: source.file.to_owned(), state, journal, plugins, members, groups };
+    config.groups.iter().try_for_each(|group| check_places(&config, group))?;
+    Ok(config)
+}
+
+/// Two members at one place are a slip: whatever is deleted there would be deleted at both.
+fn check_places(config: &Config, group: &GroupConfig) -> Result<()> {
+    let [Some(a), Some(b)] = group.members.each_ref().map(|name| config.member(name)) else { return Ok(()) };
+    let path = |member: &MemberConfig| member.option("path").map(PathBuf::from);
+    match (path(a), path(b)) {
+        (Some(place), Some(other)) if place == other && a.plugin == b.plugin => {
+            let what = format!("`{}` and `{}` are the same place: {}", a.name, b.name, place.display());
+            let hint = format!("give one of them another `path`, or take the group `{}` out", group.name);
+            Err(config.error(b.at, what, Some(hint)))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What no plugin may be granted to write to. The configuration too: who can write to it grants

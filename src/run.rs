@@ -37,7 +37,7 @@ use pairs::Pair;
 
 pub use check::{CheckReport, check};
 pub use keeper::Asker;
-pub use members::{Plugins, first_party};
+pub use members::{Plugins, first_party, unknown_plugin};
 
 /// How long a run waits for the last process of a killed one to let go of the group, and of each
 /// member.

@@ -389,3 +389,18 @@ fn relative_paths_do_not_depend_on_where_one_stands() {
     std::fs::write(&file, "state = \"s\"").unwrap();
     assert_eq!(Config::load(&file, &places()).unwrap().state, folder.path().join("s"));
 }
+
+#[test]
+fn two_members_at_one_place_are_a_slip() {
+    let same = |b: &str| group("").replace("path = \"/b\"", &format!("path = \"{b}\""));
+    for b in ["/a", "/a/", "/./a"] {
+        assert_eq!(
+            complaint(&same(b)),
+            "4:9: `a` and `b` are the same place: /a (give one of them another `path`, or take the group `g` out)",
+            "{b}"
+        );
+    }
+    // In two groups, or in none, a place may have two names.
+    parse("[member.a]\nplugin = \"vdir\"\npath = \"/a\"\n[member.b]\nplugin = \"vdir\"\npath = \"/a\"\n")
+        .unwrap();
+}

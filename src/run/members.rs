@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use outrigger_broker::{Instance, PluginHost, PluginSpec, SinkClient, StartError};
 use outrigger_protocol::{CreateCollection, Discovered, Error, Group, Initialize, Member, Sink};
-use outrigger_sandbox::{Descriptor, FirstParty, Helper, Program};
+use outrigger_sandbox::{Descriptor, FirstParty, Helper, LaunchError, Program};
 
 use super::keeper::Keeper;
 use crate::config::{Config, GroupConfig, MemberConfig, PluginConfig, nearest};
@@ -59,14 +59,26 @@ pub(crate) fn find_plugin(
         return Ok(Program::Executable { path: path.clone(), args: args.clone() });
     }
     let ours = BUILT_IN.into_iter().chain(plugins.programs.keys().map(String::as_str));
-    let known: Vec<&str> = ours.chain(config.plugins.iter().map(|plugin| plugin.name.as_str())).collect();
-    let hint = match nearest(name, known.iter().copied()) {
-        Some(meant) => format!("did you mean `{meant}`?"),
-        None => {
-            format!("the plugins are: {}; `[plugin.{name}]` with its `command` adds one", known.join(", "))
-        }
-    };
-    Err(config.error(member.at, format!("no plugin is called `{name}`"), Some(hint)).into())
+    let known = ours.chain(config.plugins.iter().map(|plugin| plugin.name.as_str())).collect();
+    let unknown = no_such_plugin(name, known);
+    Err(config.error(member.at, unknown.message, unknown.hint).into())
+}
+
+/// The failure of a name that no first-party plugin has; `None` if one has it.
+#[must_use]
+pub fn unknown_plugin(name: &str) -> Option<Failure> {
+    first_party(name).is_none().then(|| no_such_plugin(name, BUILT_IN.to_vec()))
+}
+
+fn no_such_plugin(name: &str, known: Vec<&str>) -> Failure {
+    let failure = Failure::usage(format!("no plugin is called `{name}`"));
+    match nearest(name, known.iter().copied()) {
+        Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
+        None => failure.hint(format!(
+            "the plugins are: {}; `[plugin.{name}]` with its `command` adds one",
+            known.join(", ")
+        )),
+    }
 }
 
 /// Why a member cannot take part.
@@ -191,7 +203,26 @@ fn group_of(group: &GroupConfig) -> Group {
 
 fn start_failure(member: &MemberConfig, error: &StartError) -> Failure {
     let failure = Failure::new(Exit::Plugin, format!("the plugin of {} could not be started", member.name));
-    failure.because(error).hint("`outrigger -v check` shows what the plugin says")
+    let failure = failure.because(error);
+    match start_hint(member, error) {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn start_hint(member: &MemberConfig, error: &StartError) -> Option<String> {
+    let name = &member.name;
+    match error {
+        StartError::Launch { error, .. } if matches!(**error, LaunchError::NotEnforced { .. }) => {
+            Some(format!(
+                "take it out of `require` in [member.{name}.sandbox], or write `on_unsupported = \"weaken\"` \
+                 there: the plugin then runs without it"
+            ))
+        }
+        // It never ran, so it has said nothing.
+        StartError::Launch { .. } | StartError::Io { .. } => None,
+        StartError::Handshake { .. } => Some("`outrigger -v check` shows what the plugin says".to_owned()),
+    }
 }
 
 /// What a plugin answered, as a failure that quotes it.
@@ -212,5 +243,14 @@ fn failure_of(member: &str, plugin: &str, what: &str, error: &Error) -> Failure 
         (_, Blame::Member) => Exit::Partial,
         _ => Exit::Plugin,
     };
-    Failure::new(exit, format!("the plugin of {member} {what}")).said_by(plugin, error.to_string())
+    let failure =
+        Failure::new(exit, format!("the plugin of {member} {what}")).said_by(plugin, error.to_string());
+    match exit {
+        Exit::Partial => failure.hint(format!(
+            "see that the place of {member} is there and can be read; `required = false` in [member.{member}] \
+             lets runs go without it"
+        )),
+        Exit::Usage => failure.hint(format!("mend [member.{member}] in the configuration")),
+        _ => failure,
+    }
 }

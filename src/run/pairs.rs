@@ -118,7 +118,8 @@ fn gone(group: &GroupConfig, side: usize, name: &str) -> Failure {
     let text =
         format!("the collection {name} was at {member} and is not there any more; nothing was written");
     Failure::new(Exit::Guard, text).hint(format!(
-        "is the disk of {member} not mounted? If the collection shall be empty there, make it again by hand"
+        "is the disk of {member} not mounted, or was the folder renamed? Put it back. If it is gone for good: give \
+         the group another name in the configuration; the next run then compares everything anew, and deletes nothing"
     ))
 }
 
