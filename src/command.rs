@@ -67,7 +67,15 @@ fn called(cli: &Cli) -> String {
 }
 
 fn load(cli: &Cli) -> Result<Config, Failure> {
-    Ok(Config::load(&config_file(cli)?, &Places::from_environment())?)
+    let config = Config::load(&config_file(cli)?, &Places::from_environment())?;
+    if config.groups.is_empty() {
+        let failure =
+            Failure::usage(format!("{} has no group: nothing is to be done", config.file.display()));
+        return Err(
+            failure.hint("add [group.NAME] with members = [\"…\", \"…\"], as `outrigger init` writes it")
+        );
+    }
+    Ok(config)
 }
 
 /// Runs a future on a runtime of one thread, until it ends or the user interrupts.

@@ -280,7 +280,7 @@ impl GroupRun<'_> {
     async fn run_collections(&mut self, store: &Store, sessions: [&MemberSession; 2]) -> Result<(), Failure> {
         let known = ask(&self.group.name, store.status()).await?;
         let known = known.collections.into_iter().filter(|one| one.rows > 0).map(|one| one.name).collect();
-        let found = pairs::pair(self.group, sessions, &known, self.options.dry_run).await;
+        let found = pairs::pair(self.group, sessions, &known, &self.collections, self.options.dry_run).await;
         self.report.failures.extend(found.failures);
         let run = self.begin(store).await?;
         let asked = [sessions[0].keeper().state().await, sessions[1].keeper().state().await];
@@ -297,7 +297,7 @@ impl GroupRun<'_> {
         }
         self.end(store, run, whole).await?;
         // Not part of what is kept: a slip on the command line is no state of the group.
-        self.note_unknown_collections();
+        self.report.failures.extend(found.unknown);
         Ok(())
     }
 
@@ -310,17 +310,15 @@ impl GroupRun<'_> {
         asked: &[MemberState; 2],
     ) {
         for pair in pairs {
-            if self.collections.is_empty() || self.collections.contains(&pair.name) {
-                let slow = Side::BOTH.map(|side| {
-                    let types = pair.sinks[side.index()].as_ref().map(|sink| &sink.object_types[..]);
-                    slow[side.index()] || asked[side.index()].is_slow(types.unwrap_or_default())
-                });
-                let report = self.run_collection(store, sessions, pair, slow).await;
-                if report.summary.leave_used {
-                    self.leave.set(None);
-                }
-                self.report.collections.push(report);
+            let slow = Side::BOTH.map(|side| {
+                let types = pair.sinks[side.index()].as_ref().map(|sink| &sink.object_types[..]);
+                slow[side.index()] || asked[side.index()].is_slow(types.unwrap_or_default())
+            });
+            let report = self.run_collection(store, sessions, pair, slow).await;
+            if report.summary.leave_used {
+                self.leave.set(None);
             }
+            self.report.collections.push(report);
         }
     }
 
@@ -375,17 +373,6 @@ impl GroupRun<'_> {
             read_only,
             dry_run: self.options.dry_run,
             ..Settings::default()
-        }
-    }
-
-    fn note_unknown_collections(&mut self) {
-        for name in &self.collections {
-            if !self.report.collections.iter().any(|collection| &collection.name == name) {
-                let text = format!("no collection is called `{name}` in the group {}", self.group.name);
-                self.report
-                    .failures
-                    .push(Failure::usage(text).hint("`outrigger check` lists the collections"));
-            }
         }
     }
 
@@ -444,8 +431,11 @@ pub(crate) async fn ask<T: Send + 'static>(group: &str, request: Request<'_, T>)
 /// What the store says, as a failure of the group.
 #[must_use]
 pub fn store_failure(group: &str, error: &outrigger_store::Error) -> Failure {
-    let failure = Failure::new(store_exit(error), format!("the state of the group {group} cannot be used"))
-        .because(error);
+    let words = match store_exit(error) {
+        Exit::Locked => format!("another run is busy with the group {group}"),
+        _ => format!("the state of the group {group} cannot be used"),
+    };
+    let failure = Failure::new(store_exit(error), words).because(error);
     match error.hint() {
         Some(hint) => failure.hint(hint),
         None => failure,

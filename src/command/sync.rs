@@ -15,7 +15,19 @@ pub(crate) fn sync(cli: &Cli, args: &SyncArgs) -> Ended {
     let options =
         Options { allow_deletes: args.allow_deletes, asker: Terminal::open(), ..options(cli, &args.targets) };
     let output = Output { json: args.json, quiet: args.quiet };
-    output.tell(load(cli).and_then(|config| go(&config, &options, args.quiet)))
+    let ended = load(cli).and_then(|config| go(&config, &options, args.quiet));
+    output.tell(ended.map(|report| note_other_number(report, args.allow_deletes)))
+}
+
+/// A number that does not fit allows nothing; whoever gave it shall not wonder.
+fn note_other_number(mut report: RunReport, allowed: Option<u64>) -> RunReport {
+    let Some(allowed) = allowed else { return report };
+    for stop in report.summary().outcome.guard {
+        let group = report.groups.iter_mut().find(|group| group.name == stop.group);
+        let note = format!("--allow-deletes {allowed} does not fit: it must name exactly {}", stop.planned);
+        group.into_iter().for_each(|group| group.notes.push(note.clone()));
+    }
+    report
 }
 
 /// Shows what a sync would do.

@@ -75,7 +75,7 @@ impl Watcher for Progress {
     fn phase(&self, group: &str, collection: &str, words: &str) {
         let place = if collection.is_empty() { group.to_owned() } else { format!("{group}/{collection}") };
         let text = Printable(format!("{place}: {words}")).to_string();
-        tracing::info!("{text}");
+        tracing::info!(target: "run", "{text}");
         self.with(|bar| bar.set_message(text));
     }
 

@@ -81,10 +81,10 @@ impl Waiting {
         let named =
             named.filter_map(|(name, member)| Some(format!("{} at {member}", Words(name.as_deref()?))));
         let named = named.collect::<Vec<_>>().join(", ");
-        let why = if self.what == "conflict" {
-            "make the two equal, or put one back as it was".to_owned()
-        } else {
-            Words(&self.why).to_string()
+        let why = match self.what {
+            "conflict" => "make the two equal, or put one back as it was".to_owned(),
+            "left" => format!("{}; it is left alone until it changes", Words(&self.why)),
+            _ => format!("{}; the next run tries again", Words(&self.why)),
         };
         format!("  {:<9} {}: {named}: {why}", self.what, Printable(&self.collection))
     }

@@ -227,7 +227,14 @@ fn start_hint(member: &MemberConfig, error: &StartError) -> Option<String> {
 
 /// What a plugin answered, as a failure that quotes it.
 pub(crate) fn plugin_failure(member: &MemberConfig, what: &str, error: &Error) -> Failure {
-    failure_of(&member.name, &member.plugin, what, error)
+    let (name, failure) = (&member.name, failure_of(&member.name, &member.plugin, what, error));
+    if failure.exit == Exit::Partial && member.required {
+        return failure.hint(format!(
+            "see that the place of {name} is there and can be read; `required = false` in [member.{name}] lets \
+             runs go without it"
+        ));
+    }
+    failure
 }
 
 /// The same of a plugin that runs.
@@ -246,10 +253,6 @@ fn failure_of(member: &str, plugin: &str, what: &str, error: &Error) -> Failure 
     let failure =
         Failure::new(exit, format!("the plugin of {member} {what}")).said_by(plugin, error.to_string());
     match exit {
-        Exit::Partial => failure.hint(format!(
-            "see that the place of {member} is there and can be read; `required = false` in [member.{member}] \
-             lets runs go without it"
-        )),
         Exit::Usage => failure.hint(format!("mend [member.{member}] in the configuration")),
         _ => failure,
     }

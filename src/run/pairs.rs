@@ -21,14 +21,17 @@ pub(super) struct Pair {
 pub(super) struct Pairs {
     pub(super) pairs: Vec<Pair>,
     pub(super) failures: Vec<Failure>,
+    /// Collections that were named on the command line and are not there.
+    pub(super) unknown: Vec<Failure>,
 }
 
-/// Pairs the collections of two members, and makes those that are missing where the group says so.
+/// Pairs the collections of two members (only those named, if any is), and makes those that are missing where the group says so.
 /// One that is `known` to hold items is never made anew: a disk that is not mounted looks like that.
 pub(super) async fn pair(
     group: &GroupConfig,
     sessions: [&MemberSession; 2],
     known: &BTreeSet<String>,
+    only: &[String],
     dry_run: bool,
 ) -> Pairs {
     let mut found = Pairs::default();
@@ -36,9 +39,12 @@ pub(super) async fn pair(
     if wanted.is_empty() {
         found.failures.push(nothing_there(group));
     }
-    for wanted in wanted {
+    let names: Vec<&str> = wanted.iter().map(|pair| pair.name.as_str()).collect();
+    let unknown = only.iter().filter(|name| !names.contains(&name.as_str()));
+    found.unknown = unknown.map(|name| no_such_collection(group, name, &names)).collect();
+    for wanted in wanted.iter().filter(|pair| only.is_empty() || only.contains(&pair.name)) {
         let may_make = group.create_collections && !known.contains(&wanted.name);
-        match pair_one(group, sessions, &wanted, may_make, dry_run).await {
+        match pair_one(group, sessions, wanted, may_make, dry_run).await {
             Ok(pair) => found.pairs.push(pair),
             Err(failure) => found.failures.push(failure),
         }
@@ -93,6 +99,14 @@ async fn pair_one(
         };
     }
     Ok(Pair { name: wanted.name.clone(), sinks })
+}
+
+fn no_such_collection(group: &GroupConfig, name: &str, known: &[&str]) -> Failure {
+    let failure = Failure::usage(format!("no collection is called `{name}` in the group {}", group.name));
+    match nearest(name, known.iter().copied()) {
+        Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
+        None => failure.hint("`outrigger check` lists the collections"),
+    }
 }
 
 fn nothing_there(group: &GroupConfig) -> Failure {

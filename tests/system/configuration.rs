@@ -211,3 +211,27 @@ fn a_group_that_is_not_there_is_named_with_the_nearest() {
     world.run(["snyc"]).expect(2).says(&["sync"]);
     world.run(["sync", "--allow-deletes", "many"]).expect(2);
 }
+
+#[test]
+fn one_collection_is_all_that_is_touched_where_one_is_named() {
+    let world = World::new(Link::Inherited);
+    world.put(LAPTOP, "anna.vcf", card("anna", "Anna"));
+    fs::create_dir(world.member(LAPTOP).join("work")).unwrap();
+    world.run(["sync", "contacts/book"]).expect(0).says(&["contacts/book", "1 group in sync"]);
+    assert!(world.has(PHONE, "anna.vcf"));
+    assert!(!world.member(PHONE).join("work").exists(), "nobody asked for it");
+    world
+        .run(["sync", "contacts/bok"])
+        .expect(2)
+        .says(&["no collection is called `bok`", "did you mean `book`?"]);
+    world.run(["sync", "contacts/else"]).expect(2).says(&["`outrigger check` lists"]);
+}
+
+#[test]
+fn a_configuration_without_a_group_is_no_success() {
+    let world = World::empty(Link::Inherited);
+    world.configure_as("");
+    for verb in ["sync", "plan", "check", "status"] {
+        world.run([verb]).expect(2).says(&["has no group", "[group.NAME]"]);
+    }
+}

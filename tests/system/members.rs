@@ -169,7 +169,10 @@ fn x3_a_group_that_is_held_is_not_touched() {
     world.sync_well();
     world.put(LAPTOP, "bert.vcf", card("bert", "Bert"));
     let held = Store::open(&world.state(), "contacts", Duration::ZERO).unwrap();
-    let run = world.sync().expect(75).says(&["contacts", &std::process::id().to_string()]);
+    let run = world
+        .sync()
+        .expect(75)
+        .says(&["another run is busy with the group contacts", &std::process::id().to_string()]);
     assert_eq!(run.json()["plugins"].as_array().map(Vec::len), Some(0), "no plugin was started");
     assert!(!world.has(PHONE, "bert.vcf"));
     drop(held);

@@ -44,6 +44,8 @@ fn a_guard_that_waits_is_shown_until_it_is_answered(world: World) {
     world.run(["status"]).expect(5).says(&["stopped   book: 7 of the 8 items of laptop", command]);
     let json = world.run(["status", "--json"]).expect(5).json();
     assert_eq!((&json["exit"], &json["groups"][0]["guard"][0]["planned"]), (&5.into(), &7.into()));
+    let other = world.run(["sync", "contacts/book", "--allow-deletes", "6"]).expect(5);
+    other.says(&["--allow-deletes 6 does not fit: it must name exactly 7"]);
     world.run(["sync", "contacts/book", "--allow-deletes", "7"]).expect(0);
     let run = world.run(["status"]).expect(0);
     assert!(!run.stdout.contains("stopped"), "{run:?}");

@@ -82,13 +82,10 @@ impl Account<'_> {
                 text += &format!("   {}{tail}", plural(count, one, many));
             }
         };
-        add(
-            summary.conflicts,
-            "conflict waits",
-            "conflicts wait",
-            &format!(": {} status", self.group.command),
-        );
-        add(summary.quarantined, "item is left alone", "items are left alone", "");
+        let status = format!(": {} status", self.group.command);
+        add(summary.conflicts, "conflict waits", "conflicts wait", &status);
+        let tail = if summary.conflicts > 0 { "" } else { &status };
+        add(summary.quarantined, "item is left alone", "items are left alone", tail);
         add(summary.pending, "item is pending", "items are pending", "");
         add(
             summary.sides.iter().map(|side| side.kept).sum(),
