@@ -113,6 +113,7 @@ pub(crate) struct PluginNewArgs {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Language {
     Rust,
+    Python,
 }
 
 fn option(text: &str) -> Result<(String, String), &'static str> {
@@ -134,4 +135,5 @@ Examples:
 const NEW_HELP: &str = "\
 Examples:
   outrigger plugin new notes --lang rust
-  (cd notes && cargo build) && outrigger plugin check notes";
+  (cd notes && cargo build) && outrigger plugin check notes
+  outrigger plugin new demo --lang python && outrigger plugin check demo";

@@ -81,6 +81,15 @@ fn what_new_writes_in_rust_keeps_every_rule() {
 }
 
 #[test]
+#[ignore = "needs python3"]
+fn what_new_writes_in_python_keeps_every_rule() {
+    let world = World::empty(Link::Inherited);
+    let made = plugin(&world, &["new", "demo", "--lang", "python"]);
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made));
+    passes(&world, &["demo"]);
+}
+
+#[test]
 fn a_plugin_that_refuses_its_settings_is_told_from_one_that_is_wrong() {
     let world = World::empty(Link::Inherited);
     let refused = plugin(&world, &["check", "vdir", "--option", "path=relative", ITEMS[0], ITEMS[1]]);

@@ -20,6 +20,14 @@ const RUST: &[Template] = &[
     ("README.md", include_str!("templates/rust/README.md"), false),
 ];
 
+const PYTHON: &[Template] = &[
+    ("NAME.py", include_str!("templates/python/plugin.py"), true),
+    ("outrigger.py", include_str!("../../../plugin-sdk/python/outrigger.py"), false),
+    ("test_plugin.py", include_str!("templates/python/test_plugin.py"), false),
+    ("plugin.toml", include_str!("templates/python/plugin.toml"), false),
+    ("README.md", include_str!("templates/python/README.md"), false),
+];
+
 /// Stands for the name in every template.
 const NAME: &str = "NAME";
 
@@ -34,6 +42,7 @@ pub(super) fn new(args: &PluginNewArgs) -> Ended {
     }
     let build = match args.lang {
         Language::Rust => format!("(cd {} && cargo build) && ", args.name),
+        Language::Python => String::new(),
     };
     print(|out| {
         writeln!(out, "{}/ is ready. Try it:\n  {build}outrigger plugin check {}", args.name, args.name)
@@ -44,6 +53,7 @@ pub(super) fn new(args: &PluginNewArgs) -> Ended {
 const fn files(language: Language) -> &'static [Template] {
     match language {
         Language::Rust => RUST,
+        Language::Python => PYTHON,
     }
 }
 
