@@ -28,6 +28,7 @@ over_both_connections!(
     a_callback_that_panics_fails_its_call_only,
     what_answers_ends_with_the_plugin,
     notices_are_gathered_and_none_is_lost,
+    w6_a_talkative_plugin_is_heard_when_something_changes,
     w6_a_flood_of_notices_or_cancels_costs_nothing,
     w6_a_thousand_questions_at_once_end_the_plugin_that_asks_them,
     no_secret_is_shown_logged_or_left_behind,
@@ -370,6 +371,20 @@ fn notices_are_gathered_and_none_is_lost(world: World) {
             assert_eq!(ear.recv().await, Some(Heard::Changed(object)), "none is lost");
         }
         assert!(told <= 50, "{told} calls for 1000 notices in a row");
+        finish(instance, &sink).await.unwrap();
+        host.stop().await;
+    });
+    no_process_is_left(world.root());
+}
+
+fn w6_a_talkative_plugin_is_heard_when_something_changes(world: World) {
+    block_on(async {
+        let (engine, mut ear) = engine();
+        let host = started(&world, "sdk").await;
+        let (instance, sink) = begin(&host, engine).await;
+        act(&sink, "chat 5000").await.unwrap(); // more than anybody listens to
+        act(&sink, "notify 1").await.unwrap();
+        assert_eq!(ear.recv().await, Some(Heard::Changed(sink.sink().object)));
         finish(instance, &sink).await.unwrap();
         host.stop().await;
     });

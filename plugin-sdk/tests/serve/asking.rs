@@ -136,7 +136,9 @@ fn an_answer_that_comes_together_with_a_cancel_is_an_answer() {
 #[test]
 fn a_call_that_was_given_up_asks_nobody() {
     let (tell, told) = channel();
+    let (begin, running) = channel();
     let connector = Connector::new().on_commit(move |_, context| {
+        begin.send(()).unwrap();
         while !context.is_cancelled() {
             std::thread::yield_now();
         }
@@ -146,6 +148,7 @@ fn a_call_that_was_given_up_asks_nobody() {
     let (mut client, served, sink) = start_run(connector);
     let commit = client.commit(sink, item("n", b"new"));
     client.link.flush().unwrap();
+    running.recv().unwrap();
     client.cancel(commit);
     assert_eq!(told.recv().unwrap(), Code::CANCELLED);
     assert!(client.wait(commit).is_ok());
