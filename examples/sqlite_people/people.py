@@ -14,7 +14,7 @@ import re
 import sqlite3
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Optional, Sequence, Union
 
 sys.path.insert(1, str(pathlib.Path(__file__).resolve().parents[2] / "plugin-sdk" / "python"))  # or beside this file
@@ -52,6 +52,7 @@ KEEP_OPERATIONS = 30 * 86400  # seconds
 # ---------------------------------------------------------------- a person, and the person as a vCard
 
 COLUMNS = {"UID": "uid", "FN": "name", "EMAIL": "email", "TEL": "phone", "NOTE": "note"}
+AS_IT_CAME = "="
 EDGES = ("BEGIN:VCARD", "END:VCARD")
 LINE = re.compile(r'((?:"[^"]*"|[^":])*):(.*)', re.DOTALL)
 
@@ -59,7 +60,8 @@ LINE = re.compile(r'((?:"[^"]*"|[^":])*):(.*)', re.DOTALL)
 @dataclass
 class Person:
     """`rest` holds the lines of the card; `{email}` stands where the column's value belongs, `{email!}` if
-    that is not escaped as it should be and has to stay so."""
+    that is not escaped as it should be and has to stay so. A card with other line ends or folds than ours is
+    kept there as it came, behind `=`."""
 
     uid: str = ""
     name: str = ""
@@ -89,6 +91,11 @@ def column(line: str) -> tuple[Optional[str], str, str]:
 
 def demarshal(data: bytes) -> Person:
     """The person whom a card describes. ValueError: it is not one vCard."""
+    person = parse(data)
+    return person if marshal(person) == data else replace(person, rest=AS_IT_CAME + data.decode())
+
+
+def parse(data: bytes) -> Person:
     text = re.sub(rb"\r?\n[ \t]", b"", data).decode().replace("\r\n", "\n").rstrip("\n")
     lines = text.split("\n")
     edges = [(number, line.upper()) for number, line in enumerate(lines) if line.upper() in EDGES]
@@ -112,6 +119,12 @@ def plain(person: Person) -> list[str]:
 
 
 def marshal(person: Person) -> bytes:
+    if person.rest.startswith(AS_IT_CAME):
+        data = person.rest[len(AS_IT_CAME):].encode()
+        card = parse(data)
+        if replace(card, rest=person.rest) == person:
+            return data
+        person = replace(person, rest=card.rest)  # a column was changed: the card is written anew
     lines, used = [], set()
     for line in person.rest.split("\n") if person.rest else plain(person):
         name, before, value = column(line)

@@ -508,7 +508,7 @@ _CRITICAL, _NESTED, _SECRET = 1, 2, 4
 _MAX_CALLS, _CALL_BYTES, _MAX_DATA, _MAX_ITEM, _HIGH_WATER = 64, 4 << 20, 64 << 10, 1 << 20, 128 << 10
 _PATIENCE = 60.0  # with a broker that does not read what it asked for; seconds
 _LIMITS = {"max_body": _MAX_BODY, "max_calls": _MAX_CALLS, "call_bytes": _CALL_BYTES, "max_streams": 0,
-           "stream_window": 256 << 10, "connection_window": 4 << 20, "dispatch_window": _MAX_CALLS,
+           "stream_window": 256 << 10, "connection_window": 4 << 20, "dispatch_window": 1,  # one thread
            "max_instances": 1}
 
 

@@ -90,6 +90,7 @@ fn serve_over<P: Plugin>(
     let software = concat!("outrigger-plugin-sdk ", env!("CARGO_PKG_VERSION"));
     let mut hello = Hello::new(software, AuthKind::Inherited, nonce()?);
     hello.limits.max_instances = most;
+    hello.limits.dispatch_window = 1; // one thread: the clock of what waits stands still
     let mut link = BlockingLink::establish(carrier, Handshake::dial(hello, secret), Role::Plugin)?;
     let (mut inbox, mut server) = (Inbox::default(), Server::new(plugins, most));
     let mut flushed = Instant::now();

@@ -72,6 +72,8 @@ pub(super) struct Members {
     pub(super) names: [String; 2],
     /// Why a member could not be connected.
     pub(super) failed: [Option<Error>; 2],
+    /// Whose link to the store is open: nobody else is told of the end.
+    connected: [bool; 2],
     /// Open calls, per member.
     calls: [JoinSet<()>; 2],
     later: mpsc::UnboundedSender<Later>,
@@ -83,7 +85,7 @@ impl Members {
         names: [String; 2],
         later: mpsc::UnboundedSender<Later>,
     ) -> Self {
-        Self { sinks, names, failed: [None, None], calls: Default::default(), later }
+        Self { sinks, names, failed: [None, None], connected: [false; 2], calls: Default::default(), later }
     }
 
     fn sink(&self, side: Side) -> Option<&SinkClient> {
@@ -109,7 +111,10 @@ impl Members {
         );
         for (side, connected) in Side::BOTH.into_iter().zip([a, b]) {
             match connected {
-                Ok(slow) => settings.slow[side.index()] |= slow,
+                Ok(slow) => {
+                    settings.slow[side.index()] |= slow;
+                    self.connected[side.index()] = true;
+                }
                 Err(error) => self.failed[side.index()] = Some(error),
             }
         }
@@ -189,8 +194,9 @@ impl Members {
         for calls in &mut self.calls {
             calls.shutdown().await;
         }
+        let open = |side: Side| self.sink(side).filter(|_| self.connected[side.index()]);
         let [a, b] = came_through;
-        tokio::join!(finish(self.sink(Side::A), a), finish(self.sink(Side::B), b));
+        tokio::join!(finish(open(Side::A), a), finish(open(Side::B), b));
     }
 }
 
@@ -206,15 +212,18 @@ async fn finish(sink: Option<&SinkClient>, came_through: bool) {
     let name = &sink.sink().name;
     // What was cancelled is answered before anything else may be asked.
     sink.drain().await;
-    if came_through && let Err(error) = sink.committed_all().await {
-        tracing::warn!(collection = name, %error, "committed_all");
-    }
-    if came_through && let Err(error) = sink.sync_done().await {
-        tracing::warn!(collection = name, %error, "sync_done");
+    if came_through && let Err(error) = succeeded(sink).await {
+        tracing::warn!(collection = name, %error, "the member could not note that the run succeeded");
     }
     if let Err(error) = sink.disconnect().await {
         tracing::debug!(collection = name, %error, "disconnect");
     }
+}
+
+/// Says that all is committed, and then that the run succeeded.
+pub(super) async fn succeeded(sink: &SinkClient) -> Result<(), Error> {
+    sink.committed_all().await?;
+    sink.sync_done().await
 }
 
 /// Tells the engine that a call failed and, when the member is gone, that too.

@@ -7,6 +7,7 @@ use outrigger_broker::SinkClient;
 use outrigger_engine::MemberState;
 use outrigger_protocol::{Connect, ConnectDone, Error};
 
+use super::calls::succeeded;
 use super::members::{MemberSession, plugin_failure_of};
 use crate::report::Failure;
 
@@ -50,13 +51,7 @@ pub(super) async fn finish(sessions: [&MemberSession; 2], came_through: bool) {
 }
 
 async fn ended(main: &SinkClient, came_through: bool) -> Result<(), Error> {
-    let told = match came_through {
-        true => match main.committed_all().await {
-            Ok(()) => main.sync_done().await,
-            failed => failed,
-        },
-        false => Ok(()),
-    };
+    let told = if came_through { succeeded(main).await } else { Ok(()) };
     let disconnected = main.disconnect().await; // whatever became of the others
     told.and(disconnected)
 }

@@ -36,6 +36,13 @@ class Vcards(unittest.TestCase):
         again = people.demarshal(edited.encode())
         self.assertEqual((again, people.marshal(again)), (people.demarshal(people.marshal(again)), edited.encode()))
 
+    def test_a_card_with_other_line_ends_or_folds_comes_back_as_it_came_until_a_column_is_changed(self):
+        for data in (card("UID:u", "FN:Ada").replace(b"\r\n", b"\n"), card("UID:u", "FN:A\r\n da", "X:=")):
+            person = people.demarshal(data)
+            self.assertEqual((person.name, people.marshal(person)), ("Ada", data))
+            person.name = "Bea"
+            self.assertIn(b"FN:Bea\r\nEND:VCARD\r\n", people.marshal(person).replace(b"X:=\r\n", b""))
+
     def test_a_row_without_a_card_is_a_card_of_its_columns(self):
         person = people.Person("u", "Ann; B", "a@b", "", "x" * 200 + "ü")
         data = people.marshal(person)
