@@ -171,6 +171,11 @@ def open_table(path: str) -> sqlite3.Connection:
     return table
 
 
+def create(path: str) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as table:
+        table.executescript(SCHEMA)
+
+
 def columns_of(person: Person) -> tuple[Optional[str], ...]:
     return (person.uid or None, person.name, person.email, person.phone, person.note, person.rest)
 
@@ -185,6 +190,8 @@ class People(outrigger.Plugin):
             raise Error(Code.INVALID, "say under `path` where the database is", Blame.CONFIGURATION,
                         retry=outrigger.WITH_FIX)
         try:
+            if request.member.option("create") == "true" and not pathlib.Path(path).exists():
+                create(path)
             self.table = open_table(path)
         except sqlite3.Error as error:
             raise Error(Code.NOT_FOUND, f"{path}: {error}; `people.py --create FILE` makes one", Blame.MEMBER,
@@ -288,8 +295,7 @@ class People(outrigger.Plugin):
 
 def main() -> int:
     if sys.argv[1:2] == ["--create"] and len(sys.argv) == 3:
-        with contextlib.closing(sqlite3.connect(sys.argv[2])) as table:
-            table.executescript(SCHEMA)
+        create(sys.argv[2])
         return 0
     return outrigger.serve(People())
 

@@ -89,6 +89,21 @@ fn what_new_writes_in_python_keeps_every_rule() {
     passes(&world, &["demo"]);
 }
 
+/// The format of this one is not plain, so no rule is left out.
+#[test]
+#[ignore = "needs python3"]
+fn the_table_of_people_keeps_every_rule() {
+    let world = World::empty(Link::Inherited);
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sqlite_people/people.py");
+    let options = ["--option", "path={scratch}/people.db", "--option", "create=true"];
+    let args = [&["check", program], &options[..], &ITEMS, &["--json"]].concat();
+    let output = plugin(&world, &args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rules = report["rules"].as_array().unwrap();
+    assert!(rules.iter().all(|rule| rule["verdict"] == "ok"), "{report:#}");
+}
+
 #[test]
 fn a_plugin_that_refuses_its_settings_is_told_from_one_that_is_wrong() {
     let world = World::empty(Link::Inherited);
