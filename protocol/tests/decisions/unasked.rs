@@ -76,12 +76,16 @@ fn w6_a_flood_of_each_kind_is_dropped_and_counted_and_ends_nothing() {
 }
 
 #[test]
-fn w6_the_three_kinds_share_one_rate() {
+fn w6_logs_and_progress_share_one_rate_and_cost_no_notice() {
     let mut broker = broker();
-    let one_each = [frames::log("x"), frames::raw(Kind::NOTIFY, 0, &[]), frames::progress(1, 0)].concat();
-    let (seen, result) = broker.take_in(&one_each.repeat(1000), S);
+    let chatter = [frames::log("x"), frames::progress(1, 0)].concat();
+    let (seen, result) = broker.take_in(&chatter.repeat(1500), S);
     result.unwrap();
     assert_eq!((seen.len(), broker.connection.counters.throttled), (2000, 1000));
+    let notices = frames::raw(Kind::NOTIFY, 0, &[]).repeat(2001);
+    let (seen, result) = broker.take_in(&notices, S);
+    result.unwrap();
+    assert_eq!((seen.len(), broker.connection.counters.throttled), (2000, 1001));
 }
 
 #[test]
