@@ -84,7 +84,7 @@ fn x3_a_run_that_is_killed_in_a_write_and_started_again_at_once_waits_for_the_la
         let impatient = start(world, ["sync", "contacts", "--json"]);
         assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
         // The plugin is in its write all the while: this one gives up.
-        refused(impatient.wait(), &["the state of the group contacts cannot be used"]);
+        refused(impatient.wait(), &["another run is busy with the group contacts"]);
         // This one is let through once the old plugin has gone.
         let patient = start(world, ["sync", "contacts", "--json"]);
         until_it_waits(world, &patient, "groups");
