@@ -1,7 +1,9 @@
 //! Typed calls: an instance and its sinks.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use outrigger_protocol::{
     Blame, Change, Code, Codec, Commit, CommitItem, Committed, Compare, Compared, Connect, ConnectDone,
     Connected, Connection, CreateCollection, Discovered, Error, Extensions, FormatInfo, GetChanges,
@@ -38,7 +40,7 @@ impl PluginHost {
         let told = Mutex::new((request.member.generation, request.group.generation));
         let given = Given { host: self.clone(), member, group: request.group.object, told };
         let (method, secret) = (Method::INITIALIZE, !request.secrets.is_empty());
-        let answer = self.call_raw(ObjectId::HOST, method, &request, None, secret).await?;
+        let answer = self.call_raw(ObjectId::HOST, method, (&request, &[]), None, secret).await?;
         let Initialized { instance, formats } = self.read(method, &answer)?;
         self.exports().serve(member, instance);
         Ok(Instance { object: instance, formats: formats.into(), given: Arc::new(given) })
@@ -286,7 +288,14 @@ impl SinkClient {
     /// # Errors
     /// The plugin's error; its effect says what became of the batch.
     pub async fn commit(&self, items: Vec<CommitItem<'_>>) -> Result<Committed, Error> {
-        self.host().call(self.sink.object, Method::COMMIT, &Commit { items }, None).await
+        let (contents, items): (Vec<Bytes>, Vec<_>) = items.into_iter().map(without_content).unzip();
+        let mut items: Vec<CommitItem<'_>> = items;
+        for (item, content) in items.iter_mut().zip(&contents) {
+            item.data = Cow::Borrowed(content);
+        }
+        let (object, batch) = (self.sink.object, Commit { items });
+        let answer = self.host().call_raw(object, Method::COMMIT, (&batch, &contents), None, false).await?;
+        self.host().read(Method::COMMIT, &answer)
     }
 
     /// No more commits come in this run.
@@ -312,4 +321,10 @@ impl SinkClient {
     pub async fn disconnect(&self) -> Result<(), Error> {
         self.host().call(self.sink.object, Method::DISCONNECT, &(), None).await
     }
+}
+
+/// Takes the content out of an item, to be written from where it lies.
+fn without_content(mut item: CommitItem<'_>) -> (Bytes, CommitItem<'_>) {
+    let content = std::mem::take(&mut item.data).into_owned();
+    (content.into(), item)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use outrigger_protocol::{
     Blame, CallId, CallOptions, Code, Connection, Error, Method, ObjectId, Refusal, Session,
 };
@@ -157,7 +158,7 @@ impl PluginHost {
         request: &Q,
         on_item: Option<OnItem>,
     ) -> Result<A, Error> {
-        let body = self.call_raw(target, method, request, on_item, false).await?;
+        let body = self.call_raw(target, method, (request, &[]), on_item, false).await?;
         self.read(method, &body)
     }
 
@@ -169,12 +170,13 @@ impl PluginHost {
         })
     }
 
-    /// As [`PluginHost::call`], with the answer's bytes; `secret` marks the request.
+    /// As [`PluginHost::call`], with the answer's bytes. Of the request, byte strings that are among
+    /// the shared pieces are not copied if they are large; `secret` marks it.
     pub(crate) async fn call_raw<Q: Serialize + ?Sized>(
         &self,
         target: ObjectId,
         method: Method,
-        request: &Q,
+        request: (&Q, &[Bytes]),
         on_item: Option<OnItem>,
         secret: bool,
     ) -> Result<Box<[u8]>, Error> {
@@ -208,7 +210,7 @@ impl PluginHost {
         &self,
         target: ObjectId,
         method: Method,
-        request: &Q,
+        request: (&Q, &[Bytes]),
         secret: bool,
         caller: Caller,
     ) -> Result<CallId, Refusal<Caller>> {
@@ -218,14 +220,8 @@ impl PluginHost {
         }
         let now = self.link.now();
         self.link.send(|connection| {
-            connection.call(
-                target,
-                method,
-                request,
-                CallOptions { secret, ..self.options(method) },
-                caller,
-                now,
-            )
+            let options = CallOptions { secret, ..self.options(method) };
+            connection.call_sharing(target, method, request, options, caller, now)
         })
     }
 

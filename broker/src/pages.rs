@@ -68,7 +68,7 @@ pub(crate) async fn read(
     let mut done = 0;
     while !items.is_empty() {
         let request = Read { items };
-        let answer = host.call_raw(sink, method, &request, None, false).await?;
+        let answer = host.call_raw(sink, method, (&request, &[]), None, false).await?;
         items = request.items;
         let page: ReadPage<'_> = host.read(method, &answer)?;
         let got = page.results.len();

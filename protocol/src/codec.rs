@@ -11,8 +11,10 @@ mod json;
 use bincode::config::{Configuration, Fixint, Limit, LittleEndian};
 use bincode::enc::write::Writer;
 use bincode::error::EncodeError;
+use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
+use crate::chunks::{Chunks, MIN_SHARED};
 use crate::limits::MAX_BODY;
 
 pub(crate) use json::from_json;
@@ -68,13 +70,38 @@ impl Codec {
     /// # Errors
     /// The body would exceed [`MAX_BODY`]; `out` is as it was.
     pub fn encode<T: Serialize + ?Sized>(self, value: &T, out: &mut Vec<u8>) -> Result<(), BodyError> {
-        let start = out.len();
+        self.encode_onto(value, out)
+    }
+
+    /// As [`Codec::encode`], onto any buffer.
+    pub(crate) fn encode_onto<T: Serialize + ?Sized, O: Out>(
+        self,
+        value: &T,
+        out: &mut O,
+    ) -> Result<(), BodyError> {
+        let start = out.copied().len();
         let appender = Appender { out, room: MAX_BODY };
         let written = match self {
             Self::Bincode => encode_binary(value, appender),
             Self::Json => json::encode(value, appender),
         };
-        written.inspect_err(|_| out.truncate(start))
+        written.inspect_err(|_| out.cut(start))
+    }
+
+    /// As [`Codec::encode_within`]; byte strings of the value that are among `shared`, and large, are
+    /// referred to where the codec writes them as they are: JSON does not. After an error the caller takes the whole frame off.
+    pub(crate) fn encode_shared<T: Serialize + ?Sized>(
+        self,
+        value: &T,
+        shared: &[Bytes],
+        out: &mut Chunks,
+        limit: usize,
+    ) -> Result<(), BodyError> {
+        let before = out.len();
+        let shared = if self == Self::Bincode { shared } else { &[] };
+        self.encode_onto(value, &mut Sharing { out, shared })?;
+        let length = out.len() - before;
+        if length <= limit { Ok(()) } else { Err(too_large(length, limit)) }
     }
 
     /// As [`Codec::encode`], for a receiver that takes at most `limit` bytes.
@@ -107,7 +134,7 @@ impl Codec {
     }
 }
 
-fn encode_binary<T: Serialize + ?Sized>(value: &T, out: Appender<'_>) -> Result<(), BodyError> {
+fn encode_binary<T: Serialize + ?Sized, O: Out>(value: &T, out: Appender<'_, O>) -> Result<(), BodyError> {
     let written = bincode::serde::encode_into_writer(value, out, BINARY);
     written.map_err(|error| BodyError(error.to_string()))
 }
@@ -127,23 +154,96 @@ pub(crate) fn too_large(actual: usize, limit: usize) -> BodyError {
     BodyError(format!("{actual} bytes, above the limit of {limit}"))
 }
 
+/// A buffer that bodies are appended to.
+pub(crate) trait Out {
+    /// Appends `bytes`.
+    fn put(&mut self, bytes: &[u8]);
+
+    /// What was appended, as one piece.
+    fn copied(&self) -> &[u8];
+
+    /// Takes off all but the first `length` copied bytes.
+    fn cut(&mut self, length: usize);
+}
+
+impl Out for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn copied(&self) -> &[u8] {
+        self
+    }
+
+    fn cut(&mut self, length: usize) {
+        self.truncate(length);
+    }
+}
+
+impl Out for BytesMut {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+
+    fn copied(&self) -> &[u8] {
+        self
+    }
+
+    fn cut(&mut self, length: usize) {
+        self.truncate(length);
+    }
+}
+
+/// A buffer that refers to large pieces where it has them.
+struct Sharing<'a> {
+    out: &'a mut Chunks,
+    shared: &'a [Bytes],
+}
+
+impl Sharing<'_> {
+    /// The shared piece that lies in the same place, if `bytes` are worth a reference.
+    fn piece(&self, bytes: &[u8]) -> Option<Bytes> {
+        if bytes.len() < MIN_SHARED {
+            return None;
+        }
+        self.shared.iter().find(|piece| std::ptr::eq(piece.as_ref(), bytes)).cloned()
+    }
+}
+
+impl Out for Sharing<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        match self.piece(bytes) {
+            Some(piece) => self.out.push(piece),
+            None => self.out.own.extend_from_slice(bytes),
+        }
+    }
+
+    fn copied(&self) -> &[u8] {
+        &self.out.own
+    }
+
+    fn cut(&mut self, length: usize) {
+        self.out.truncate(length);
+    }
+}
+
 /// Where an encoder writes: the end of a buffer, up to a limit.
-struct Appender<'a> {
-    out: &'a mut Vec<u8>,
+struct Appender<'a, O> {
+    out: &'a mut O,
     room: usize,
 }
 
-impl Appender<'_> {
+impl<O: Out> Appender<'_, O> {
     /// Appends `bytes`, unless the body becomes larger than a frame may be.
     fn append(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
         let left = self.room.checked_sub(bytes.len());
         self.room = left.ok_or("the body is larger than a frame may be")?;
-        self.out.extend_from_slice(bytes);
+        self.out.put(bytes);
         Ok(())
     }
 }
 
-impl Writer for Appender<'_> {
+impl<O: Out> Writer for Appender<'_, O> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
         self.append(bytes).map_err(EncodeError::Other)
     }

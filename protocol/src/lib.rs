@@ -19,6 +19,7 @@ mod bulk;
 mod call;
 mod callback;
 mod change;
+mod chunks;
 mod codec;
 mod connection;
 mod control;

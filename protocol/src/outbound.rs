@@ -1,4 +1,4 @@
-//! Outbound: frames encoded in place, one contiguous buffer a write.
+//! Outbound: frames encoded in place, one write for all that are ready.
 //!
 //! All frames but DATA enter one queue, in order. When the driver has written what it was given,
 //! the queue becomes the next thing to write, and DATA fills it up: calls first, data behind, a
@@ -6,23 +6,27 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::chunks::Chunks;
 use crate::codec::BodyError;
 use crate::frame::{Flags, Header};
 use crate::limits::{HEADER, MAX_BODY, MAX_DATA};
 use crate::secret;
 
+/// What the buffer is worth keeping at when it is empty.
+const KEEP: usize = 256 << 10;
+
 /// The bytes on their way out.
 #[derive(Debug, Default)]
 pub(crate) struct Outbound {
     /// The queue.
-    control: Vec<u8>,
-    /// Calls in the queue: number, start and length. They can still be taken back.
+    control: Chunks,
+    /// Calls in the queue: number, start and length of what was copied. They can still be taken back.
     calls: VecDeque<(u64, usize, usize)>,
     /// What the driver is writing.
-    writing: Vec<u8>,
-    written: usize,
+    writing: Chunks,
     /// Of the queue: bytes of automatic answers, and the number of answers to calls.
     automatic: usize,
     answers: usize,
@@ -54,12 +58,12 @@ impl Outbound {
 
     /// Whether the driver has written all it was given.
     pub(crate) fn is_drained(&self) -> bool {
-        self.written == self.writing.len()
+        self.writing.is_written()
     }
 
     /// Whether nothing at all is left to write.
     pub(crate) fn is_empty(&self) -> bool {
-        self.is_drained() && self.control.is_empty()
+        self.is_drained() && self.control.own.is_empty()
     }
 
     /// Appends a frame whose body is written by `body`; returns the body's length.
@@ -68,34 +72,35 @@ impl Outbound {
         header: Header,
         body: impl FnOnce(&mut Vec<u8>) -> Result<(), BodyError>,
     ) -> Result<usize, BodyError> {
-        self.append(header, &[], body)
+        self.add(header, &[], |out| body(&mut out.own))
     }
 
-    fn append(
+    fn add(
         &mut self,
         header: Header,
         ext: &[u8],
-        body: impl FnOnce(&mut Vec<u8>) -> Result<(), BodyError>,
+        body: impl FnOnce(&mut Chunks) -> Result<(), BodyError>,
     ) -> Result<usize, BodyError> {
         self.secret |= header.flags.has(Flags::SECRET);
         if !self.secret {
             return append(&mut self.control, header, ext, body);
         }
-        let frame = whole_frame(header, ext, body)?;
-        secret::append(&mut self.control, &frame);
-        Ok(frame.len() - HEADER)
+        let mut frame = whole(header, ext, body)?;
+        let length = frame.len() - HEADER;
+        self.control.take_in(&mut frame);
+        Ok(length)
     }
 
-    /// As [`Outbound::frame`], for a call that can be taken back until it is being written.
+    /// Appends a call that can be taken back until it is being written; returns its body's length.
     pub(crate) fn call(
         &mut self,
         header: Header,
         ext: &[u8],
-        body: impl FnOnce(&mut Vec<u8>) -> Result<(), BodyError>,
+        body: impl FnOnce(&mut Chunks) -> Result<(), BodyError>,
     ) -> Result<usize, BodyError> {
-        let start = self.control.len();
-        let length = self.append(header, ext, body)?;
-        self.calls.push_back((header.id, start, HEADER + length));
+        let start = self.control.own.len();
+        let length = self.add(header, ext, body)?;
+        self.calls.push_back((header.id, start, self.control.own.len() - start));
         Ok(length)
     }
 
@@ -104,9 +109,9 @@ impl Outbound {
         let flags = frame.get(5).copied().unwrap_or_default();
         self.secret |= Flags(flags).has(Flags::SECRET);
         if self.secret {
-            secret::append(&mut self.control, frame);
+            secret::append(&mut self.control.own, frame);
         } else {
-            self.control.extend_from_slice(frame);
+            self.control.own.extend_from_slice(frame);
         }
     }
 
@@ -114,8 +119,7 @@ impl Outbound {
     pub(crate) fn take_back(&mut self, id: u64) -> bool {
         let Some(at) = self.calls.iter().position(|(call, ..)| *call == id) else { return false };
         let Some((_, start, length)) = self.calls.remove(at) else { return false };
-        secret::take_out(&mut self.control[start..], 0, length);
-        self.control.truncate(self.control.len() - length);
+        self.control.remove(start, length);
         self.calls.iter_mut().skip(at).for_each(|(_, later, _)| *later -= length);
         true
     }
@@ -126,36 +130,34 @@ impl Outbound {
     }
 
     /// Makes the queue the next thing to write, with room behind it for DATA.
-    pub(crate) fn turn(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn turn(&mut self) -> &mut Chunks {
         self.writing.clear();
-        self.written = 0;
         self.automatic = 0;
         self.answers = 0;
         self.calls.clear();
         self.writing_secret = std::mem::take(&mut self.secret);
         std::mem::swap(&mut self.writing, &mut self.control);
-        if self.writing_secret && self.writing.capacity() - self.writing.len() < MAX_DATA {
-            let mut old = std::mem::take(&mut self.writing);
-            self.writing = secret::moved(&mut old, MAX_DATA); // DATA must not move it
+        let own = &mut self.writing.own;
+        if self.writing_secret && own.capacity() - own.len() < MAX_DATA {
+            *own = secret::moved(&mut std::mem::take(own), MAX_DATA); // DATA must not move it
         }
         &mut self.writing
     }
 
     /// What to write now.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.writing.get(self.written..).unwrap_or_default()
+    pub(crate) const fn writing(&self) -> &Chunks {
+        &self.writing
     }
 
     /// `count` bytes were written.
     pub(crate) fn wrote(&mut self, count: usize) {
-        self.written = self.writing.len().min(self.written.saturating_add(count));
+        self.writing.wrote(count);
         if self.is_drained() && self.writing_secret {
-            self.writing.as_mut_slice().zeroize();
+            self.writing.own.as_mut_slice().zeroize();
             self.writing_secret = false;
         }
-        if self.is_drained() && self.writing.capacity() > (256 << 10) {
-            self.writing = Vec::new();
-            self.written = 0;
+        if self.is_drained() && self.writing.own.capacity() > KEEP {
+            self.writing = Chunks::default();
         }
     }
 }
@@ -170,53 +172,77 @@ impl Drop for Outbound {
     }
 }
 
-/// A frame on its own, for a queue that holds a secret: room for the longest is there before the
-/// first byte is written, so that no growth leaves a copy behind.
+/// A frame on its own, to be appended later.
 pub(crate) fn whole_frame(
     header: Header,
-    ext: &[u8],
     body: impl FnOnce(&mut Vec<u8>) -> Result<(), BodyError>,
 ) -> Result<Zeroizing<Vec<u8>>, BodyError> {
-    let secret = header.flags.has(Flags::SECRET);
-    let room = if secret { HEADER + ext.len() + MAX_BODY } else { 0 };
-    let mut frame = Zeroizing::new(Vec::with_capacity(room));
+    let mut frame = whole(header, &[], |out| body(&mut out.own))?;
+    Ok(Zeroizing::new(std::mem::take(&mut frame.own)))
+}
+
+/// A frame on its own, for a queue that holds a secret. If it is secret itself, room for the longest
+/// is there before the first byte is written, so that no growth leaves a copy behind.
+fn whole(
+    header: Header,
+    ext: &[u8],
+    body: impl FnOnce(&mut Chunks) -> Result<(), BodyError>,
+) -> Result<Zeroizing<Chunks>, BodyError> {
+    let mut frame = Zeroizing::new(Chunks::default());
+    if header.flags.has(Flags::SECRET) {
+        frame.own.reserve_exact(HEADER + ext.len() + MAX_BODY);
+    }
     append(&mut frame, header, ext, body)?;
     Ok(frame)
 }
 
 /// Appends a frame to `out`: room for the header, the extension entries, the body, then the header
 /// with its lengths. Returns the bytes behind the header.
-pub(crate) fn append(
-    out: &mut Vec<u8>,
+fn append(
+    out: &mut Chunks,
     header: Header,
     ext: &[u8],
-    body: impl FnOnce(&mut Vec<u8>) -> Result<(), BodyError>,
+    body: impl FnOnce(&mut Chunks) -> Result<(), BodyError>,
 ) -> Result<usize, BodyError> {
-    let start = out.len();
-    out.extend_from_slice(&[0; HEADER]);
-    out.extend_from_slice(ext);
+    let (start, before) = (out.own.len(), out.len());
+    out.own.extend_from_slice(&[0; HEADER]);
+    out.own.extend_from_slice(ext);
     if let Err(error) = body(out) {
         out.truncate(start);
         return Err(error);
     }
-    let length = out.len() - start - HEADER;
+    let length = out.len() - before - HEADER;
+    set_header(&mut out.own, start, header, ext.len(), length);
+    Ok(length)
+}
+
+/// Appends a frame whose body is there already.
+pub(crate) fn append_body(out: &mut Chunks, header: Header, body: Bytes) {
+    let start = out.own.len();
+    out.own.extend_from_slice(&[0; HEADER]);
+    set_header(&mut out.own, start, header, 0, body.len());
+    out.push(body);
+}
+
+fn set_header(out: &mut [u8], start: usize, header: Header, ext: usize, length: usize) {
     // The codec's limit keeps every body far below 4 GiB.
     let body_len = u32::try_from(length).unwrap_or(u32::MAX);
     if let Some(room) = out.get_mut(start..start + HEADER) {
-        let ext_len = u16::try_from(ext.len()).unwrap_or(u16::MAX); // one entry of ours
+        let ext_len = u16::try_from(ext).unwrap_or(u16::MAX); // one entry of ours
         room.copy_from_slice(&Header { body_len, ext_len, ..header }.encode());
     }
-    Ok(length)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+
     use super::*;
     use crate::kind::Kind;
 
     fn put(outbound: &mut Outbound, id: u64, body: &[u8]) {
-        let add = |out: &mut Vec<u8>| {
-            out.extend_from_slice(body);
+        let add = |out: &mut Chunks| {
+            out.own.extend_from_slice(body);
             Ok(())
         };
         outbound.call(Header::new(Kind::CALL, id), &[], add).unwrap();
@@ -233,7 +259,7 @@ mod tests {
         assert!(outbound.take_back(5));
         assert_eq!(outbound.control.len(), HEADER + 3);
         put(&mut outbound, 7, b"seven");
-        let bytes = outbound.turn().clone();
+        let bytes = outbound.turn().own.clone();
         assert_eq!(bytes.len(), 2 * HEADER + 3 + 5);
         assert!(!outbound.holds(1), "what is being written cannot be taken back");
         assert!(!outbound.take_back(1));
@@ -243,11 +269,20 @@ mod tests {
 
     fn put_secret(outbound: &mut Outbound, id: u64) {
         let header = Header { flags: Flags::SECRET, ..Header::new(Kind::CALL, id) };
-        let add = |out: &mut Vec<u8>| {
-            out.extend_from_slice(HUNTER2);
+        let add = |out: &mut Chunks| {
+            out.own.extend_from_slice(HUNTER2);
             Ok(())
         };
         outbound.call(header, &[], add).unwrap();
+    }
+
+    /// A call that is a large shared piece.
+    fn put_piece(outbound: &mut Outbound, id: u64) {
+        let add = |out: &mut Chunks| {
+            out.push(vec![9; 5000].into());
+            Ok(())
+        };
+        outbound.call(Header::new(Kind::CALL, id), &[], add).unwrap();
     }
 
     fn holds(buffer: &[u8]) -> bool {
@@ -262,14 +297,33 @@ mod tests {
         put(&mut outbound, 5, &[7; 5000]);
         outbound.turn();
         outbound.wrote(5);
-        assert!(holds(outbound.bytes()));
+        assert!(holds(outbound.writing().bytes()));
         outbound.wrote(usize::MAX);
         assert!(outbound.is_empty());
-        assert_eq!(outbound.writing, vec![0; 3 * HEADER + 6 + 7 + 5000], "wiped in place");
+        assert_eq!(outbound.writing.own, vec![0; 3 * HEADER + 6 + 7 + 5000], "wiped in place");
         put(&mut outbound, 7, b"next");
         outbound.turn();
         outbound.wrote(usize::MAX);
-        assert!(outbound.writing.ends_with(b"next"), "what is no secret is not wiped");
+        assert!(outbound.writing.own.ends_with(b"next"), "what is no secret is not wiped");
+    }
+
+    #[test]
+    fn shared_pieces_keep_their_place_around_a_secret() {
+        let mut outbound = Outbound::default();
+        put_piece(&mut outbound, 1);
+        put_secret(&mut outbound, 3);
+        put_piece(&mut outbound, 5);
+        put_piece(&mut outbound, 7);
+        assert!(outbound.take_back(5));
+        outbound.turn();
+        let mut runs = [IoSlice::new(&[]); 5];
+        let used = outbound.writing().slices(&mut runs);
+        let lengths: Vec<_> = runs[..used].iter().map(|run| run.len()).collect();
+        assert_eq!(lengths, [HEADER, 5000, 2 * HEADER + HUNTER2.len(), 5000]);
+        assert!(holds(&runs[2]));
+        outbound.wrote(usize::MAX);
+        assert!(outbound.is_empty());
+        assert_eq!(outbound.writing.own, vec![0; 3 * HEADER + HUNTER2.len()], "wiped in place");
     }
 
     #[test]
@@ -280,7 +334,7 @@ mod tests {
         let before = outbound.control.len();
         assert!(outbound.take_back(1));
         assert_eq!(outbound.control.len(), before - HEADER - HUNTER2.len());
-        assert!(outbound.control.ends_with(b"three") && !holds(&outbound.control));
+        assert!(outbound.control.own.ends_with(b"three") && !holds(&outbound.control.own));
     }
 
     #[test]
@@ -291,11 +345,11 @@ mod tests {
             out.extend_from_slice(HUNTER2);
             Ok(())
         };
-        outbound.encoded(&whole_frame(header, &[], add).unwrap());
+        outbound.encoded(&whole_frame(header, add).unwrap());
         outbound.turn();
-        assert!(holds(outbound.bytes()));
+        assert!(holds(outbound.writing().bytes()));
         outbound.wrote(usize::MAX);
-        assert!(!holds(&outbound.writing) && !outbound.writing.is_empty());
+        assert!(!holds(&outbound.writing.own) && !outbound.writing.own.is_empty());
     }
 
     #[test]
@@ -304,10 +358,10 @@ mod tests {
         put(&mut outbound, 1, b"a");
         put(&mut outbound, 3, b"b");
         outbound.turn();
-        assert_eq!(outbound.bytes().len(), 2 * (HEADER + 1));
+        assert_eq!(outbound.writing().bytes().len(), 2 * (HEADER + 1));
         outbound.wrote(10);
         put(&mut outbound, 5, b"c");
-        assert_eq!(outbound.bytes().len(), 2 * (HEADER + 1) - 10);
+        assert_eq!(outbound.writing().bytes().len(), 2 * (HEADER + 1) - 10);
         outbound.wrote(usize::MAX);
         assert!(outbound.is_drained() && !outbound.is_empty());
     }

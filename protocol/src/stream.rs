@@ -5,6 +5,8 @@
 //! or repeated grant does no harm (decisions W5). An `items` stream is a row of
 //! `length (u32) · encoded item`; a frame holds many, an item may span frames.
 
+use bytes::{Bytes, BytesMut};
+
 use crate::control::StreamKind;
 use crate::ids::{CallId, StreamId};
 use crate::limits::MAX_ITEM;
@@ -15,8 +17,7 @@ use crate::peer_error::PeerError;
 pub(crate) struct Sending {
     pub(crate) id: StreamId,
     pub(crate) call: CallId,
-    queue: Vec<u8>,
-    taken: usize,
+    queue: BytesMut,
     pub(crate) sent: u64,
     pub(crate) limit: u64,
     pub(crate) items: u64,
@@ -24,37 +25,29 @@ pub(crate) struct Sending {
 }
 
 impl Sending {
-    pub(crate) const fn new(id: StreamId, call: CallId, limit: u64) -> Self {
-        Self { id, call, queue: Vec::new(), taken: 0, sent: 0, limit, items: 0, ended: false }
+    pub(crate) fn new(id: StreamId, call: CallId, limit: u64) -> Self {
+        Self { id, call, queue: BytesMut::new(), sent: 0, limit, items: 0, ended: false }
     }
 
     /// Bytes that wait for credit or for the writer.
     pub(crate) fn waiting(&self) -> usize {
-        self.queue.len() - self.taken
+        self.queue.len()
     }
 
     /// The queue, for one more item to be appended.
-    pub(crate) const fn queue(&mut self) -> &mut Vec<u8> {
+    pub(crate) const fn queue(&mut self) -> &mut BytesMut {
         &mut self.queue
     }
 
     /// The next bytes to send, at most `most`, within this stream's credit.
-    pub(crate) fn next_data(&mut self, most: usize) -> &[u8] {
+    pub(crate) fn next_data(&mut self, most: usize) -> Bytes {
         let credit = usize::try_from(self.limit - self.sent).unwrap_or(usize::MAX);
         let length = self.waiting().min(credit).min(most);
-        let start = self.taken;
-        self.taken += length;
-        self.sent += length as u64;
-        self.queue.get(start..start + length).unwrap_or_default()
-    }
-
-    /// Gives back the room of what was sent.
-    pub(crate) fn compact(&mut self) {
-        self.queue.drain(..self.taken);
-        self.taken = 0;
-        if self.queue.capacity() > (256 << 10) && self.queue.is_empty() {
-            self.queue = Vec::new();
+        if length == 0 {
+            return Bytes::new(); // taking nothing would cost an allocation
         }
+        self.sent += length as u64;
+        self.queue.split_to(length).freeze()
     }
 }
 
@@ -257,7 +250,6 @@ mod tests {
         stream.limit = 7;
         assert_eq!(stream.next_data(1).len(), 1);
         assert_eq!(stream.waiting(), 2);
-        stream.compact();
         assert_eq!(stream.waiting(), 2);
     }
 }

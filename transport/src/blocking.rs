@@ -1,11 +1,11 @@
 //! The driver for one thread without a runtime: a connection machine over a [`Carrier`].
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
 use outrigger_protocol::{Connection, Decoder, Event, Handshake, Role, Session, limits};
 
-use crate::carrier::{Carrier, Wait};
+use crate::carrier::{Carrier, MAX_RUNS, Wait};
 use crate::error::LinkError;
 
 /// How long a peer may take none of the bytes that it is sent.
@@ -77,11 +77,14 @@ impl<C> BlockingLink<C> {
     pub fn flush(&mut self) -> Result<(), LinkError> {
         let mut stalled = None;
         loop {
-            let bytes = self.connection.output();
-            if bytes.is_empty() {
-                return Ok(());
-            }
-            match self.carrier.try_write(bytes) {
+            let mut runs = [IoSlice::new(&[]); MAX_RUNS];
+            let used = self.connection.output_slices(&mut runs);
+            let written = match runs.get(..used).unwrap_or_default() {
+                [] => return Ok(()),
+                [run] => self.carrier.try_write(run),
+                runs => self.carrier.try_write_vectored(runs),
+            };
+            match written {
                 Ok(count) => {
                     self.connection.wrote(count);
                     stalled = None;

@@ -1,7 +1,10 @@
 //! Carrier: a duplex byte stream, as a blocking driver needs it.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::time::Duration;
+
+/// Most runs of bytes that one system call writes.
+pub(crate) const MAX_RUNS: usize = 32;
 
 /// How long to wait for bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,15 @@ pub trait Carrier: Send {
     /// # Errors
     /// `WouldBlock` when the other side does not read; others end the connection.
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+
+    /// Writes several runs of bytes, in order, as far as there is room; where a carrier has no way
+    /// to do that at once, the first.
+    ///
+    /// # Errors
+    /// As [`Carrier::try_write`].
+    fn try_write_vectored(&mut self, runs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_write(runs.first().map_or(&[], |run| run))
+    }
 
     /// Waits until bytes can be written, or, when `or_read`, some have come to be read; at most
     /// `limit`.

@@ -1,12 +1,14 @@
 //! What the task of a connection and its handles share: the machine, and the one way out.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use outrigger_protocol::Connection;
 use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::carrier::MAX_RUNS;
 
 /// A byte stream.
 pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -58,11 +60,14 @@ impl<C> Shared<C> {
     fn write_all(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(io) = &mut self.io else { return Poll::Ready(Ok(())) };
         loop {
-            let bytes = self.connection.output();
-            if bytes.is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            match ready!(Pin::new(&mut *io).poll_write(context, bytes))? {
+            let mut runs = [IoSlice::new(&[]); MAX_RUNS];
+            let used = self.connection.output_slices(&mut runs);
+            let written = match runs.get(..used).unwrap_or_default() {
+                [] => return Poll::Ready(Ok(())),
+                [run] => Pin::new(&mut *io).poll_write(context, run),
+                runs => Pin::new(&mut *io).poll_write_vectored(context, runs),
+            };
+            match ready!(written)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.connection.wrote(count),
             }

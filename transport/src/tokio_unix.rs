@@ -4,7 +4,7 @@
 //! each time the peer takes our bytes in, this side is woken to hear that there is room, which it
 //! had never missed. Here the runtime is asked about room only after the socket had none.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,7 +13,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use crate::unix::retry;
+use crate::unix::{retry, send_runs};
 
 /// A connected stream socket, as [`crate::Link`] takes it. What must not wait says so per call, so
 /// the descriptor itself may be in either mode.
@@ -107,6 +107,19 @@ impl AsyncWrite for SocketStream {
     ) -> Poll<io::Result<usize>> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         self.poll_send(context, bytes.len(), |socket| send(socket, bytes, flags))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        runs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let length = runs.iter().map(|run| run.len()).sum();
+        self.poll_send(context, length, |socket| send_runs(socket, runs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

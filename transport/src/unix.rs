@@ -1,11 +1,11 @@
 //! Unix: connected sockets, named or inherited.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
 
 use crate::carrier::{Carrier, Wait};
 
@@ -43,10 +43,20 @@ impl Carrier for SocketCarrier {
         retry(|| send(&self.0, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL))
     }
 
+    fn try_write_vectored(&mut self, runs: &[IoSlice<'_>]) -> io::Result<usize> {
+        retry(|| send_runs(&self.0, runs))
+    }
+
     fn wait_writable(&mut self, limit: Duration, or_read: bool) -> io::Result<()> {
         let flags = if or_read { PollFlags::IN | PollFlags::OUT } else { PollFlags::OUT };
         if self.wait(flags, limit)? { Ok(()) } else { Err(io::ErrorKind::TimedOut.into()) }
     }
+}
+
+/// Sends several runs of bytes without waiting.
+pub(crate) fn send_runs(socket: &OwnedFd, runs: &[IoSlice<'_>]) -> rustix::io::Result<usize> {
+    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    sendmsg(socket, runs, &mut SendAncillaryBuffer::default(), flags)
 }
 
 /// Repeats a system call that a signal interrupted.

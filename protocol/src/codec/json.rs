@@ -8,18 +8,21 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Appender, BodyError};
+use super::{Appender, BodyError, Out};
 use crate::printable::Printable;
 use crate::text;
 
 /// Deepest nesting of brackets. Bodies need six.
 const MAX_DEPTH: usize = 16;
 
-pub(super) fn encode<T: Serialize + ?Sized>(value: &T, mut out: Appender<'_>) -> Result<(), BodyError> {
-    let start = out.out.len();
+pub(super) fn encode<T: Serialize + ?Sized, O: Out>(
+    value: &T,
+    mut out: Appender<'_, O>,
+) -> Result<(), BodyError> {
+    let start = out.out.copied().len();
     serde_json::to_writer(&mut out, value).map_err(|error| BodyError(error.to_string()))?;
-    if out.out.get(start..) == Some(b"null") {
-        out.out.truncate(start);
+    if out.out.copied().get(start..) == Some(b"null") {
+        out.out.cut(start);
     }
     Ok(())
 }
@@ -59,7 +62,7 @@ fn depth(json: &[u8]) -> usize {
     deepest
 }
 
-impl io::Write for Appender<'_> {
+impl<O: Out> io::Write for Appender<'_, O> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.append(bytes).map(|()| bytes.len()).map_err(io::Error::other)
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::event::EndedBy;
@@ -54,6 +55,24 @@ impl<C> Connection<C> {
         context: C,
         now: Duration,
     ) -> Result<CallId, Refusal<C>> {
+        self.call_sharing(target, method, (body, &[]), options, context, now)
+    }
+
+    /// As [`Connection::call`]. A byte string of the body that is one of the `shared` pieces, in
+    /// the same place of memory, and has 4 KiB or more, is not copied: it is written from there.
+    /// What is secret or written as JSON is always copied.
+    ///
+    /// # Errors
+    /// As [`Connection::call`].
+    pub fn call_sharing<T: Serialize + ?Sized>(
+        &mut self,
+        target: ObjectId,
+        method: Method,
+        (body, shared): (&T, &[Bytes]),
+        options: CallOptions,
+        context: C,
+        now: Duration,
+    ) -> Result<CallId, Refusal<C>> {
         if let Some(error) = self.refusal(target, method, options) {
             return Err(Refusal { context, error: Box::new(error) });
         }
@@ -62,10 +81,12 @@ impl<C> Connection<C> {
             Header { target, method: method.0, budget: budget(options.total), ..Header::new(Kind::CALL, id) };
         header.flags = flags(options);
         let (codec, limit) = (self.codec, self.peer.max_body as usize);
+        // What is secret lies in one place, which is wiped.
+        let shared = if options.secret { &[] } else { shared };
         let parent = options.parent.map(parent_entry);
         let ext = parent.as_ref().map_or(&[][..], |entry| &entry[..]);
-        let bytes = match self.out.call(header, ext, |out| codec.encode_within(body, out, limit - ext.len()))
-        {
+        let encode = |out: &mut _| codec.encode_shared(body, shared, out, limit - ext.len());
+        let bytes = match self.out.call(header, ext, encode) {
             Ok(bytes) => bytes as u64,
             Err(error) => {
                 self.next = id; // nothing left under this number

@@ -1,5 +1,6 @@
 //! The state of one side of a connection, and its way out.
 
+use std::io::IoSlice;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -169,17 +170,29 @@ impl<C> Connection<C> {
         Ok(())
     }
 
-    /// The bytes to write now; empty when there is nothing to send. Call [`Connection::wrote`]
-    /// with what was written. One call hands out all frames that are ready: calls first, then at
-    /// most 64 KiB of data, so that a transfer delays a call by one such batch.
+    /// The next bytes to write that lie together; empty when there is nothing to send. Call
+    /// [`Connection::wrote`] with what was written.
     pub fn output(&mut self) -> &[u8] {
+        self.prepare_output();
+        self.out.writing().bytes()
+    }
+
+    /// All bytes to write now, as many runs as `slices` has room for; returns how many that are, 0
+    /// when there is nothing to send. Call [`Connection::wrote`] with what was written.
+    pub fn output_slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.prepare_output();
+        self.out.writing().slices(slices)
+    }
+
+    /// All frames that are ready: calls first, then at most 64 KiB of data, so that a transfer
+    /// delays a call by one such batch.
+    fn prepare_output(&mut self) {
         if self.out.is_drained() {
             self.release_held();
             let writing = self.out.turn();
             let room = MAX_DATA.saturating_sub(writing.len());
             super::streams::fill(&mut self.sending, &mut self.data_sent, self.data_limit, writing, room);
         }
-        self.out.bytes()
     }
 
     /// `count` bytes of [`Connection::output`] are on their way.

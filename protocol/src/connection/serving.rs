@@ -104,7 +104,7 @@ impl<C> Connection<C> {
         self.release_held();
         let (codec, limit) = (self.codec, self.peer.max_body as usize);
         let encoded = if self.sending.iter().any(|stream| stream.call == id) {
-            let frame = whole_frame(header, &[], |out| codec.encode_within(body, out, limit));
+            let frame = whole_frame(header, |out| codec.encode_within(body, out, limit));
             frame.map(|frame| self.held.push((id, frame)))
         } else {
             self.out.count_answer();

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::event::Event;
 use super::machine::Connection;
+use crate::chunks::Chunks;
 use crate::codec::{self, BodyError};
 use crate::control::{Credit, StreamEnd, StreamKind, StreamOpen, StreamReset};
 use crate::error::Code;
@@ -11,12 +12,12 @@ use crate::frame::{Frame, Header};
 use crate::ids::{CallId, StreamId};
 use crate::kind::Kind;
 use crate::limits::{HEADER, MAX_DATA, MAX_ITEM};
-use crate::outbound::append;
+use crate::outbound::append_body;
 use crate::peer_error::PeerError;
 use crate::stream::{Receiving, Sending};
 
 /// Appends DATA frames to what is about to be written: streams in turn, each within its credit.
-pub(super) fn fill(sending: &mut [Sending], sent: &mut u64, limit: u64, out: &mut Vec<u8>, mut room: usize) {
+pub(super) fn fill(sending: &mut [Sending], sent: &mut u64, limit: u64, out: &mut Chunks, mut room: usize) {
     let mut next = usize::from(sending.len() > 1);
     for (at, stream) in sending.iter_mut().enumerate() {
         let credit = usize::try_from(limit - *sent).unwrap_or(usize::MAX);
@@ -27,12 +28,7 @@ pub(super) fn fill(sending: &mut [Sending], sent: &mut u64, limit: u64, out: &mu
             continue;
         }
         let length = data.len();
-        // Within MAX_DATA, a frame always fits.
-        let _fits = append(out, header, &[], |out| {
-            out.extend_from_slice(data);
-            Ok(())
-        });
-        stream.compact();
+        append_body(out, header, data);
         *sent += length as u64;
         room -= (length + HEADER).min(room);
         next = at + 1;
@@ -74,7 +70,7 @@ impl<C> Connection<C> {
         let queue = stream.queue();
         let start = queue.len();
         queue.extend_from_slice(&[0; 4]);
-        let encoded = codec.encode(item, queue);
+        let encoded = codec.encode_onto(item, queue);
         let length = queue.len() - start - 4;
         if let Err(error) = encoded {
             queue.truncate(start);

@@ -1,6 +1,6 @@
 //! An end of a memory pair that counts what is done with it.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,6 +53,14 @@ impl AsyncWrite for Counting {
         Pin::new(&mut self.end).poll_write(context, bytes)
     }
 
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        runs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write(context, &gathered(runs))
+    }
+
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -73,7 +81,16 @@ impl Carrier for Counting {
         self.end.try_write(bytes)
     }
 
+    fn try_write_vectored(&mut self, runs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.try_write(&gathered(runs))
+    }
+
     fn wait_writable(&mut self, limit: Duration, or_read: bool) -> io::Result<()> {
         self.end.wait_writable(limit, or_read)
     }
+}
+
+/// As the system sees what is written with one call.
+fn gathered(runs: &[IoSlice<'_>]) -> Vec<u8> {
+    runs.iter().flat_map(|run| run.to_vec()).collect()
 }

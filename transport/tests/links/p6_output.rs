@@ -15,7 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use crate::support::{
-    Counting, Counts, ECHO, End, Silent, call, establish, run, serve_blocking, teller, within,
+    Counting, Counts, ECHO, End, Silent, call, establish, establish_blocking, run, serve_blocking, teller,
+    within,
 };
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -54,6 +55,43 @@ fn p6_the_task_writes_on_when_there_was_no_room() {
             tokio::spawn(serving);
             tokio::task::spawn_blocking(move || line.wait_carried(20_000)).await.unwrap();
         });
+    });
+}
+
+/// Calls with a large piece each, which is not copied.
+fn share<C>(connection: &mut Connection<C>, contexts: impl IntoIterator<Item = C>) {
+    for (target, context) in (0..).zip(contexts) {
+        let piece = bytes::Bytes::from(vec![7; 6000]);
+        let shared = (serde_bytes::Bytes::new(&piece), std::slice::from_ref(&piece));
+        let (options, now) = (CallOptions::default(), Duration::ZERO);
+        assert!(connection.call_sharing(ObjectId(target), ECHO, shared, options, context, now).is_ok());
+    }
+}
+
+#[test]
+fn p6_pieces_that_are_not_copied_still_leave_with_one_write() {
+    within(LIMIT, || {
+        let (ours, theirs) = pair(CAPACITY);
+        let (io, peer) = (Counts::default(), std::thread::spawn(move || serve_blocking(theirs)));
+        let counted = Counting { end: ours, counts: io.clone() };
+        let mut link = establish_blocking::<usize>(counted, Role::Broker).unwrap();
+        io.take();
+        share(link.connection(), 0..10);
+        link.flush().unwrap();
+        assert_eq!(io.take().0, 1, "the blocking driver");
+        drop(link);
+        assert!(peer.join().unwrap().is_err());
+    });
+    run(async {
+        let (ours, theirs) = pair(CAPACITY);
+        let (io, (teller, _told)) = (Counts::default(), teller());
+        let counted = Counting { end: ours, counts: io.clone() };
+        let (client, _server) =
+            tokio::join!(establish(counted, Role::Broker, teller), establish(theirs, Role::Plugin, Silent));
+        let (link, _driver) = client.unwrap();
+        io.take();
+        link.send(|connection| share(connection, 0..10));
+        assert_eq!(io.take().0, 1, "the asynchronous driver");
     });
 }
 

@@ -126,3 +126,35 @@ async fn ask(link: &outrigger_transport::Link<Told>, caller: usize) {
         .unwrap();
     told.await.unwrap();
 }
+
+/// Both drivers, over a socket: large pieces arrive whole and in order, whatever room there is.
+#[test]
+fn p6_large_pieces_arrive_in_order() {
+    within(LIMIT, || {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let server = std::thread::spawn(move || serve_blocking(carrier(theirs)));
+        run(async {
+            let (teller, mut told) = teller();
+            let (link, driver) = establish(stream(ours), Role::Broker, teller).await.unwrap();
+            let driver = tokio::spawn(driver);
+            let pieces: Vec<bytes::Bytes> =
+                (0..40u8).map(|piece| vec![piece; 5000 * (1 + usize::from(piece) % 9)].into()).collect();
+            for (context, piece) in pieces.iter().enumerate() {
+                let (target, options) = (outrigger_protocol::ObjectId(1), Default::default());
+                let shared = (serde_bytes::Bytes::new(piece), std::slice::from_ref(piece));
+                let act = |connection: &mut outrigger_protocol::Connection<usize>| {
+                    let call = (target, crate::support::ECHO);
+                    connection.call_sharing(call.0, call.1, shared, options, context, Duration::ZERO).is_ok()
+                };
+                assert!(link.send(act));
+            }
+            for (context, piece) in pieces.iter().enumerate() {
+                let (ended, outcome) = told.recv().await.unwrap();
+                assert!(ended == context && outcome.unwrap() == piece[..], "{context}");
+            }
+            link.with(|connection| connection.goodbye());
+            assert!(matches!(driver.await.unwrap(), Ending::Done));
+        });
+        drop(server.join().unwrap());
+    });
+}
