@@ -107,6 +107,11 @@ impl Chunks {
 
     /// All that is to be written, as many runs as `slices` has room for. Returns how many.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        if self.shared.is_empty() {
+            let run = self.bytes();
+            slices.iter_mut().take(1).for_each(|slice| *slice = IoSlice::new(run));
+            return usize::from(!run.is_empty() && !slices.is_empty());
+        }
         let (mut at, mut used) = (self.written, 0);
         let ends = self.shared.iter().map(|(at, piece)| (*at, &piece[..])).chain([(self.own.len(), &[][..])]);
         for (end, piece) in ends {
@@ -123,6 +128,10 @@ impl Chunks {
 
     /// `count` bytes were written.
     pub(crate) fn wrote(&mut self, mut count: usize) {
+        if self.shared.is_empty() {
+            self.written = self.own.len().min(self.written.saturating_add(count));
+            return;
+        }
         while count > 0 {
             let (run, is_shared) = self.front();
             let done = run.len().min(count);

@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::time::Duration;
 
 /// Most runs of bytes that one system call writes.
-pub(crate) const MAX_RUNS: usize = 32;
+pub(crate) const MAX_RUNS: usize = 16;
 
 /// How long to wait for bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
