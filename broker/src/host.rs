@@ -20,17 +20,7 @@ use crate::callers::{CallFailed, Caller, Events, OnItem};
 use crate::death::Death;
 use crate::log::PluginLog;
 use crate::said::FromPlugin;
-use crate::watch::{Watch, finish_output};
-
-/// Grace for a cancelled call, for a goodbye, for a signal: each rung of the way out.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// What can be done with a process that has lost its connection, one after the other.
-const RUNGS: [Rung; 3] = [Rung::Wait, Rung::Terminate, Rung::Kill];
-
-/// The longest that a process may take to its end once its connection is lost: each rung, the one
-/// without the keeper, and the last of its output.
-const WAY_OUT: Duration = Duration::from_secs(GRACE.as_secs() * (RUNGS.len() as u64 + 2));
+use crate::watch::{GRACE, WAY_OUT, Watch, end_process, finish_output};
 
 /// How often a call that waits for room looks whether there is any.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
@@ -416,33 +406,4 @@ async fn overdue(member: String, link: Link<Caller>, shared: Wiring) {
             return;
         }
     }
-}
-
-/// A step of the way out.
-#[derive(Clone, Copy)]
-enum Rung {
-    /// It may end by itself.
-    Wait,
-    /// SIGTERM.
-    Terminate,
-    /// SIGKILL.
-    Kill,
-}
-
-/// The way out: by itself, by SIGTERM, by SIGKILL, without the keeper. Within [`WAY_OUT`].
-async fn end_process(watch: &mut Watch) -> Option<Ended> {
-    for rung in RUNGS {
-        match rung {
-            Rung::Wait => {}
-            Rung::Terminate => watch.child().terminate(),
-            Rung::Kill => watch.child().kill(),
-        }
-        if let Ok(Ok(ended)) = timeout(GRACE, watch.ended()).await {
-            watch.child().kill(); // whatever it started
-            let _gone = timeout(GRACE, watch.gone()).await;
-            return Some(ended);
-        }
-    }
-    watch.destroy();
-    timeout(GRACE, watch.ended()).await.ok().and_then(Result::ok)
 }

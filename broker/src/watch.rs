@@ -8,6 +8,16 @@ use outrigger_sandbox::{Child, Descriptor, Ended};
 
 use crate::log::{Output, PluginLog};
 
+/// Grace for a cancelled call, for a goodbye, for a signal: each rung of the way out.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+
+/// What can be done with a process that has lost its connection, one after the other.
+const RUNGS: [Rung; 3] = [Rung::Wait, Rung::Terminate, Rung::Kill];
+
+/// The longest that a process may take to its end once its connection is lost: each rung, the one
+/// without the keeper, and the last of its output.
+pub(crate) const WAY_OUT: Duration = Duration::from_secs(GRACE.as_secs() * (RUNGS.len() as u64 + 2));
+
 /// How long the log may still be read once the process has ended: something it started may hold
 /// its output open for ever.
 const DRAIN: Duration = Duration::from_millis(200);
@@ -125,4 +135,33 @@ impl Watch {
     pub(crate) async fn gone(&mut self) -> io::Result<()> {
         self.child.poll_gone().map(|_| ())
     }
+}
+
+/// A step of the way out.
+#[derive(Clone, Copy)]
+enum Rung {
+    /// It may end by itself.
+    Wait,
+    /// SIGTERM.
+    Terminate,
+    /// SIGKILL.
+    Kill,
+}
+
+/// The way out: by itself, by SIGTERM, by SIGKILL, without the keeper. Within [`WAY_OUT`].
+pub(crate) async fn end_process(watch: &mut Watch) -> Option<Ended> {
+    for rung in RUNGS {
+        match rung {
+            Rung::Wait => {}
+            Rung::Terminate => watch.child().terminate(),
+            Rung::Kill => watch.child().kill(),
+        }
+        if let Ok(Ok(ended)) = tokio::time::timeout(GRACE, watch.ended()).await {
+            watch.child().kill(); // whatever it started
+            let _gone = tokio::time::timeout(GRACE, watch.gone()).await;
+            return Some(ended);
+        }
+    }
+    watch.destroy();
+    tokio::time::timeout(GRACE, watch.ended()).await.ok().and_then(Result::ok)
 }
