@@ -60,10 +60,10 @@ fn config_file(cli: &Cli) -> Result<PathBuf, Failure> {
 
 /// How this command was called, as the user can call it again.
 fn called(cli: &Cli) -> String {
-    match &cli.config {
-        Some(file) => format!("outrigger -c {}", file.display()),
-        None => "outrigger".to_owned(),
-    }
+    let Some(file) = &cli.config else { return "outrigger".to_owned() };
+    let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+    let file = file.to_str().and_then(outrigger::report::shell_word);
+    format!("outrigger -c {}", file.as_deref().unwrap_or("FILE"))
 }
 
 fn load(cli: &Cli) -> Result<Config, Failure> {

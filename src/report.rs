@@ -17,6 +17,6 @@ pub use failure::{Cause, Failure};
 pub use human::{write_errors, write_run};
 pub use kept::Kept;
 pub use outcome::{Absent, FailureSummary, GuardStop, Outcome};
-pub use run::{CollectionReport, GroupReport, PluginReport, RunReport, Waiting};
+pub use run::{CollectionReport, GroupReport, PluginReport, RunReport, Waiting, shell_word};
 pub use summary::{PluginSummary, Summary};
 pub use tally::{CollectionSummary, ItemSummary, MemberSummary};

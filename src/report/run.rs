@@ -8,6 +8,18 @@ use outrigger_protocol::Printable;
 use super::failure::Failure;
 use crate::exit::Exit;
 
+/// `text` as one word of a command line that a user may copy into a shell. `None`: no quotation is
+/// safe in every shell and on every terminal.
+#[must_use]
+pub fn shell_word(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./@+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return Some(text.to_owned());
+    }
+    let is_shown_as_it_is = Printable(text).to_string() == text;
+    is_shown_as_it_is.then(|| format!("'{}'", text.replace('\'', r"'\''")))
+}
+
 /// The account of one run of the command.
 #[derive(Debug, Clone, Default)]
 pub struct RunReport {
@@ -82,16 +94,8 @@ impl GroupReport {
 
     /// What names a collection on a command line that the user may copy.
     pub(super) fn target(&self, collection: &str) -> String {
-        let target = format!("{}/{collection}", self.name);
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./@+".contains(c);
-        if target.chars().all(plain) {
-            target
-        } else if Printable(&target).to_string() != target {
-            // No quotation is safe in every shell and on every terminal; the group is near enough.
-            self.name.clone()
-        } else {
-            format!("'{}'", target.replace('\'', r"'\''"))
-        }
+        // The group is near enough where nothing safe names the collection.
+        shell_word(&format!("{}/{collection}", self.name)).unwrap_or_else(|| self.name.clone())
     }
 
     /// What the command would end with if this were its only group.
@@ -253,4 +257,18 @@ pub struct PluginReport {
     pub keeper_peak_rss_bytes: Option<u64>,
     /// What was enforced on it.
     pub sandbox: outrigger_sandbox::Report,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_is_shown_can_be_copied_into_a_shell() {
+        assert_eq!(shell_word("/home/a/my-conf.toml").as_deref(), Some("/home/a/my-conf.toml"));
+        assert_eq!(shell_word("my conf.toml").as_deref(), Some("'my conf.toml'"));
+        assert_eq!(shell_word("x$(id)'.toml").as_deref(), Some(r"'x$(id)'\''.toml'"));
+        assert_eq!(shell_word(""), Some("''".into()));
+        assert_eq!(shell_word("a\u{202e}b"), None, "what is shown is not what would be copied");
+    }
 }
