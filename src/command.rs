@@ -7,6 +7,7 @@ mod asker;
 mod check;
 mod demo;
 mod init;
+mod line;
 mod plugin;
 mod status;
 mod sync;

@@ -9,7 +9,7 @@
 //! are not set at all, they come with listings; a slow sync is only ever raised, and lowered by a
 //! run that has done it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use outrigger_protocol::{
     Blame, Code, Error, Member, MemberObjectType, MemberUpdate, MemberUpdated, OperationId, RaiseSlowSync,
@@ -32,8 +32,9 @@ pub struct MemberState {
     pub generation: u64,
     /// Options that the plugin has set.
     pub options: BTreeMap<String, String>,
-    /// Object types that are to be compared anew; the empty one means all.
-    pub slow_sync: BTreeSet<String>,
+    /// Object types that are to be compared anew, each with the generation at which that was last
+    /// asked for; the empty one means all.
+    pub slow_sync: BTreeMap<String, u64>,
     /// The latest operations that were done, oldest first.
     pub operations: VecDeque<OperationId>,
 }
@@ -46,7 +47,7 @@ impl MemberState {
         let own = self.options.iter().filter(|(name, _)| configured.option(name).is_none());
         member.options.extend(own.map(|(name, value)| (name.clone(), value.clone())));
         member.generation = self.generation;
-        for object_type in &self.slow_sync {
+        for object_type in self.slow_sync.keys() {
             let known = member.object_types.iter_mut().find(|known| known.object_type == *object_type);
             match known {
                 Some(known) => known.slow_sync = true,
@@ -84,42 +85,39 @@ impl MemberState {
         Ok(MemberUpdated { applied: true, member: self.snapshot(configured) })
     }
 
-    /// Notes that everything of an object type is to be compared. Nothing changes when it is noted
-    /// already, whatever generation the plugin has seen.
+    /// Notes that everything of an object type is to be compared, whatever generation the plugin
+    /// has seen. Asked for again, it is compared by a run that begins after that.
     ///
     /// # Errors
     /// [`Code::QUOTA`]: too many object types.
     pub fn raise(&mut self, raise: &RaiseSlowSync) -> Result<(), Error> {
-        if self.operations.contains(&raise.operation) || self.slow_sync.contains(&raise.object_type) {
+        if self.operations.contains(&raise.operation) {
             return Ok(());
         }
-        if self.slow_sync.len() >= MAX_TYPES {
+        if self.slow_sync.len() >= MAX_TYPES && !self.slow_sync.contains_key(&raise.object_type) {
             return Err(refuse(Code::QUOTA, format!("more than {MAX_TYPES} object types")));
         }
-        self.slow_sync.insert(raise.object_type.clone());
         self.done(raise.operation);
+        self.slow_sync.insert(raise.object_type.clone(), self.generation);
         Ok(())
     }
 
     /// Whether a collection of these object types (none: any) is to be compared anew.
     #[must_use]
     pub fn is_slow(&self, object_types: &[String]) -> bool {
-        self.slow_sync.contains("")
-            || object_types.iter().any(|object_type| self.slow_sync.contains(object_type))
+        self.slow_sync.contains_key("")
+            || object_types.iter().any(|object_type| self.slow_sync.contains_key(object_type))
             || (object_types.is_empty() && !self.slow_sync.is_empty())
     }
 
     /// A run has compared everything that `seen` asked for; what was raised since stays. Returns
     /// whether anything has changed.
     pub fn lower(&mut self, seen: &Self) -> bool {
-        let raised_again = self.generation != seen.generation;
-        let done: Vec<String> = seen.slow_sync.iter().cloned().collect();
-        if done.is_empty() || raised_again {
-            return false;
-        }
-        self.slow_sync.retain(|object_type| !done.contains(object_type));
-        self.generation += 1;
-        true
+        let before = self.slow_sync.len();
+        self.slow_sync.retain(|object_type, raised| seen.slow_sync.get(object_type) != Some(raised));
+        let lowered = self.slow_sync.len() < before;
+        self.generation += u64::from(lowered);
+        lowered
     }
 
     fn done(&mut self, operation: OperationId) {
@@ -189,16 +187,16 @@ mod tests {
         assert_eq!(state.generation, 1, "done once");
     }
 
+    fn raise(number: u128, object_type: &str) -> RaiseSlowSync {
+        RaiseSlowSync { operation: operation(number), object_type: object_type.into() }
+    }
+
     #[test]
     fn w11_two_sinks_that_raise_a_slow_sync_do_not_conflict() {
         let mut state = MemberState::default();
-        let raise = |number, object_type: &str| RaiseSlowSync {
-            operation: operation(number),
-            object_type: object_type.into(),
-        };
         state.raise(&raise(1, "contact")).unwrap();
         state.raise(&raise(2, "contact")).unwrap();
-        assert_eq!(state.generation, 1, "nothing new was said");
+        assert_eq!(state.slow_sync.len(), 1);
         assert!(state.is_slow(&["contact".into()]) && !state.is_slow(&["event".into()]));
         assert!(state.is_slow(&[]), "a collection of any type may hold contacts");
         state.raise(&raise(3, "")).unwrap();
@@ -206,17 +204,20 @@ mod tests {
     }
 
     #[test]
-    fn what_was_raised_during_a_run_outlives_it() {
+    fn a_run_lowers_what_was_raised_before_it_and_nothing_else() {
         let mut state = MemberState::default();
-        let raise = |number| RaiseSlowSync { operation: operation(number), object_type: format!("{number}") };
-        state.raise(&raise(1)).unwrap();
+        state.raise(&raise(1, "contact")).unwrap();
+        state.raise(&raise(2, "event")).unwrap();
         let seen = state.clone();
-        state.raise(&raise(2)).unwrap();
-        assert!(!state.lower(&seen));
-        let seen = state.clone();
+        state.raise(&raise(3, "note")).unwrap(); // during the run,
+        state.raise(&raise(4, "event")).unwrap(); // again,
+        let generation = state.generation;
+        state.update(&set(5, generation, "url", "a"), &configured()).unwrap(); // and something else
         assert!(state.lower(&seen));
-        assert_eq!((state.slow_sync.len(), state.generation), (0, 3));
-        assert!(!state.lower(&state.clone()), "nothing to do is no change");
+        assert_eq!(state.slow_sync.keys().collect::<Vec<_>>(), ["event", "note"]);
+        assert!(!state.lower(&seen), "nothing to do is no change");
+        state.raise(&raise(1, "contact")).unwrap();
+        assert!(!state.is_slow(&["contact".into()]), "a late retry asks for nothing anew");
     }
 
     #[test]

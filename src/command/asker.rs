@@ -1,6 +1,10 @@
 //! Asks the user at the terminal what a plugin wants to know.
+//!
+//! The question runs on a thread of its own, which looks ten times a second whether anybody still
+//! waits for the answer: one that was given up takes no line from the next, and leaves the terminal
+//! as it was.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -8,6 +12,8 @@ use outrigger::broker::Answer;
 use outrigger::protocol::{Ask, AskKind, Blame, Code, Error, Printable, SecretText};
 use outrigger::run::Asker;
 use tokio::sync::oneshot;
+
+use super::line::{Shown, read_line};
 
 /// Where the user is.
 #[derive(Debug, Clone, Default)]
@@ -19,7 +25,7 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// The terminal, if somebody sits there.
     pub(crate) fn open() -> Option<Arc<dyn Asker>> {
-        let there = io::stdin().is_terminal() && io::stderr().is_terminal();
+        let there = cfg!(unix) && io::stdin().is_terminal() && io::stderr().is_terminal();
         there.then(|| Arc::new(Self::default()) as Arc<dyn Asker>)
     }
 }
@@ -28,30 +34,36 @@ impl Asker for Terminal {
     fn ask(&self, member: &str, question: &Ask) -> Answer<'static, SecretText> {
         let (turn, member, question) = (Arc::clone(&self.turn), member.to_owned(), question.clone());
         let (tell, told) = oneshot::channel();
-        // A thread of its own: somebody who types cannot be interrupted, and is not waited for.
+        let shown = Shown::default();
+        let at_the_terminal = shown.clone();
         thread::spawn(move || {
             let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
-            if !tell.is_closed() {
-                drop(tell.send(answer(&member, &question)));
-            }
+            let answer = answer(&member, &question, &at_the_terminal, &|| tell.is_closed());
+            drop(tell.send(answer));
         });
-        Box::pin(async move { told.await.unwrap_or_else(|_| Err(declined())) })
+        Box::pin(async move {
+            let _shown_again_when_dropped = shown;
+            told.await.unwrap_or_else(|_| Err(declined()))
+        })
     }
 }
 
 /// Shows the question, in the plugin's words, and reads the answer; again while it is none of the
 /// choices.
-fn answer(member: &str, question: &Ask) -> Result<SecretText, Error> {
-    loop {
-        let read = show(member, question).and_then(|()| match question.kind {
-            AskKind::Password => rpassword::read_password(),
-            _ => line(),
-        });
-        let text = SecretText::new(read.map_err(|_| declined())?);
-        if let Some(text) = accept(question, text) {
+fn answer(
+    member: &str,
+    question: &Ask,
+    shown: &Shown,
+    is_given_up: &dyn Fn() -> bool,
+) -> Result<SecretText, Error> {
+    while !is_given_up() {
+        let hidden = question.kind == AskKind::Password;
+        let read = show(member, question).and_then(|()| read_line(hidden, shown, is_given_up));
+        if let Some(text) = accept(question, read.map_err(|_| declined())?) {
             return Ok(text);
         }
     }
+    Err(declined())
 }
 
 fn show(member: &str, question: &Ask) -> io::Result<()> {
@@ -67,17 +79,9 @@ fn show(member: &str, question: &Ask) -> io::Result<()> {
         }
         AskKind::Password | AskKind::Text => {}
     }
-    write!(err, " (Ctrl-D declines) > ")?;
+    // On a line of its own: the progress below it draws its line again and again.
+    writeln!(err, " (Enter ends the answer, Ctrl-D declines)")?;
     err.flush()
-}
-
-/// A line; the end of the input declines.
-fn line() -> io::Result<String> {
-    let mut line = String::new();
-    match io::stdin().lock().read_line(&mut line)? {
-        0 => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),
-    }
 }
 
 /// What the plugin gets; `None`: the answer is none of those that were asked for.

@@ -20,10 +20,10 @@ pub(crate) fn load(db: &Connection, name: &str) -> Result<MemberState, ErrorKind
     while let Some(row) = found.next()? {
         state.options.insert(row.get(0)?, row.get(1)?);
     }
-    let mut query = db.prepare_cached("SELECT object_type FROM slow_syncs WHERE member = ?1")?;
+    let mut query = db.prepare_cached("SELECT object_type, generation FROM slow_syncs WHERE member = ?1")?;
     let mut found = query.query([member])?;
     while let Some(row) = found.next()? {
-        state.slow_sync.insert(row.get(0)?);
+        state.slow_sync.insert(row.get(0)?, uint(row, 1)?);
     }
     let mut query =
         db.prepare_cached("SELECT operation FROM member_operations WHERE member = ?1 ORDER BY place")?;
@@ -46,9 +46,9 @@ pub(crate) fn keep(db: &Connection, name: &str, state: &MemberState) -> Result<(
     for (name, value) in &state.options {
         insert.execute(params![member, name, value])?;
     }
-    let mut insert = db.prepare_cached("INSERT INTO slow_syncs VALUES (?1, ?2)")?;
-    for object_type in &state.slow_sync {
-        insert.execute(params![member, object_type])?;
+    let mut insert = db.prepare_cached("INSERT INTO slow_syncs VALUES (?1, ?2, ?3)")?;
+    for (object_type, raised) in &state.slow_sync {
+        insert.execute(params![member, object_type, int(*raised)?])?;
     }
     let mut insert = db.prepare_cached("INSERT INTO member_operations VALUES (?1, ?2, ?3)")?;
     for (place, operation) in (0i64..).zip(&state.operations) {
@@ -71,7 +71,7 @@ mod tests {
         MemberState {
             generation,
             options: [("url".into(), format!("v{generation}"))].into(),
-            slow_sync: ["contact".into(), String::new()].into(),
+            slow_sync: [("contact".into(), 1), (String::new(), generation)].into(),
             operations: [2, 1].map(|number| OperationId(Uuid::from_u128(number))).into(),
         }
     }

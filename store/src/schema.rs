@@ -67,7 +67,8 @@ const STEPS: [&str; 2] = [
         member INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (member, name)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE slow_syncs (
-        member INTEGER NOT NULL, object_type TEXT NOT NULL, PRIMARY KEY (member, object_type)
+        member INTEGER NOT NULL, object_type TEXT NOT NULL, generation INTEGER NOT NULL,
+        PRIMARY KEY (member, object_type)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE member_operations (
         member INTEGER NOT NULL, place INTEGER NOT NULL, operation BLOB NOT NULL,

@@ -104,6 +104,24 @@ fn the_table_of_people_keeps_every_rule() {
     assert!(rules.iter().all(|rule| rule["verdict"] == "ok"), "{report:#}");
 }
 
+/// Written from docs/protocol.md by somebody who had seen nothing else. What streams are for is left
+/// out at level 0.
+#[test]
+#[ignore = "needs python3"]
+fn a_plugin_from_the_document_alone_keeps_every_rule_of_level_0() {
+    let world = World::empty(Link::Inherited);
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system/level0_from_the_document.py");
+    let args = [&["check", program, "--option", "path={scratch}/books"], &ITEMS[..], &["--json"]].concat();
+    let output = plugin(&world, &args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["level"], 0);
+    let rules = report["rules"].as_array().unwrap();
+    let left: Vec<&Value> =
+        rules.iter().filter(|rule| rule["verdict"] != "ok").map(|rule| &rule["rule"]).collect();
+    assert_eq!(left, ["stream-counts", "stream-once", "credit", "cancel", "remarshal"], "{report:#}");
+}
+
 #[test]
 fn a_plugin_that_refuses_its_settings_is_told_from_one_that_is_wrong() {
     let world = World::empty(Link::Inherited);
