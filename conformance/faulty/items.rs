@@ -69,7 +69,7 @@ impl Items {
             _ if known != item.expected && fault != "accepts_stale" => {
                 failed(Code::PRECONDITION, "it is not what it was")
             }
-            CommitKind::Update => self.put(item.href.clone(), &item),
+            CommitKind::Update => self.put(item.href.clone(), &item, fault),
             CommitKind::Delete => {
                 self.items.remove(&item.href);
                 let revision = Revision::default();
@@ -92,12 +92,14 @@ impl Items {
         if self.items.contains_key(&href) {
             return failed(Code::EXISTS, "it is there already");
         }
-        self.put(href, &item)
+        self.put(href, &item, fault)
     }
 
-    fn put(&mut self, href: Href, item: &CommitItem<'_>) -> CommitOutcome {
+    fn put(&mut self, href: Href, item: &CommitItem<'_>, fault: &str) -> CommitOutcome {
+        let answered =
+            if fault == "revision_of_before" { Revision::from("before") } else { revision(&item.data) };
         self.items.insert(href.clone(), (item.data.to_vec(), item.format.to_string()));
-        CommitOutcome::Done { href, revision: revision(&item.data), settled: true, digest: Some(item.digest) }
+        CommitOutcome::Done { href, revision: answered, settled: true, digest: Some(item.digest) }
     }
 }
 

@@ -72,6 +72,7 @@ const FAULTS: &[(&str, Rule)] = &[
     ("changes_bytes", Rule::RoundTrip),
     ("cuts_names", Rule::LongHref),
     ("accepts_stale", Rule::Stale),
+    ("revision_of_before", Rule::Stale),
     ("deletes_once", Rule::DeleteAgain),
     ("marshals_otherwise", Rule::Remarshal),
     ("one_run", Rule::Runs),
@@ -92,7 +93,7 @@ faults! {
     slow_hello wrong_major same_nonce ignores_refusal garbage garbled_body no_pong whole_frames_only
     unknown_frame_ends unknown_call_ends empty_body_ends one_at_a_time never_answers answers_twice
     answers_unasked change_after counts_wrong ends_twice ignores_credit ignores_cancel new_names
-    lies_complete same_uid changes_bytes cuts_names accepts_stale deletes_once marshals_otherwise one_run grows noise
+    lies_complete same_uid changes_bytes cuts_names accepts_stale revision_of_before deletes_once marshals_otherwise one_run grows noise
     no_goodbye ignores_close
 }
 

@@ -118,6 +118,17 @@ fn done(outcome: CommitOutcome, what: &str) -> Step<(Href, Revision)> {
     }
 }
 
+/// The outcome of a write that named the revision which the write before it had answered.
+fn agreed(outcome: CommitOutcome) -> Step<CommitOutcome> {
+    let refused = matches!(&outcome, CommitOutcome::Failed(error) if error.code == Code::PRECONDITION);
+    hold(!refused, Rule::Stale, || {
+        "a write that named the revision of the last answer was refused: the revision in `Done` is not the \
+         one that holds"
+            .into()
+    })?;
+    Ok(outcome)
+}
+
 fn round_trip(talk: &mut Talk<'_>, sink: ObjectId, format: Format) -> Step<Vec<Stored>> {
     let corpus = format.items(CORPUS);
     let outcomes = talk.write(sink, corpus.iter().map(|item| format.create(item)).collect())?;
@@ -169,7 +180,7 @@ fn stale(talk: &mut Talk<'_>, sink: ObjectId, format: Format, stored: &mut [Stor
     let mut newer = target.item.clone();
     newer.data = format.item(CORPUS).data;
     let update = format.write(CommitKind::Update, &newer, &target.href, Some(&old));
-    let (href, revision) = done(talk.write_one(sink, update)?, "an update")?;
+    let (href, revision) = done(agreed(talk.write_one(sink, update)?)?, "an update")?;
     (target.href, target.revision, target.item) = (href, revision, newer);
     hold(target.revision != old, Rule::Stale, || "an update did not change the revision".into())?;
     for kind in [CommitKind::Update, CommitKind::Delete] {
@@ -188,7 +199,7 @@ fn stale(talk: &mut Talk<'_>, sink: ObjectId, format: Format, stored: &mut [Stor
 fn delete_again(talk: &mut Talk<'_>, sink: ObjectId, format: Format, stored: &mut Vec<Stored>) -> Step<()> {
     let Some(target) = stored.pop() else { return Ok(()) };
     let delete = format.write(CommitKind::Delete, &target.item, &target.href, Some(&target.revision));
-    done(talk.write_one(sink, delete.clone())?, "a deletion")?;
+    done(agreed(talk.write_one(sink, delete.clone())?)?, "a deletion")?;
     let found = talk.fetch(sink, std::slice::from_ref(&target.href))?;
     hold(found == [Found::Nothing], Rule::DeleteAgain, || {
         format!("\"{}\" was deleted, and reading it does not answer \"not found\"", target.href)
