@@ -15,7 +15,7 @@ use crate::limits::MAX_DATA;
 use crate::outbound::Outbound;
 use crate::peer_error::PeerError;
 use crate::pending::{Clock, Ended, PendingCalls};
-use crate::stream::{Receiving, Sending};
+use crate::stream::{Receiving, Sending, fill};
 use crate::{codec::Codec, number, text};
 
 use super::event::{EndedBy, Event};
@@ -191,7 +191,7 @@ impl<C> Connection<C> {
             self.release_held();
             let writing = self.out.turn();
             let room = MAX_DATA.saturating_sub(writing.len());
-            super::streams::fill(&mut self.sending, &mut self.data_sent, self.data_limit, writing, room);
+            fill(&mut self.sending, &mut self.data_sent, self.data_limit, writing, room);
         }
     }
 

@@ -4,37 +4,15 @@ use serde::Serialize;
 
 use super::event::Event;
 use super::machine::Connection;
-use crate::chunks::Chunks;
 use crate::codec::{self, BodyError};
 use crate::control::{Credit, StreamEnd, StreamKind, StreamOpen, StreamReset};
 use crate::error::Code;
 use crate::frame::{Frame, Header};
 use crate::ids::{CallId, StreamId};
 use crate::kind::Kind;
-use crate::limits::{HEADER, MAX_DATA, MAX_ITEM};
-use crate::outbound::append_body;
+use crate::limits::MAX_ITEM;
 use crate::peer_error::PeerError;
 use crate::stream::{Receiving, Sending};
-
-/// Appends DATA frames to what is about to be written: streams in turn, each within its credit.
-pub(super) fn fill(sending: &mut [Sending], sent: &mut u64, limit: u64, out: &mut Chunks, mut room: usize) {
-    let mut next = usize::from(sending.len() > 1);
-    for (at, stream) in sending.iter_mut().enumerate() {
-        let credit = usize::try_from(limit - *sent).unwrap_or(usize::MAX);
-        let most = room.saturating_sub(HEADER).min(credit).min(MAX_DATA);
-        let header = Header::new(Kind::DATA, stream.id.0);
-        let data = stream.next_data(most);
-        if data.is_empty() {
-            continue;
-        }
-        let length = data.len();
-        append_body(out, header, data);
-        *sent += length as u64;
-        room -= (length + HEADER).min(room);
-        next = at + 1;
-    }
-    sending.rotate_left(next); // the one behind the last served goes first next time
-}
 
 /// Whether nothing of a call's data waits any more; of any call's, for GOODBYE_OK (number 0).
 fn is_free(sending: &[Sending], call: CallId) -> bool {
