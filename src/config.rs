@@ -160,7 +160,8 @@ fn read<'s>(mut fields: Fields<'s>, source: &Source<'_>) -> Result<Config> {
     Ok(config)
 }
 
-/// Two members at one place are a slip: whatever is deleted there would be deleted at both.
+/// Two members at one place are a slip: whatever is deleted there would be deleted at both. By the
+/// text alone, for the line to be named; a run looks again, through links.
 fn check_places(config: &Config, group: &GroupConfig) -> Result<()> {
     let [Some(a), Some(b)] = group.members.each_ref().map(|name| config.member(name)) else { return Ok(()) };
     let path = |member: &MemberConfig| member.option("path").map(PathBuf::from);

@@ -13,7 +13,7 @@ use outrigger_protocol::{
 use outrigger_transport::Link;
 use serde::Deserialize;
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::timeout;
 
 use crate::callbacks::{Callbacks, Export, Exports, tell};
@@ -39,7 +39,7 @@ pub(crate) struct Attendant {
     link: Link<Caller>,
     exports: Arc<Exports>,
     lines: HashMap<ObjectId, Line>,
-    work: JoinSet<(CallId, Result<Reply, Error>)>,
+    work: JoinSet<Result<Reply, Error>>,
 }
 
 impl Attendant {
@@ -56,7 +56,7 @@ impl Attendant {
                     Some(FromPlugin::Notify(object)) => self.notify(object, &mut said),
                     None => return, // and whatever is still at work is dropped
                 },
-                Some(done) = self.work.join_next() => self.answered(done),
+                Some(done) = self.work.join_next_with_id() => self.answered(done),
             }
         }
     }
@@ -100,30 +100,23 @@ impl Attendant {
         let handle = self.work.spawn(async move {
             let answer = timeout(call.total, answer(&call, export, codec)).await;
             let late = |_| Err(in_doubt(Code::DEADLINE, format!("{}: not answered in time", call.method)));
-            let answer = answer.unwrap_or_else(late);
-            (id, answer)
+            answer.unwrap_or_else(late)
         });
         line.running = Some((id, handle));
     }
 
     /// Sends an answer. One that was cancelled was answered then; one whose callback panicked has
     /// failed.
-    fn answered(&mut self, done: Result<(CallId, Result<Reply, Error>), JoinError>) {
-        let task = match &done {
-            Err(error) => Some(error.id()),
-            Ok(_) => None,
-        };
-        let is_done = |(id, handle): &(CallId, AbortHandle)| match &done {
-            Ok((call, _)) => call == id,
-            Err(_) => task == Some(handle.id()),
-        };
+    fn answered(&mut self, done: Result<(Id, Result<Reply, Error>), JoinError>) {
+        let (task, answer) = done.unwrap_or_else(|panic| {
+            (panic.id(), Err(in_doubt(Code::INTERNAL, "what was to answer it panicked").by(Blame::Broker)))
+        });
+        let is_done = |(_, handle): &(CallId, AbortHandle)| handle.id() == task;
         let line = self.lines.iter_mut().find(|(_, line)| line.running.as_ref().is_some_and(is_done));
         let Some((target, (id, _))) = line.and_then(|(target, line)| Some((*target, line.running.take()?)))
         else {
             return;
         };
-        let panicked = |_| Err(in_doubt(Code::INTERNAL, "what was to answer it panicked").by(Blame::Broker));
-        let answer = done.map_or_else(panicked, |(_, answer)| answer);
         self.link.with(|connection| reply(connection, id, &answer));
         self.next(target);
     }

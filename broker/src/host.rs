@@ -36,7 +36,6 @@ pub(crate) struct Parts {
     pub(crate) shared: Wiring,
     pub(crate) start: Duration,
     pub(crate) calls_timeout: Option<Duration>,
-    pub(crate) said: mpsc::UnboundedReceiver<FromPlugin>,
 }
 
 /// What the connection's event handler and the host share.
@@ -96,7 +95,11 @@ impl PluginHost {
         (Events { log: Arc::clone(log), room, overdue, said, pong, lost }, wiring, heard)
     }
 
-    pub(crate) fn run(mut parts: Parts, driver: impl Future<Output = Ending> + Send + 'static) -> Self {
+    pub(crate) fn run(
+        parts: Parts,
+        said: mpsc::UnboundedReceiver<FromPlugin>,
+        driver: impl Future<Output = Ending> + Send + 'static,
+    ) -> Self {
         let child = parts.watch.child();
         let facts = Facts {
             name: parts.name.clone(),
@@ -117,8 +120,6 @@ impl PluginHost {
             stop,
             end,
         };
-        let (_, nothing) = mpsc::unbounded_channel();
-        let said = std::mem::replace(&mut parts.said, nothing);
         tokio::spawn(Attendant::new(parts.link.clone(), Arc::clone(&host.exports)).run(said));
         tokio::spawn(supervise(parts, driver, stopped, tell));
         host

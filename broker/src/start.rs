@@ -98,8 +98,8 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     match greeted {
         Ok((link, driver)) => {
             let start = begun.elapsed();
-            let parts = Parts { name, report, link, watch, log, outputs, shared, start, calls_timeout, said };
-            Ok(PluginHost::run(parts, driver))
+            let parts = Parts { name, report, link, watch, log, outputs, shared, start, calls_timeout };
+            Ok(PluginHost::run(parts, said, driver))
         }
         Err(error) => {
             let death = post_mortem(&name, watch, &log, outputs, &error).await;

@@ -102,10 +102,16 @@ impl MemberState {
         Ok(())
     }
 
+    /// Whether all collections are to be compared anew, whatever they hold.
+    #[must_use]
+    pub fn is_slow_everywhere(&self) -> bool {
+        self.slow_sync.contains_key("")
+    }
+
     /// Whether a collection of these object types (none: any) is to be compared anew.
     #[must_use]
     pub fn is_slow(&self, object_types: &[String]) -> bool {
-        self.slow_sync.contains_key("")
+        self.is_slow_everywhere()
             || object_types.iter().any(|object_type| self.slow_sync.contains_key(object_type))
             || (object_types.is_empty() && !self.slow_sync.is_empty())
     }
@@ -199,8 +205,9 @@ mod tests {
         assert_eq!(state.slow_sync.len(), 1);
         assert!(state.is_slow(&["contact".into()]) && !state.is_slow(&["event".into()]));
         assert!(state.is_slow(&[]), "a collection of any type may hold contacts");
+        assert!(!state.is_slow_everywhere());
         state.raise(&raise(3, "")).unwrap();
-        assert!(state.is_slow(&["event".into()]));
+        assert!(state.is_slow(&["event".into()]) && state.is_slow_everywhere());
     }
 
     #[test]

@@ -10,6 +10,9 @@ use outrigger_protocol::{
 };
 use zeroize::{Zeroize as _, Zeroizing};
 
+/// Objects that can have changed while one call is at work: as many as a host of many instances has.
+const MOST_SNAPSHOTS: usize = 1024;
+
 /// A call, copied out of the receive buffer. Not to be shown: the body may hold a secret.
 pub(crate) struct Queued {
     pub(crate) id: CallId,
@@ -190,6 +193,3 @@ impl Inbox {
         self.goodbye
     }
 }
-
-/// Objects that can have changed while one call is at work: as many as a host of many instances has.
-const MOST_SNAPSHOTS: usize = 1024;

@@ -56,15 +56,6 @@ impl Codec {
         Self::ALL.into_iter().find(|codec| codec.number() == number)
     }
 
-    /// Bytes that `content` bytes of an item take in a body.
-    #[must_use]
-    pub const fn encoded_len(self, content: usize) -> usize {
-        match self {
-            Self::Bincode => content,
-            Self::Json => content.div_ceil(3).saturating_mul(4),
-        }
-    }
-
     /// Appends the bytes of `value` to `out`.
     ///
     /// # Errors
@@ -73,12 +64,7 @@ impl Codec {
         self.encode_onto(value, out)
     }
 
-    /// As [`Codec::encode`], onto any buffer.
-    pub(crate) fn encode_onto<T: Serialize + ?Sized, O: Out>(
-        self,
-        value: &T,
-        out: &mut O,
-    ) -> Result<(), BodyError> {
+    fn encode_onto<T: Serialize + ?Sized, O: Out>(self, value: &T, out: &mut O) -> Result<(), BodyError> {
         let start = out.copied().len();
         let appender = Appender { out, room: MAX_BODY };
         let written = match self {
@@ -88,8 +74,26 @@ impl Codec {
         written.inspect_err(|_| out.cut(start))
     }
 
+    /// As [`Codec::encode`], onto any buffer, for a receiver that takes at most `limit` bytes.
+    pub(crate) fn encode_within<T: Serialize + ?Sized, O: Out>(
+        self,
+        value: &T,
+        out: &mut O,
+        limit: usize,
+    ) -> Result<(), BodyError> {
+        let (before, start) = (out.len(), out.copied().len());
+        self.encode_onto(value, out)?;
+        let length = out.len() - before;
+        if length <= limit {
+            return Ok(());
+        }
+        out.cut(start);
+        Err(BodyError(format!("{length} bytes, above the limit of {limit}")))
+    }
+
     /// As [`Codec::encode_within`]; byte strings of the value that are among `shared`, and large, are
-    /// referred to where the codec writes them as they are: JSON does not. After an error the caller takes the whole frame off.
+    /// referred to where the codec writes them as they are: JSON does not. After an error the
+    /// caller takes the whole frame off.
     pub(crate) fn encode_shared<T: Serialize + ?Sized>(
         self,
         value: &T,
@@ -97,28 +101,8 @@ impl Codec {
         out: &mut Chunks,
         limit: usize,
     ) -> Result<(), BodyError> {
-        let before = out.len();
         let shared = if self == Self::Bincode { shared } else { &[] };
-        self.encode_onto(value, &mut Sharing { out, shared })?;
-        let length = out.len() - before;
-        if length <= limit { Ok(()) } else { Err(too_large(length, limit)) }
-    }
-
-    /// As [`Codec::encode`], for a receiver that takes at most `limit` bytes.
-    pub(crate) fn encode_within<T: Serialize + ?Sized>(
-        self,
-        value: &T,
-        out: &mut Vec<u8>,
-        limit: usize,
-    ) -> Result<(), BodyError> {
-        let start = out.len();
-        self.encode(value, out)?;
-        let length = out.len() - start;
-        if length <= limit {
-            return Ok(());
-        }
-        out.truncate(start);
-        Err(too_large(length, limit))
+        self.encode_within(value, &mut Sharing { out, shared }, limit)
     }
 
     /// Reads a value from all of `bytes`; strings and byte strings borrow from it where the codec
@@ -149,18 +133,18 @@ fn decode_binary<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, BodyError
     }
 }
 
-/// The error of a body of `actual` bytes where `limit` are accepted.
-pub(crate) fn too_large(actual: usize, limit: usize) -> BodyError {
-    BodyError(format!("{actual} bytes, above the limit of {limit}"))
-}
-
 /// A buffer that bodies are appended to.
 pub(crate) trait Out {
     /// Appends `bytes`.
     fn put(&mut self, bytes: &[u8]);
 
-    /// What was appended, as one piece.
+    /// What was copied into it, as one piece.
     fn copied(&self) -> &[u8];
+
+    /// Bytes in it, copied or referred to.
+    fn len(&self) -> usize {
+        self.copied().len()
+    }
 
     /// Takes off all but the first `length` copied bytes.
     fn cut(&mut self, length: usize);
@@ -220,6 +204,10 @@ impl Out for Sharing<'_> {
 
     fn copied(&self) -> &[u8] {
         &self.out.own
+    }
+
+    fn len(&self) -> usize {
+        self.out.len()
     }
 
     fn cut(&mut self, length: usize) {

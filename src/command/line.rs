@@ -16,6 +16,7 @@ mod unix {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::io::Errno;
     use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+    use zeroize::Zeroizing;
 
     use super::{SecretText, io};
 
@@ -72,7 +73,7 @@ mod unix {
 
     fn line(is_given_up: &dyn Fn() -> bool) -> io::Result<SecretText> {
         let stdin = io::stdin();
-        let mut line = Vec::with_capacity(MOST); // never moved: no copy is left behind
+        let mut line = Zeroizing::new(Vec::with_capacity(MOST)); // never moved: no copy is left behind
         loop {
             if is_given_up() {
                 return Err(io::ErrorKind::Interrupted.into());
@@ -81,17 +82,17 @@ mod unix {
                 Ok(0) | Err(Errno::INTR) => continue,
                 ready => ready?,
             };
-            let room = MOST.checked_sub(line.len()).filter(|room| *room > 0);
-            let room = room.ok_or(io::ErrorKind::InvalidData)?;
-            match rustix::io::read(&stdin, rustix::buffer::spare_capacity(&mut line)) {
-                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-                Err(Errno::INTR) => {}
-                read => debug_assert!(read? <= room),
+            if line.len() == line.capacity() {
+                return Err(io::ErrorKind::InvalidData.into());
             }
-            if line.last() == Some(&b'\n') {
-                line.pop();
-                let text = String::from_utf8(line).map_err(|_| io::ErrorKind::InvalidData)?;
-                return Ok(SecretText::new(text));
+            match rustix::io::read(&stdin, rustix::buffer::spare_capacity(&mut *line)) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if let Some(text) = line.strip_suffix(b"\n") {
+                let text = std::str::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData)?;
+                return Ok(SecretText::new(text.to_owned()));
             }
         }
     }

@@ -4,9 +4,10 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, Write};
 
+use outrigger_protocol::{Printable, Words};
+
 use crate::config::ConfigError;
 use crate::exit::Exit;
-use outrigger_protocol::{Printable, Words};
 
 /// An error as the user sees it. The hint is apart from the error, so that what to do never hides
 /// what happened.

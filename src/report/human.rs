@@ -13,13 +13,13 @@ mod words;
 
 use std::io::{self, Write};
 
-use account::Account;
-use words::plural;
+use outrigger_protocol::Printable;
 
 use super::failure::{BOLD, Failure, PLAIN};
 use super::run::{CollectionReport, GroupReport, RunReport};
 use crate::exit::Exit;
-use outrigger_protocol::Printable;
+use account::Account;
+use words::plural;
 
 /// Writes the account of a run.
 ///

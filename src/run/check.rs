@@ -8,7 +8,8 @@ use outrigger_sandbox::Report;
 
 use super::keeper::Keeper;
 use super::members::{MemberSession, Start};
-use super::{Options, wanted};
+use super::options::Options;
+use super::targets::wanted;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::report::Failure;

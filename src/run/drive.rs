@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::calls::{Engine, Later, Members};
 use super::journal::Journal;
+use super::stored::ask;
 use crate::exit::Exit;
 use crate::report::CollectionReport;
 
@@ -38,7 +39,7 @@ impl Drive<'_> {
         members: [String; 2],
     ) -> CollectionReport {
         let mut report = CollectionReport::new(name);
-        let snapshot = match super::ask(name, self.store.load(&self.collection)).await {
+        let snapshot = match ask(name, self.store.load(&self.collection)).await {
             Ok(snapshot) => snapshot,
             Err(failure) => {
                 let reason = failure.causes.first().map_or_else(|| failure.to_string(), ToString::to_string);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use outrigger_engine::Side;
 use outrigger_store::lock_member;
 
-use super::store_exit;
+use super::stored::store_exit;
 use crate::config::{GroupConfig, MemberConfig};
 use crate::report::Failure;
 
@@ -39,7 +39,8 @@ pub(super) fn take(
     Ok(locks)
 }
 
-/// Fails if a group would keep a place the same as itself.
+/// Fails if a group would keep a place the same as itself, also through a link, which the text of the
+/// configuration does not show.
 pub(super) fn check_apart(group: &GroupConfig, members: [&MemberConfig; 2]) -> Result<(), Failure> {
     let [a, b] = members.map(place);
     if a != b {

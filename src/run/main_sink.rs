@@ -17,8 +17,11 @@ pub(super) async fn connect(
     asked: &[MemberState; 2],
     dry_run: bool,
 ) -> Result<[bool; 2], Failure> {
-    let request =
-        |side: usize| Connect { slow_sync: asked[side].is_slow(&[]), read_only: dry_run, anchor: None };
+    let request = |side: usize| Connect {
+        slow_sync: asked[side].is_slow_everywhere(),
+        read_only: dry_run,
+        anchor: None,
+    };
     let (a, b) = tokio::join!(one(sessions[0], request(0)), one(sessions[1], request(1)));
     let slow = [(sessions[0], a), (sessions[1], b)]
         .map(|(session, slow)| slow.map_err(|error| plugin_failure_of(session, "cannot connect", &error)));

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::event::Event;
 use super::machine::Connection;
-use crate::codec::{self, BodyError};
+use crate::codec::BodyError;
 use crate::control::{Credit, StreamEnd, StreamKind, StreamOpen, StreamReset};
 use crate::error::Code;
 use crate::frame::{Frame, Header};
@@ -48,16 +48,11 @@ impl<C> Connection<C> {
         let queue = stream.queue();
         let start = queue.len();
         queue.extend_from_slice(&[0; 4]);
-        let encoded = codec.encode_onto(item, queue);
-        let length = queue.len() - start - 4;
-        if let Err(error) = encoded {
+        if let Err(error) = codec.encode_within(item, queue, MAX_ITEM) {
             queue.truncate(start);
             return Err(error);
         }
-        if length > MAX_ITEM {
-            queue.truncate(start);
-            return Err(codec::too_large(length, MAX_ITEM));
-        }
+        let length = queue.len() - start - 4;
         if let (Some(room), Ok(length)) = (queue.get_mut(start..start + 4), u32::try_from(length)) {
             room.copy_from_slice(&length.to_le_bytes());
         }

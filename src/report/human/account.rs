@@ -6,7 +6,6 @@ use outrigger_engine::{Counts, Report, Side};
 use outrigger_protocol::{CommitKind, Href, Printable, Words};
 
 use super::words::{grouped, named, plural, quoted};
-
 use crate::report::failure::{BOLD, PLAIN};
 use crate::report::run::{CollectionReport, GroupReport};
 

@@ -1,0 +1,43 @@
+//! What a run is asked to do, and whom it tells meanwhile.
+
+use std::sync::Arc;
+
+use super::keeper::Asker;
+use super::members::Plugins;
+
+/// What a run is asked to do.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Groups and the collections of them that are wanted; all when empty.
+    pub targets: Vec<(String, Option<String>)>,
+    /// Decide, and write nothing at all.
+    pub dry_run: bool,
+    /// How the command was called, for the commands that hints name; empty: `outrigger`.
+    pub command: String,
+    /// The user's leave to delete so many items in spite of the guard, good for one member of one
+    /// collection in the whole run; see [`outrigger_engine::Settings::allow_deletes`].
+    pub allow_deletes: Option<u64>,
+    /// Plugins besides the first-party ones.
+    pub plugins: Plugins,
+    /// Asks the user what a plugin wants to know; nobody is there without it.
+    pub asker: Option<Arc<dyn Asker>>,
+}
+
+/// What is told while a run goes on.
+pub trait Watcher: Send + Sync {
+    /// A phase of a collection, in a few words.
+    fn phase(&self, group: &str, collection: &str, words: &str);
+
+    /// Writes that are answered, of those that are known to be needed; `total` grows while items
+    /// are still being looked at.
+    fn written(&self, done: u64, total: u64);
+}
+
+/// A watcher that looks away.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn phase(&self, _group: &str, _collection: &str, _words: &str) {}
+    fn written(&self, _done: u64, _total: u64) {}
+}
