@@ -39,6 +39,8 @@ pub enum Event<'a> {
         /// Why. [`outrigger_protocol::Code::SLOW_SYNC`] makes the engine ask once more, for
         /// everything.
         error: Error,
+        /// As in [`Event::ListEnd`].
+        store: Option<StoreId>,
     },
     /// An answer for one item of a read. The bytes are copied only if they are needed later.
     ReadItem {

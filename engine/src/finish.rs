@@ -52,7 +52,7 @@ impl Run {
             return Vec::new();
         }
         let (anchor, store) = (member.new_anchor.take(), member.new_store.take());
-        let is_whole = member.listing.is_conclusive() && !member.unobserved;
+        let is_whole = member.listing.moves_the_anchor() && !member.unobserved;
         let anchor = anchor.filter(|anchor| is_whole && member.old_anchor.as_ref() != Some(anchor));
         let store = store.filter(|store| member.old_store.as_ref() != Some(store));
         let anchor = anchor.map(|anchor| Record::Anchor(side, anchor));

@@ -44,6 +44,9 @@ impl Run {
         if let Some(words) = self.count_entry(side, &change) {
             return self.freeze(side, &words);
         }
+        if let Some(anchor) = change.checkpoint() {
+            self.member_mut(side).checkpoint = Some(anchor);
+        }
         match self.table.by_href(side, change.href.as_bytes()) {
             Some(place) if self.table.mark(place).listed[side.index()] => {
                 self.freeze(side, "it listed an item twice");
@@ -118,10 +121,14 @@ impl Run {
     /// The listing ended by its end mark.
     pub(crate) fn list_end(&mut self, side: Side, end: EndMark) {
         let Listing::Open { slow } = self.member(side).listing else { return };
-        if self.member(side).frozen {
-            return;
+        if !self.member(side).frozen {
+            let listing = self.judge(side, slow, &end);
+            self.take_listing(side, listing, end.anchor, end.store);
         }
-        if self.is_other_store(side, end.store.as_ref()) {
+    }
+
+    fn take_listing(&mut self, side: Side, listing: Listing, anchor: Option<Anchor>, store: Option<StoreId>) {
+        if self.is_other_store(side, store.as_ref()) {
             self.reports.push_back(Report::StoreChanged { side });
             let words = "it is another store than at the last run";
             return self.leave_alone(side, FailureClass::OtherStore, words);
@@ -132,13 +139,12 @@ impl Run {
         if fresh.windows(2).any(|pair| matches!(pair, [a, b] if a.href == b.href)) {
             return self.freeze(side, "it listed an item twice");
         }
-        let listing = self.judge(side, slow, &end);
         let count = self.member(side).counts.listed;
         self.reports.push_back(Report::Listed { side, count, complete: listing.is_conclusive() });
         let member = self.member_mut(side);
         member.listing = listing;
-        member.new_anchor = end.anchor;
-        member.new_store = end.store;
+        member.new_anchor = anchor;
+        member.new_store = store;
         for place in self.table.places() {
             self.unlisted(side, place, listing);
         }
@@ -148,12 +154,15 @@ impl Run {
         matches!((self.member(side).old_store.as_ref(), named), (Some(old), Some(new)) if old != new)
     }
 
+    /// A store that had an identity and names none now is perhaps not mounted.
+    fn has_lost_identity(&self, side: Side, named: Option<&StoreId>) -> bool {
+        self.member(side).old_store.is_some() && named.is_none()
+    }
+
     /// What the listing is worth.
     fn judge(&self, side: Side, slow: bool, end: &EndMark) -> Listing {
         let member = self.member(side);
-        // A store that had an identity and names none now is perhaps not mounted.
-        let lost_identity = member.old_store.is_some() && end.store.is_none();
-        if end.count != member.counts.listed || lost_identity {
+        if end.count != member.counts.listed || self.has_lost_identity(side, end.store.as_ref()) {
             Listing::Partial
         } else if end.complete {
             Listing::Complete { slow }
@@ -172,7 +181,8 @@ impl Run {
         }
         let owes = row.owes_read_back(side);
         match (listing, row.seen(side)) {
-            (_, Seen::Never) | (Listing::Partial | Listing::NotAsked | Listing::Open { .. }, _) => {}
+            (_, Seen::Never)
+            | (Listing::Cut | Listing::Partial | Listing::NotAsked | Listing::Open { .. }, _) => {}
             // It may be there again, and left out: a deletion that is still owed is proved once more.
             (Listing::Complete { .. }, Seen::Gone) if self.owes_deletion(side, place) => {
                 self.member_mut(side).reader.queue.push_back(Why::Prove(place));
@@ -199,7 +209,7 @@ impl Run {
     }
 
     /// The listing ended without its end mark.
-    pub(crate) fn list_failed(&mut self, side: Side, error: &Error) {
+    pub(crate) fn list_failed(&mut self, side: Side, error: &Error, store: Option<StoreId>) {
         let Listing::Open { slow } = self.member(side).listing else { return };
         if self.member(side).frozen {
             return;
@@ -208,7 +218,15 @@ impl Run {
             self.forget_listing(side);
             return self.ask_listing(side, true);
         }
-        self.leave_alone(side, FailureClass::Call(error.code), &format!("it could not be listed: {error}"));
+        let words = format!("it could not be listed: {error}");
+        let checkpoint = self.member_mut(side).checkpoint.take();
+        // Who was asked for everything must tell everything.
+        let checkpoint = checkpoint.filter(|_| !slow && !self.has_lost_identity(side, store.as_ref()));
+        if checkpoint.is_none() {
+            return self.leave_alone(side, FailureClass::Call(error.code), &words);
+        }
+        self.reports.push_back(Report::CallFailed { side, words });
+        self.take_listing(side, Listing::Cut, checkpoint, store);
     }
 
     /// What was listed so far counts for nothing; looks that are queued do no harm.
@@ -218,6 +236,7 @@ impl Run {
         member.reader.queue.clear();
         member.counts.listed = 0;
         member.name_bytes = 0;
+        member.checkpoint = None;
         for place in self.table.places() {
             self.table.mark_mut(place, |mark| mark.listed[side.index()] = false);
             self.know(place, side, false);

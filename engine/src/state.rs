@@ -51,6 +51,8 @@ pub(crate) enum Listing {
     },
     /// All changes were listed; what was not listed is as it was.
     Changes,
+    /// The feed broke behind a checkpoint: what came before it was listed, more may be missing.
+    Cut,
     /// Anything may be missing.
     Partial,
 }
@@ -59,6 +61,11 @@ impl Listing {
     /// Whether what was not listed says something.
     pub(crate) const fn is_conclusive(self) -> bool {
         matches!(self, Self::Complete { .. } | Self::Changes)
+    }
+
+    /// Whether the next listing may begin where this one says.
+    pub(crate) const fn moves_the_anchor(self) -> bool {
+        self.is_conclusive() || matches!(self, Self::Cut)
     }
 }
 
@@ -81,6 +88,8 @@ pub(crate) struct Member {
     pub(crate) work: Work,
     pub(crate) old_anchor: Option<Anchor>,
     pub(crate) new_anchor: Option<Anchor>,
+    /// The last one that its listing passed.
+    pub(crate) checkpoint: Option<Anchor>,
     pub(crate) old_store: Option<StoreId>,
     pub(crate) new_store: Option<StoreId>,
     pub(crate) counts: Counts,
@@ -100,6 +109,7 @@ impl Member {
             work: Work::default(),
             old_anchor: anchor,
             new_anchor: None,
+            checkpoint: None,
             old_store: store,
             new_store: None,
             counts: Counts::default(),

@@ -76,7 +76,7 @@ impl CollectionSync {
             Event::ListEnd { side, complete, count, anchor, store } => {
                 run.list_end(side, EndMark { complete, count, anchor, store });
             }
-            Event::ListFailed { side, error } => run.list_failed(side, &error),
+            Event::ListFailed { side, error, store } => run.list_failed(side, &error, store),
             Event::ReadItem { side, batch, result } => run.read_answer(side, batch, result),
             Event::ReadEnd { side, batch } => run.read_over(side, batch, None),
             Event::ReadFailed { side, batch, error } => run.read_over(side, batch, Some(&error)),

@@ -10,7 +10,7 @@
 mod sim;
 
 use outrigger_engine::{Canonical, ConflictPolicy, EditVsDelete, MaxDelete, Report, Side};
-use outrigger_protocol::CommitKind;
+use outrigger_protocol::{Anchor, CommitKind};
 use sim::{Edit, ListFault, Outcome, Trouble, World, card};
 
 const PUT: fn(u8, u8) -> Edit = |uid, text| Edit::Put { uid, text };
@@ -184,6 +184,42 @@ fn x5_a_queued_conflict_does_not_hold_the_anchor_and_is_not_forgotten() {
     world.edit(Side::A, PUT(0, 0));
     rest(&mut world);
     assert_eq!(both(&world, 0), [Some(2), Some(2)]);
+}
+
+#[test]
+fn x5_a_feed_that_breaks_behind_a_checkpoint_goes_on_from_there() {
+    let mut world = in_sync();
+    world.member(Side::A).feed = true;
+    rest(&mut world);
+    for uid in 1..5 {
+        world.edit(Side::A, PUT(uid, 0));
+    }
+    world.edit(Side::B, PUT(9, 8));
+    let log = |world: &World| world.members[0].log.len();
+    let broken = Trouble { lists: [ListFault::Checkpoint, ListFault::None], ..Trouble::default() };
+    let outcome = world.run_with(broken);
+    assert_eq!(outcome.summary().sides[0].listed, 3, "two, and one behind the checkpoint");
+    assert_eq!(outcome.summary().failed, [true, false]);
+    assert_eq!(both(&world, 1), [Some(0), Some(0)], "what came is of use");
+    assert_eq!(both(&world, 9), [None, Some(8)], "A may have it, behind the break");
+    assert_eq!(world.store.anchors[0], Some(Anchor::from((log(&world) - 2).to_string().as_str())));
+    let outcome = world.run();
+    assert_eq!(outcome.summary().sides[0].listed, 2, "the feed goes on, it does not begin anew");
+    assert_eq!(both(&world, 9), [Some(8), Some(8)]);
+    assert_eq!(both(&world, 4), [Some(0), Some(0)]);
+}
+
+#[test]
+fn x5_a_slow_listing_that_breaks_behind_a_checkpoint_is_no_listing() {
+    let mut world = in_sync();
+    world.member(Side::A).feed = true;
+    rest(&mut world);
+    world.edit(Side::A, PUT(1, 0));
+    let before = world.store.anchors.clone();
+    world.settings.slow = [true, false];
+    let broken = Trouble { lists: [ListFault::Checkpoint, ListFault::None], ..Trouble::default() };
+    assert!(world.run_with(broken).writes.is_empty());
+    assert_eq!(world.store.anchors, before);
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn list_fault() -> impl Strategy<Value = ListFault> {
         1 => Just(ListFault::Cut),
         1 => Just(ListFault::Blind),
         1 => Just(ListFault::Failed),
+        1 => Just(ListFault::Checkpoint),
         1 => Just(ListFault::Nameless),
     ]
 }

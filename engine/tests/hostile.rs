@@ -145,7 +145,7 @@ fn a_listing_that_is_asked_for_anew_is_counted_anew() {
     let mut sync = start_with(Settings { listing, ..Settings::default() });
     list_unreadable(&mut sync, Side::A, 9);
     let error = Error::new(Code::SLOW_SYNC, "all of it");
-    sync.receive(Event::ListFailed { side: Side::A, error });
+    sync.receive(Event::ListFailed { side: Side::A, error, store: None });
     list_unreadable(&mut sync, Side::A, 10);
     assert_eq!(failed_members(&mut sync), []);
 }
@@ -267,6 +267,7 @@ fn a_rejected_anchor_is_asked_again_for_everything_once() {
         sync.receive(Event::ListFailed {
             side: Side::A,
             error: Error::new(Code::SLOW_SYNC, "unknown token"),
+            store: None,
         });
     }
     let again = Action::List { side: Side::A, slow: true, anchor: None };
@@ -340,7 +341,7 @@ proptest! {
                 2 | 3 => Event::ListEnd {
                     side, complete: number % 4 != 0, count: u64::from(more % 3), anchor: None, store: None,
                 },
-                4 => Event::ListFailed { side, error },
+                4 => Event::ListFailed { side, error, store: None },
                 5 | 6 => Event::ReadItem { side, batch, result: item(u32::from(more % 3)) },
                 7 => Event::ReadItem {
                     side,

@@ -219,6 +219,12 @@ class Change:
     settled: bool = True
     ext: dict[int, bytes] = field(default_factory=dict)
 
+    def with_checkpoint(self, anchor: bytes) -> "Change":
+        """Marks that `anchor` stands for the feed up to and with this change: where the listing fails
+        behind it, the next one goes on from there."""
+        self.ext[2] = anchor
+        return self
+
 
 @dataclass
 class ReadItem:

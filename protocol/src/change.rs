@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::blob;
 use crate::error::Error;
 use crate::extension::Extensions;
-use crate::ids::{Href, OperationId, RawDigest, Revision};
+use crate::ids::{Anchor, Href, OperationId, RawDigest, Revision};
+use crate::limits::MAX_HREF;
 use crate::text;
 
 /// What a member says of an item. The first five are OpenSync's, with its wire values.
@@ -55,6 +56,25 @@ pub struct Change {
     /// Additions of later versions.
     #[serde(default)]
     pub ext: Extensions,
+}
+
+/// The tag of a checkpoint in [`Change::ext`].
+const CHECKPOINT: u16 = 2;
+
+impl Change {
+    /// Marks that `anchor` stands for the feed up to and with this change: where the listing breaks
+    /// behind it, the next one may go on from there.
+    #[must_use]
+    pub fn with_checkpoint(mut self, anchor: &Anchor) -> Self {
+        self.ext.set(CHECKPOINT, anchor.as_bytes());
+        self
+    }
+
+    /// The anchor that it is marked with. One above [`MAX_HREF`] counts as none.
+    #[must_use]
+    pub fn checkpoint(&self) -> Option<Anchor> {
+        self.ext.get(CHECKPOINT).filter(|anchor| anchor.len() <= MAX_HREF).map(Anchor::from)
+    }
 }
 
 /// What to read: an item, and the content that the reader has already.

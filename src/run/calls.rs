@@ -159,7 +159,7 @@ impl Members {
                     let (complete, count, anchor) = (end.complete, end.count, end.anchor);
                     tell(&later, Event::ListEnd { side, complete, count, anchor, store });
                 }
-                Err(error) => failed(&later, side, error, |error| Event::ListFailed { side, error }),
+                Err(error) => failed(&later, side, error, |error| Event::ListFailed { side, error, store }),
             }
         });
     }

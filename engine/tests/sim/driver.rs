@@ -9,7 +9,7 @@ use outrigger_protocol::{
     CommitResult, Effect, Error, Href, Read, ReadOutcome, ReadResult, Retry, StoreId,
 };
 
-use super::{Chance, ListFault, Outcome, Trouble, World, rewritten, side};
+use super::{Chance, ListFault, Member, Outcome, Trouble, World, rewritten, side};
 
 pub(crate) struct Driver<'a> {
     world: &'a mut World,
@@ -263,18 +263,16 @@ impl<'a> Driver<'a> {
             None => member.items.keys().map(|href| member.change(href, ChangeKind::Unknown)).collect(),
             Some(since) => {
                 let hrefs: BTreeSet<&Vec<u8>> = member.log[since..].iter().map(|(href, _)| href).collect();
-                let kind = |href: &&Vec<u8>| match member.items.contains_key(*href) {
-                    true => ChangeKind::Modified,
-                    false => ChangeKind::Deleted,
-                };
-                hrefs.into_iter().map(|href| member.change(href, kind(&href))).collect()
+                hrefs.into_iter().map(|href| member.change_since(href)).collect()
             }
         };
-        if member.reverse {
+        if fault == ListFault::Checkpoint && member.feed {
+            changes = up_to_a_checkpoint(&member, since.unwrap_or(0));
+        } else if member.reverse {
             changes.reverse();
         }
         let count = changes.len() as u64;
-        let is_lossy = !matches!(fault, ListFault::None | ListFault::Nameless);
+        let is_lossy = !matches!(fault, ListFault::None | ListFault::Nameless | ListFault::Checkpoint);
         // What a feed leaves out, no engine can know of.
         let is_lossy = is_lossy && !(fault == ListFault::Blind && member.feed);
         let mut sent = 0;
@@ -287,9 +285,10 @@ impl<'a> Driver<'a> {
                 self.sync.receive(Event::Listed { side, change });
             }
         }
-        if fault == ListFault::Failed {
+        if matches!(fault, ListFault::Failed | ListFault::Checkpoint) {
             let error = Error::new(Code::REMOTE, "cut off");
-            return self.sync.receive(Event::ListFailed { side, error });
+            let store = member.store.map(StoreId::from);
+            return self.sync.receive(Event::ListFailed { side, error, store });
         }
         let anchor = member.feed.then(|| Anchor::from(member.log.len().to_string().as_str()));
         let store = member.store.filter(|_| fault != ListFault::Nameless).map(StoreId::from);
@@ -301,4 +300,21 @@ impl<'a> Driver<'a> {
             store,
         });
     }
+}
+
+/// The first half of a feed, in its order, the last of it marked, and one change more.
+fn up_to_a_checkpoint(member: &Member, since: usize) -> Vec<Change> {
+    let at = since + (member.log.len() - since).div_ceil(2);
+    let mut hrefs: Vec<&Vec<u8>> = Vec::new();
+    for (href, _) in &member.log[since..at] {
+        hrefs.retain(|known| *known != href);
+        hrefs.push(href);
+    }
+    let mut changes: Vec<Change> = hrefs.iter().map(|href| member.change_since(href)).collect();
+    if let Some(last) = changes.pop() {
+        changes.push(last.with_checkpoint(&Anchor::from(at.to_string().as_str())));
+    }
+    let behind = member.log[at..].iter().map(|(href, _)| href).find(|href| !hrefs.contains(href));
+    changes.extend(behind.map(|href| member.change_since(href)));
+    changes
 }

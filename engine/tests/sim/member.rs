@@ -31,6 +31,8 @@ pub(crate) enum ListFault {
     Blind,
     /// No end mark.
     Failed,
+    /// No end mark, and a checkpoint on the way where the member has a feed.
+    Checkpoint,
     /// The store has lost its identity.
     Nameless,
 }
@@ -95,6 +97,12 @@ impl Member {
             format: "vcard".into(),
             ext: Extensions::default(),
         }
+    }
+
+    /// An item that its log names.
+    pub(crate) fn change_since(&self, href: &[u8]) -> Change {
+        let is_there = self.items.contains_key(href);
+        self.change(href, if is_there { ChangeKind::Modified } else { ChangeKind::Deleted })
     }
 
     pub(crate) fn read(&self, item: &ReadItem) -> ReadOutcome<'_> {

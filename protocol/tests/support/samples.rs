@@ -109,6 +109,7 @@ fn renamed(both: Both, part: &str) -> Both {
 fn objects() -> Vec<Both> {
     vec![
         body!("change", outrigger_protocol::Change, values::change()),
+        body!("change-checkpoint", outrigger_protocol::Change, values::change_with_checkpoint()),
         body!("error", outrigger_protocol::Error, values::error()),
         body!("member", outrigger_protocol::Member, values::member()),
         body!("group", outrigger_protocol::Group, values::group()),

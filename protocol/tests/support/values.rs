@@ -50,6 +50,10 @@ pub(crate) fn change() -> Change {
     }
 }
 
+pub(crate) fn change_with_checkpoint() -> Change {
+    change().with_checkpoint(&Anchor::from("token-8"))
+}
+
 pub(crate) fn member() -> Member {
     Member {
         object: ObjectId(1),
