@@ -1,7 +1,6 @@
 //! One running plugin: its process, its connection, and the calls that are open on it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +10,7 @@ use outrigger_protocol::{
 use outrigger_sandbox::{Ended, Report};
 use outrigger_transport::{Ending, Link};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::attend::Attendant;
@@ -20,37 +19,11 @@ use crate::callers::{CallFailed, Caller, Events, OnItem};
 use crate::death::Death;
 use crate::log::PluginLog;
 use crate::said::FromPlugin;
-use crate::watch::{GRACE, WAY_OUT, Watch, end_process, finish_output};
+use crate::supervise::{Final, Parts, Wiring, supervise};
+use crate::watch::{GRACE, WAY_OUT};
 
 /// How often a call that waits for room looks whether there is any.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// What `start` puts together.
-pub(crate) struct Parts {
-    pub(crate) name: String,
-    pub(crate) report: Report,
-    pub(crate) link: Link<Caller>,
-    pub(crate) watch: Watch,
-    pub(crate) log: Arc<PluginLog>,
-    pub(crate) outputs: tokio::task::JoinSet<()>,
-    pub(crate) shared: Wiring,
-    pub(crate) start: Duration,
-    pub(crate) calls_timeout: Option<Duration>,
-}
-
-/// What the connection's event handler and the host share.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Wiring {
-    room: Arc<Notify>,
-    /// Told when a call has run out of time.
-    overdue: Arc<Notify>,
-    /// Told when a PING was answered.
-    pong: Arc<Notify>,
-    /// Told when none was, and no call was open that might have been in its way.
-    silent: Arc<Notify>,
-    /// Calls that ended with the connection.
-    lost: Arc<AtomicUsize>,
-}
 
 /// What is known of a plugin process.
 #[derive(Debug, Clone)]
@@ -65,13 +38,6 @@ pub struct Facts {
     pub start: Duration,
     /// What is enforced on it.
     pub report: Report,
-}
-
-/// The end of a plugin process, with what it had used.
-#[derive(Debug, Clone)]
-pub(crate) struct Final {
-    pub(crate) death: Death,
-    pub(crate) ended: Option<Ended>,
 }
 
 /// A running plugin. Clones are handles of the same process; it ends with [`PluginHost::stop`], or
@@ -350,61 +316,6 @@ impl Drop for CancelOnDrop<'_> {
         if let Some(call) = self.call {
             let now = self.link.now();
             drop(self.link.with(|connection| connection.cancel(call, now)));
-        }
-    }
-}
-
-/// Stays with a plugin until its last process has gone, and says how it ended.
-async fn supervise(
-    mut parts: Parts,
-    driver: impl Future<Output = Ending> + Send,
-    mut stop: mpsc::Receiver<()>,
-    tell: watch::Sender<Option<Arc<Final>>>,
-) {
-    let mut driver = std::pin::pin!(driver);
-    let overdue = overdue(parts.name.clone(), parts.link.clone(), parts.shared.clone());
-    let (mut ending, mut silent) = (None, false);
-    tokio::select! {
-        ended = &mut driver => ending = Some(ended),
-        _ = parts.watch.ended() => {}
-        _ = stop.recv() => parts.link.with(|connection| connection.goodbye()),
-        () = overdue => {} // end_process takes it from here
-        () = parts.shared.silent.notified() => silent = true,
-    }
-    if ending.is_none() && !silent {
-        ending = timeout(GRACE, &mut driver).await.ok();
-    }
-    parts.link.close();
-    if ending.is_none() {
-        ending = Some(driver.await);
-    }
-    let ended = end_process(&mut parts.watch).await;
-    finish_output(parts.outputs).await;
-    let connection = match ending {
-        Some(Ending::Failed(error)) => Some(error.to_string()),
-        _ => silent.then(|| "it did not answer a PING, and had nothing else to do".to_owned()),
-    };
-    let death = Death {
-        plugin: parts.name,
-        exit: ended.map(|ended| ended.exit),
-        last_words: parts.log.last_words(),
-        calls_in_flight: parts.shared.lost.load(Ordering::Relaxed),
-        connection,
-    };
-    tracing::debug!(%death, discarded_log_bytes = parts.log.discarded(), "plugin ended");
-    tell.send_replace(Some(Arc::new(Final { death, ended })));
-    parts.shared.room.notify_waiters();
-}
-
-/// Waits until a call has run out of time and the plugin has not answered the cancel in the grace
-/// that it has.
-async fn overdue(member: String, link: Link<Caller>, shared: Wiring) {
-    loop {
-        shared.overdue.notified().await;
-        tokio::time::sleep(GRACE).await;
-        if link.with(|connection| connection.is_stuck()) {
-            tracing::warn!(member, "the plugin does not answer a cancel: ending it");
-            return;
         }
     }
 }

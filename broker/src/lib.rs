@@ -30,6 +30,7 @@ mod runtime_dir;
 mod said;
 mod spec;
 mod start;
+mod supervise;
 mod watch;
 
 pub use callbacks::{Answer, Callbacks, NoCallbacks};

@@ -13,10 +13,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
 use crate::death::Death;
-use crate::host::{Parts, PluginHost};
+use crate::host::PluginHost;
 use crate::log::PluginLog;
 use crate::runtime_dir::{runtime_dir, runtime_path};
 use crate::spec::{ConnectBy, PluginSpec};
+use crate::supervise::Parts;
 use crate::watch::{Watch, finish_output, read_output};
 
 /// How long a process that failed its handshake may take to say how it ended.
