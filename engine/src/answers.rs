@@ -284,7 +284,9 @@ impl Run {
 
     fn read_failed(&mut self, place: Place, side: Side, error: &Error) {
         self.lose_sight(place, side);
-        if is_permanent(error) {
+        // Of an item that was gone already nothing is left to set aside: it is proved once more.
+        let is_there = self.table.row(place).is_some_and(|row| observe::is_present(&row, side));
+        if is_permanent(error) && is_there {
             self.quarantine(place, side, format!("it cannot be read: {error}"));
         } else {
             self.pending(place, side, error.to_string());
