@@ -78,6 +78,10 @@ impl Run {
             mark.listed[side.index()] = true;
             mark.object_type = object_type;
         });
+        if change.kind != ChangeKind::Deleted {
+            // Durable also if it cannot be read in this run: a feed names it once.
+            self.change(place, |row| observe::there_again(row, side, &change.revision));
+        }
         match change.kind {
             ChangeKind::Deleted => {
                 self.change(place, |row| observe::gone(row, side));

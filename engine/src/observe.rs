@@ -123,6 +123,15 @@ pub(crate) fn gone(row: &mut Row, side: Side) {
     row.quarantine = None;
 }
 
+/// What was gone is there again, with a content that nobody has read yet.
+pub(crate) fn there_again(row: &mut Row, side: Side, revision: &Revision) {
+    if let Some(entry) = &mut row.entries[side.index()]
+        && entry.observed == Observed::Gone
+    {
+        entry.observed = Observed::Present { revision: revision.clone(), settled: false, content: UNREAD };
+    }
+}
+
 /// The item may hold something else than the row knows, and must be read again (decisions S6).
 pub(crate) fn unsettle(row: &mut Row, side: Side) {
     if let Some(entry) = &mut row.entries[side.index()]

@@ -330,6 +330,25 @@ fn a_proof_that_fails_for_good_sets_nothing_aside() {
     assert!(world.store.rows.is_empty(), "{:?}", world.store.rows);
 }
 
+/// Found by the generator: an item that is gone comes back, and cannot be read in the run in which the
+/// feed names it. The deletion that was owed is void (I9).
+#[test]
+fn s2_an_item_that_is_there_again_is_not_deleted_because_it_could_not_be_read() {
+    let mut world = World::new();
+    world.members[1].feed = true;
+    world.edit(Side::B, Edit::PutBare { name: 1, text: 0 });
+    drop(world.run());
+    let lists = [ListFault::Failed, ListFault::None];
+    let edit = Some((1, true, Edit::DeleteBare { name: 1 }));
+    drop(world.run_with(Trouble { lists, edit, ..Trouble::default() }));
+    world.edit(Side::B, Edit::PutBare { name: 1, text: 0 });
+    world.edit(Side::B, Edit::Put { uid: 0, text: 0 });
+    let (broken, order) = (1_000_809_669_939_512_529, 6_576_962_789_872_803_874);
+    drop(world.run_with(Trouble { broken, order, ..Trouble::default() }));
+    settle(&mut world);
+    assert_eq!(world.members.each_ref().map(|member| member.items.len()), [2, 2]);
+}
+
 /// Found by the generator: two items were linked by their content, then one got the other's UID.
 /// What is the same byte by byte is owed to nobody.
 #[test]
