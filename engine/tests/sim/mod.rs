@@ -8,6 +8,7 @@
 mod driver;
 mod member;
 mod store;
+pub(crate) mod stories;
 
 use std::collections::BTreeSet;
 
