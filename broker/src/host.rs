@@ -187,11 +187,10 @@ impl PluginHost {
         self.options(method).total.unwrap_or(method.rules_or_default().total)
     }
 
-    /// The method's own times, where they are not shortened.
+    /// The method's own total, where it is not shortened. The idle time is what the HELLO said.
     fn options(&self, method: Method) -> CallOptions {
-        let rules = method.rules_or_default();
-        let shorter = |time: Duration| self.calls_timeout.filter(|limit| *limit < time);
-        CallOptions { total: shorter(rules.total), idle: shorter(rules.idle), ..CallOptions::default() }
+        let total = method.rules_or_default().total;
+        CallOptions { total: self.calls_timeout.filter(|limit| *limit < total), ..CallOptions::default() }
     }
 
     /// Asks whether the plugin is there; returns how long the answer took. Nobody asks by itself: on a

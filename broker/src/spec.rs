@@ -37,6 +37,7 @@ pub struct PluginSpec {
     /// From the start of the process to the end of the handshake.
     pub handshake_limit: Duration,
     /// No call may take longer, nor go so long without a sign of life; `None`: as its method says.
+    /// The plugin is told in HELLO (decisions W3).
     pub calls_timeout: Option<Duration>,
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use outrigger_protocol::{AuthKind, Handshake, Hello, Role, Secret, SessionId};
+use outrigger_protocol::{AuthKind, Handshake, Hello, IdleTimes, Role, Secret, SessionId};
 use outrigger_sandbox::{Child, Connection, Deadlines, Launch, LaunchError, Protected, Token, launch};
 #[cfg(unix)]
 use outrigger_transport::SocketStream;
@@ -80,8 +80,9 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     let greeting = async {
         let secret = ours.secret();
         let io = ours.connect().await?;
-        let hello =
+        let mut hello =
             Hello::new(concat!("outrigger ", env!("CARGO_PKG_VERSION")), AuthKind::Inherited, nonce()?);
+        hello.idle = calls_timeout.map(IdleTimes::at_most).unwrap_or_default();
         let session = SessionId(uuid::Uuid::new_v4());
         let left = limit.saturating_sub(begun.elapsed());
         Link::establish(io, Handshake::listen(hello, secret, session), Role::Broker, left, events).await

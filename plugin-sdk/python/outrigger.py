@@ -556,10 +556,11 @@ def _must_understand(ext: bytes) -> Optional[int]:
 class _Link:
     """The broker's end and ours. Only `turn` reads and writes; nothing happens in the background."""
 
-    def __init__(self, sock: socket.socket, peer: dict[str, int]) -> None:
+    def __init__(self, sock: socket.socket, peer: dict[str, Any]) -> None:
         sock.setblocking(False)
         self.sock, self.poll, self.inbox, self.out = sock, select.poll(), bytearray(), bytearray()
         self.max_body = min(peer["max_body"], _MAX_BODY)
+        self.idle: dict[int, float] = peer["idle"]  # how long calls of a method may stay silent, where not as usual
         self.stream_window, self.data_limit, self.data_sent = peer["stream_window"], peer["connection_window"], 0
         self.next, self.highest = 2, 0  # our next number, and the broker's last
         self.queue: deque[_Call] = deque()
@@ -794,8 +795,14 @@ class Context:
         """Seconds."""
         return max(0.0, self._deadline - time.monotonic())
 
+    def idle(self) -> float:
+        """How long the call may stay silent before the broker gives it up, whatever time is left: seconds. Signs
+        of life are `progress`, `waiting`, a push, a question to the engine; half of this is a good interval."""
+        method = _METHODS.get(self._call.method)
+        return self._link.idle.get(self._call.method, method.idle if method else 60.0)
+
     def progress(self, done: int, total: Optional[int] = None) -> None:
-        """Says how far the work is, in items. A call that shows no life for a minute is given up."""
+        """Says how far the work is, in items. A call that shows no life for `idle()` seconds is given up."""
         total = total if total is None else max(0, int(total))
         self._tell({"done": max(0, int(done)), "total": total, "waiting_ms": 0})
 
@@ -993,21 +1000,22 @@ class _Method:
     barrier: bool = False  # refused while other calls on its target are open
     states: tuple[str, ...] = ()  # of a sink, in which it may be called; none: not a sink's
     leads_to: str = ""
+    idle: float = 60  # seconds
 
 
 _METHODS = {
     1: _Method("initialize", 60, Initialize),
     2: _Method("discover", 60),
     3: _Method("create_collection", 60, CreateCollection),
-    4: _Method("connect", 60, Connect, False, (_IDLE,), _CONNECTED),
-    5: _Method("connect_done", 60, ConnectDone, False, (_CONNECTED,), _RUNNING),
+    4: _Method("connect", 60, Connect, False, (_IDLE,), _CONNECTED, 30),
+    5: _Method("connect_done", 60, ConnectDone, False, (_CONNECTED,), _RUNNING, 30),
     6: _Method("get_changes", 1800, GetChanges, True, (_RUNNING,)),
     7: _Method("read", 1800, (("items", list[ReadItem]),), False, (_RUNNING,)),
     8: _Method("commit", 1800, (("items", list[CommitItem]),), False, (_RUNNING,)),
-    9: _Method("committed_all", 60, None, True, (_RUNNING,), _COMMITTED),
-    10: _Method("sync_done", 60, None, True, (_COMMITTED,)),
-    11: _Method("disconnect", 30, None, True, (_CONNECTED, _RUNNING, _COMMITTED), _IDLE),
-    12: _Method("finalize", 30, None, True),
+    9: _Method("committed_all", 60, None, True, (_RUNNING,), _COMMITTED, 30),
+    10: _Method("sync_done", 60, None, True, (_COMMITTED,), idle=30),
+    11: _Method("disconnect", 30, None, True, (_CONNECTED, _RUNNING, _COMMITTED), _IDLE, 30),
+    12: _Method("finalize", 30, None, True, idle=30),
     15: _Method("remarshal", 60, (("format", str), ("data", bytes))),
     16: _Method("compare", 60, (("format", str), ("left", bytes), ("right", bytes))),
 }
@@ -1301,14 +1309,15 @@ def _handshake(sock: socket.socket, secret: Optional[bytes]) -> _Link:
     return _Link(sock, limits)
 
 
-def _agree(theirs: Any, auth: str) -> tuple[dict[str, int], Optional[tuple[str, str]]]:
-    """What the broker takes, and what does not fit, with what to do about it."""
+def _agree(theirs: Any, auth: str) -> tuple[dict[str, Any], Optional[tuple[str, str]]]:
+    """What the broker takes, how long it waits for a sign of life, and what does not fit, with what to do about it."""
     try:
         versions = [(_from_json(int, one["major"]), _from_json(int, one["minor"])) for one in theirs["protocols"]]
         known = {key: one for key, one in theirs.get("limits", {}).items() if key in _LIMITS}
-        limits = {**_LIMITS, **{key: _from_json(int, one) for key, one in known.items()}}
+        idle = {int(method): _from_json(int, ms) / 1000 for method, ms in theirs.get("idle_ms", {}).items()}
+        limits = {**_LIMITS, **{key: _from_json(int, one) for key, one in known.items()}, "idle": idle}
         codecs, nonce, session = list(theirs["codecs"]), _from_json(bytes, theirs["nonce"]), theirs.get("session")
-    except (_Malformed, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         return _LIMITS, (f"HELLO_OK cannot be read: {_short(repr(error))}", "see the document of the protocol")
     if all(major != PROTOCOL[0] for major, _ in versions):
         listed = ", ".join(f"{major}.{minor}" for major, minor in versions[:8]) or "nothing"
@@ -1326,6 +1335,8 @@ def _agree(theirs: Any, auth: str) -> tuple[dict[str, int], Optional[tuple[str, 
     window = limits["stream_window"]
     if min(limits["max_body"], window) < 64 << 10 or limits["connection_window"] < window:
         return limits, ("the announced limits are below the floor", "announce 64 KiB of body and stream window")
+    if len(idle) > 256 or not all(idle.values()):
+        return limits, ("idle_ms names too many methods, or a time of 0", "name at most 256, each with 1 ms or more")
     return limits, None
 
 

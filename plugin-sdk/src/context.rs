@@ -29,6 +29,7 @@ pub struct Context<'c> {
     /// The newest generation of the member that the connector has been shown.
     pub(crate) shown: u64,
     deadline: Instant,
+    idle: Duration,
     looked: Instant,
     /// What broke the connection during the call, if anything did.
     broken: &'c mut Option<LinkError>,
@@ -45,9 +46,10 @@ impl<'c> Context<'c> {
         let now = Instant::now();
         // A budget beyond the clock's range is no deadline that anyone will see.
         let deadline = now.checked_add(call.total).unwrap_or(now + Duration::from_secs(1 << 31));
+        let idle = link.session().peer_idle.of(call.method);
         let (call, target) = (call.id, call.target);
         let shown = member.generation;
-        Self { link, inbox, call, target, member, group, shown, deadline, looked: now, broken }
+        Self { link, inbox, call, target, member, group, shown, deadline, idle, looked: now, broken }
     }
 
     /// Whether the caller gave up or the call's time is over: stop soon.
@@ -61,7 +63,16 @@ impl<'c> Context<'c> {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Says how far the work is; keeps the call's idle clock from running out.
+    /// How long the call may stay silent before the broker gives it up, whatever time is left: as
+    /// the method says, or as the broker said in HELLO (decisions W3). [`Context::progress`], a push
+    /// and a question to the engine are signs of life; half of this is a good interval.
+    #[must_use]
+    pub const fn idle(&self) -> Duration {
+        self.idle
+    }
+
+    /// Says how far the work is; keeps the call's idle clock from running out: see
+    /// [`Context::idle`].
     ///
     /// # Errors
     /// The call was cancelled or its time is over, or the connection ended: return the error.

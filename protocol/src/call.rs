@@ -28,7 +28,7 @@ pub struct MethodRules {
     pub name: &'static str,
     /// Default total time, from dispatch.
     pub total: Duration,
-    /// Default time without progress, data or a nested call.
+    /// Default time without progress, data or a nested call; see [`crate::IdleTimes`].
     pub idle: Duration,
     /// Sent only when no call to the object, or to anything below it, is open.
     pub barrier: bool,
@@ -117,6 +117,11 @@ impl Method {
             barrier: false,
         };
         self.rules().unwrap_or(OTHER)
+    }
+
+    /// Whether it is a plugin that makes the call, and not a broker.
+    pub(crate) const fn is_of_plugins(self) -> bool {
+        self.0 >= Self::MEMBER_UPDATE.0
     }
 }
 

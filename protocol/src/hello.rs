@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::blob;
 use crate::codec::Codec;
+use crate::idle::IdleTimes;
 use crate::ids::SessionId;
 use crate::limits;
 
@@ -116,6 +117,10 @@ pub struct Hello {
     /// What this side takes.
     #[serde(default)]
     pub limits: Limits,
+    /// How long this side waits without a sign of life in the calls that it makes, where that is
+    /// not as the methods say (decisions W3).
+    #[serde(rename = "idle_ms", default, skip_serializing_if = "IdleTimes::is_empty")]
+    pub idle: IdleTimes,
     /// 0: calls only, no streams and no calls of its own. 1: all of it.
     #[serde(default = "full_level")]
     pub level: u8,
@@ -138,6 +143,7 @@ impl Hello {
             codecs: Codec::ALL.map(Codec::number).to_vec(),
             features: Vec::new(),
             limits: Limits::default(),
+            idle: IdleTimes::default(),
             level: full_level(),
             nonce: nonce.into(),
             session: None,
@@ -175,6 +181,10 @@ pub struct Session {
     pub peer_limits: Limits,
     /// What this side takes.
     pub own_limits: Limits,
+    /// How long a call of the peer may stay silent before the peer gives it up.
+    pub peer_idle: IdleTimes,
+    /// The same of calls of this side.
+    pub own_idle: IdleTimes,
     /// The peer's program and version, in its words.
     pub peer_software: String,
 }
@@ -198,6 +208,12 @@ pub(crate) fn agree(ours: &Hello, theirs: &Hello, dials: bool, id: SessionId) ->
             hint: "announce at least a body of 64 KiB, one call, and a stream window of 64 KiB".into(),
         });
     }
+    if !theirs.idle.are_possible() {
+        return Err(Refused {
+            reason: "`idle_ms` names too many methods, or a time of 0".into(),
+            hint: format!("name at most {} methods, each with 1 ms or more", limits::MAX_IDLE_TIMES),
+        });
+    }
     Ok(Session {
         id,
         version,
@@ -206,6 +222,8 @@ pub(crate) fn agree(ours: &Hello, theirs: &Hello, dials: bool, id: SessionId) ->
         features: ours.features.iter().filter(|feature| theirs.features.contains(feature)).cloned().collect(),
         peer_limits: theirs.limits.capped(),
         own_limits: ours.limits,
+        peer_idle: theirs.idle.clone(),
+        own_idle: ours.idle.clone(),
         peer_software: theirs.software.chars().take(200).collect(),
     })
 }

@@ -29,6 +29,7 @@ mod extension;
 mod frame;
 mod handshake;
 mod hello;
+mod idle;
 mod ids;
 mod kind;
 pub mod limits;
@@ -68,6 +69,7 @@ pub use extension::Extensions;
 pub use frame::{Budget, Flags, Frame, Header};
 pub use handshake::{Handshake, HandshakeError, PREFACE, Secret};
 pub use hello::{AuthKind, Hello, Limits, Refused, Session, VERSION, Version};
+pub use idle::IdleTimes;
 pub use ids::{
     Anchor, CallId, Cursor, Href, ObjectId, OperationId, RawDigest, Revision, SessionId, StoreId, StreamId,
 };

@@ -49,6 +49,9 @@ pub const MAX_HANDSHAKE: usize = 64 << 10;
 /// Time from the first byte to READY: 10 s.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 
+/// Methods whose idle time a HELLO may name: 256.
+pub const MAX_IDLE_TIMES: usize = 256;
+
 /// Longest name that a member gives an item: 4 KiB.
 pub const MAX_HREF: usize = 4 << 10;
 

@@ -15,6 +15,8 @@ mod unasked;
 mod w1_order_of_frames;
 #[path = "decisions/w2_order_of_calls.rs"]
 mod w2_order_of_calls;
+#[path = "decisions/w3_idle.rs"]
+mod w3_idle;
 #[path = "decisions/w3_time.rs"]
 mod w3_time;
 #[path = "decisions/w4_numbers.rs"]

@@ -180,7 +180,9 @@ class Wire(unittest.TestCase):
         small = {"max_body": 4096, "stream_window": 1 << 18, "connection_window": 1 << 22}
         for changes, words in (({"codecs": [1]}, "codec"), ({"auth": "hmac"}, "token"), ({"nonce": "AAAA"}, "nonce"),
                                ({"session": None}, "session"), ({"limits": small}, "floor"),
-                               ({"protocols": 7}, "HELLO_OK")):
+                               ({"protocols": 7}, "HELLO_OK"), ({"idle_ms": {"8": 0}}, "idle_ms"),
+                               ({"idle_ms": {str(n): 1 for n in range(257)}}, "idle_ms"),
+                               ({"idle_ms": {"commit": 1}}, "HELLO_OK"), ({"idle_ms": [8]}, "HELLO_OK")):
             broker = FakeBroker(Notes(), hello=changes)
             refused = broker.frame()
             self.assertEqual(refused.kind, REFUSED)
@@ -462,6 +464,16 @@ class Calls(unittest.TestCase):
         error = broker.refused(2, instance, budget=0)
         self.assertEqual((error["code"], error["effect"]), (Code.DEADLINE, "NotStarted"))
         self.assertEqual(broker.goodbye(), "goodbye")
+
+    def test_w3_a_method_knows_how_long_it_may_stay_silent(self):
+        told = []
+        plugin = Notes(discover=lambda context: told.append(context.idle()) or [outrigger.Collection("notes")],
+                       connect=lambda sink, request, context: told.append(context.idle()))
+        for idle in ({}, {"idle_ms": {"2": 1500, "777": 9}}):
+            broker = FakeBroker(plugin, hello=idle)
+            broker.run()
+            self.assertEqual(broker.goodbye(), "goodbye")
+        self.assertEqual(told, [60, 30, 1.5, 30])
 
     def test_w2_a_barrier_is_refused_while_another_call_is_open_and_a_nested_one_is_busy(self):
         broker = FakeBroker(Notes(get_changes=self.waits))

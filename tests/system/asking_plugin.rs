@@ -89,6 +89,7 @@ mod sdk {
                     }
                     Ok(String::new())
                 }
+                ["idle"] => Ok(context.idle().as_millis().to_string()),
                 ["scan"] => Ok(self.copies()?.to_string()),
                 ["scan", "again"] => {
                     let copy: Vec<u8> = self.turned.iter().map(|byte| !byte).collect();

@@ -23,6 +23,7 @@ over_both_connections!(
     a_question_is_answered_declined_or_has_nobody_to_answer_it,
     d28_a_user_who_cancels_a_listing_cancels_its_question,
     w3_a_question_that_nobody_answers_ends_in_its_time,
+    w3_a_plugin_is_told_how_long_its_calls_may_stay_silent,
     a_plugin_calls_what_it_was_given_and_nothing_else,
     w2_calls_to_one_object_are_answered_in_order_and_those_to_others_overlap,
     a_callback_that_panics_fails_its_call_only,
@@ -268,6 +269,21 @@ fn w3_a_question_that_nobody_answers_ends_in_its_time(world: World) {
         let said = act(&sink, script).await.unwrap();
         assert_eq!(said, "b=cancelled/not-started a=cancelled/effect-unknown c=yes");
         host.stop().await;
+    });
+    no_process_is_left(world.root());
+}
+
+fn w3_a_plugin_is_told_how_long_its_calls_may_stay_silent(world: World) {
+    block_on(async {
+        for (limit, told) in [(None, "60000"), (Some(45), "45000"), (Some(90), "60000")] {
+            let mut spec = spec(&world, "asking_plugin", &["sdk"]);
+            spec.calls_timeout = limit.map(Duration::from_secs);
+            let host = start(spec).await.unwrap();
+            let (instance, sink) = begin(&host, Arc::new(NoCallbacks)).await;
+            assert_eq!(act(&sink, "idle").await.unwrap(), told, "{limit:?}");
+            finish(instance, &sink).await.unwrap();
+            host.stop().await;
+        }
     });
     no_process_is_left(world.root());
 }

@@ -9,6 +9,7 @@ mod connector;
 mod extras;
 mod hosts;
 mod life;
+mod limits;
 #[cfg(unix)]
 mod process;
 mod raw;

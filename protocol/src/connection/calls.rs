@@ -20,7 +20,7 @@ use crate::pending::NewCall;
 pub struct CallOptions {
     /// Total time, from dispatch; rounded up to milliseconds.
     pub total: Option<Duration>,
-    /// Time without a sign of life.
+    /// Time without a sign of life, if another than the peer was told in HELLO.
     pub idle: Option<Duration>,
     /// The call of the peer that this one is made for: it counts as a sign of life of that one,
     /// and is refused with [`Code::BUSY`] where it would have to wait for it.
@@ -94,8 +94,8 @@ impl<C> Connection<C> {
                 return Err(Refusal { context, error: Box::new(error) });
             }
         };
-        let rules = method.rules_or_default();
-        let (total, idle) = (options.total.unwrap_or(rules.total), options.idle.unwrap_or(rules.idle));
+        let total = options.total.unwrap_or(method.rules_or_default().total);
+        let idle = options.idle.unwrap_or_else(|| self.idle.of(method));
         let depth = options.parent.map_or(0, |parent| self.serving.depth(parent) + 1);
         let id = CallId(id);
         self.pending.store(NewCall { id, target, method, bytes, depth, context, total, idle }, now);

@@ -9,6 +9,7 @@ use crate::control::{Abort, Goodbye};
 use crate::error::{Blame, Code, Effect, Error};
 use crate::frame::Header;
 use crate::hello::{Limits, Session};
+use crate::idle::IdleTimes;
 use crate::ids::CallId;
 use crate::kind::Kind;
 use crate::limits::MAX_DATA;
@@ -68,6 +69,8 @@ pub struct Connection<C> {
     pub(super) peer_level: u8,
     pub(super) own: Limits,
     pub(super) peer: Limits,
+    /// How long calls of this side may stay silent, as the peer was told.
+    pub(super) idle: IdleTimes,
     pub(super) out: Outbound,
     pub(super) pending: PendingCalls<C>,
     pub(super) serving: OpenCalls,
@@ -111,6 +114,7 @@ impl<C> Connection<C> {
             peer_level: session.peer_level,
             own,
             peer,
+            idle: session.own_idle.clone(),
             out: Outbound::default(),
             pending: PendingCalls::new(peer.dispatch_window as usize),
             serving: OpenCalls::default(),

@@ -7,9 +7,9 @@ use std::time::Duration;
 use outrigger_protocol::{
     AuthKind, Budget, CallId, CallOptions, Change, Code, Codec, Commit, CommitItem, CommitResult, Committed,
     Connect, ConnectDone, Connected, Connection, CreateCollection, Decoder, Discovered, Error, Event,
-    GetChanges, Group, Handshake, Header, Hello, Initialize, Initialized, Kind, Limits, Listing, Log, Member,
-    Method, ObjectId, Progress, Read, ReadResult, Role, Secret, Session, SessionId, Sink, StreamEnd,
-    StreamKind, StreamOpen, StreamReset, VERSION,
+    GetChanges, Group, Handshake, Header, Hello, IdleTimes, Initialize, Initialized, Kind, Limits, Listing,
+    Log, Member, Method, ObjectId, Progress, Read, ReadResult, Role, Secret, Session, SessionId, Sink,
+    StreamEnd, StreamKind, StreamOpen, StreamReset, VERSION,
 };
 use serde::{Deserialize, Serialize};
 
@@ -171,6 +171,8 @@ impl Victim {
             features: Vec::new(),
             peer_limits: Limits { stream_window: 1000, ..limits },
             own_limits: limits,
+            peer_idle: IdleTimes::default(),
+            own_idle: IdleTimes::default(),
             peer_software: String::new(),
         };
         let connection = Connection::new(role, &session);

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use outrigger_protocol::{
-    CallId, CallOptions, Codec, Connection, Decoder, Limits, Method, ObjectId, PeerError, Refusal, Role,
-    Session, SessionId, StreamId, VERSION,
+    CallId, CallOptions, Codec, Connection, Decoder, IdleTimes, Limits, Method, ObjectId, PeerError, Refusal,
+    Role, Session, SessionId, StreamId, VERSION,
 };
 
 use super::frames;
@@ -30,6 +30,8 @@ pub(crate) fn session(own_limits: Limits, peer_limits: Limits) -> Session {
         features: Vec::new(),
         peer_limits,
         own_limits,
+        peer_idle: IdleTimes::default(),
+        own_idle: IdleTimes::default(),
         peer_software: "test".into(),
     }
 }

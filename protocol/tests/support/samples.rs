@@ -1,9 +1,11 @@
 //! What the golden vectors hold: every kind of frame and every type of body, with fixed values.
 
+use std::time::Duration;
+
 use outrigger_protocol::{
     Abort, AuthKind, Budget, Code, Codec, ConnectDone, Connected, Credit, Decoder, Flags, Frame, GetChanges,
-    Goodbye, Handshake, Header, Hello, Initialized, Kind, Level, Log, Method, ObjectId, PREFACE, Progress,
-    Refused, Secret, SessionId, StreamEnd, StreamReset,
+    Goodbye, Handshake, Header, Hello, IdleTimes, Initialized, Kind, Level, Log, Method, ObjectId, PREFACE,
+    Progress, Refused, Secret, SessionId, StreamEnd, StreamReset,
 };
 use serde::{Deserialize, Serialize};
 
@@ -350,6 +352,21 @@ pub(crate) fn conversation() -> [Vec<u8>; 4] {
     [hello, hello_ok, plugin_proof, broker_proof]
 }
 
+/// What a broker says that waits for 30 s at most in every call.
+fn shortened() -> Vec<u8> {
+    let session = SessionId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001));
+    let broker = Hello::new("broker 1.0", AuthKind::Inherited, [2; 32]);
+    let idle = IdleTimes::at_most(Duration::from_secs(30));
+    let mut broker = Handshake::listen(Hello { idle, ..broker }, None, session);
+    let mut decoder = Decoder::new(1 << 16);
+    frames::feed(
+        &mut decoder,
+        &Handshake::dial(Hello::new("x", AuthKind::Inherited, [1; 32]), None).output(),
+    );
+    assert!(broker.receive(&mut decoder).unwrap().is_some());
+    broker.output()
+}
+
 fn handshake_frames() -> Vec<Sample> {
     let refused = Refused { reason: "no common protocol".into(), hint: "upgrade this end".into() };
     let refused = frames::raw(Kind::REFUSED, 0, &serde_json::to_vec(&refused).unwrap());
@@ -357,6 +374,7 @@ fn handshake_frames() -> Vec<Sample> {
     vec![
         spoken("hello", Kind::HELLO, &hello),
         spoken("hello_ok", Kind::HELLO_OK, &hello_ok),
+        spoken("hello_ok-idle", Kind::HELLO_OK, &shortened()),
         spoken("proof_dialler", Kind::PROOF, &plugin_proof),
         spoken("proof_listener", Kind::PROOF, &broker_proof),
         spoken("refused", Kind::REFUSED, &refused),
