@@ -511,6 +511,7 @@ _STREAM_OPEN, _DATA, _CREDIT, _STREAM_END, _STREAM_RESET = range(32, 37)
 _LOG, _SNAPSHOT, _NOTIFY = range(48, 51)
 _PING, _PONG, _GOODBYE, _GOODBYE_OK, _ABORT, _UNIMPLEMENTED = range(64, 70)
 _CRITICAL, _NESTED, _SECRET = 1, 2, 4
+_MAX_REPLY = 64 << 10  # bytes of an answer, if its method has no more
 _MAX_CALLS, _CALL_BYTES, _MAX_DATA, _MAX_ITEM, _HIGH_WATER = 64, 4 << 20, 64 << 10, 1 << 20, 128 << 10
 _PATIENCE = 60.0  # with a broker that does not read what it asked for; seconds
 _LIMITS = {"max_body": _MAX_BODY, "max_calls": _MAX_CALLS, "call_bytes": _CALL_BYTES, "max_streams": 0,
@@ -569,6 +570,7 @@ class _Link:
         self.goodbye: Optional[int] = None  # once heard: the last call of ours that was accepted
         self.stream: Optional[_Stream] = None
         self.asked, self.answer = 0, None  # the one call of ours that is open
+        self.room = 0  # for the answer to it: bytes
         self.snapshots: dict[type, Any] = {}
         self.broken: Optional[ConnectionBroken] = None
 
@@ -652,6 +654,8 @@ class _Link:
         if kind in (_REPLY, _ERROR):
             self._ours(id)
             if id == self.asked:  # otherwise late: we gave it up
+                if len(ext) + len(body) > self.room:
+                    raise _PeerError(f"an answer of {len(ext) + len(body)} bytes, above the limit of {self.room}")
                 self.asked, self.answer = 0, (kind == _REPLY, body)
         elif kind == _CANCEL:
             self._cancel(id)
@@ -828,7 +832,7 @@ class Context:
         """Asks the user. The answer is one of `choices` (CHOICE), or `yes` or `no` (CONFIRM). Errors:
         CANCELLED (declined), DEADLINE (nobody answered), UNIMPLEMENTED or PERMISSION (nobody is there)."""
         request = {"kind": kind, "prompt": prompt, "choices": list(choices)}
-        text: Secret = self._ask(34, request, (("text", Secret),), 120)["text"]
+        text: Secret = self._ask(34, request, (("text", Secret),), 120, _MAX_REPLY)["text"]
         if kind in (AskKind.PASSWORD, AskKind.TEXT):
             self._server.keep(text)
         return text
@@ -853,14 +857,14 @@ class Context:
             raise Error(Code.INVALID_STATE, "no member is known before `initialize`")
         return self.member
 
-    def _ask(self, method: int, request: Any, answer: Any, total: float) -> Any:
+    def _ask(self, method: int, request: Any, answer: Any, total: float, room: int = _MAX_BODY) -> Any:
         """A call of ours, within this one."""
         link, until = self._link, min(self._deadline, time.monotonic() + total)
         budget = max(1, int((until - time.monotonic()) * 1000))
         body = _encode(request)
         if len(body) > link.max_body:
             raise Error(Code.TOO_LARGE, f"a request of {len(body)} bytes, above the limit of {link.max_body}")
-        link.asked, link.answer = link.number(), None
+        link.asked, link.answer, link.room = link.number(), None, room
         link.send(_CALL, link.asked, body, target=self._known().object, method=method,
                   flags=_NESTED, ext=struct.pack("<HHQ", 2, 8, self._call.id), budget=budget)
         while link.answer is None:
@@ -1001,22 +1005,23 @@ class _Method:
     states: tuple[str, ...] = ()  # of a sink, in which it may be called; none: not a sink's
     leads_to: str = ""
     idle: float = 60  # seconds
+    most: int = _MAX_REPLY  # bytes of the answer
 
 
 _METHODS = {
     1: _Method("initialize", 60, Initialize),
-    2: _Method("discover", 60),
+    2: _Method("discover", 60, most=_MAX_BODY),
     3: _Method("create_collection", 60, CreateCollection),
     4: _Method("connect", 60, Connect, False, (_IDLE,), _CONNECTED, 30),
     5: _Method("connect_done", 60, ConnectDone, False, (_CONNECTED,), _RUNNING, 30),
     6: _Method("get_changes", 1800, GetChanges, True, (_RUNNING,)),
     7: _Method("read", 1800, (("items", list[ReadItem]),), False, (_RUNNING,)),
-    8: _Method("commit", 1800, (("items", list[CommitItem]),), False, (_RUNNING,)),
+    8: _Method("commit", 1800, (("items", list[CommitItem]),), False, (_RUNNING,), most=_MAX_BODY),
     9: _Method("committed_all", 60, None, True, (_RUNNING,), _COMMITTED, 30),
     10: _Method("sync_done", 60, None, True, (_COMMITTED,), idle=30),
     11: _Method("disconnect", 30, None, True, (_CONNECTED, _RUNNING, _COMMITTED), _IDLE, 30),
     12: _Method("finalize", 30, None, True, idle=30),
-    15: _Method("remarshal", 60, (("format", str), ("data", bytes))),
+    15: _Method("remarshal", 60, (("format", str), ("data", bytes)), most=_MAX_BODY),
     16: _Method("compare", 60, (("format", str), ("left", bytes), ("right", bytes))),
 }
 
@@ -1059,17 +1064,20 @@ class _Server:
     def handle(self, call: _Call) -> None:
         """Works on one call and answers it: once, whatever happens."""
         link, context = self.link, Context(self, call)
+        # What the broker has reserved for the answer: more would end the connection.
+        room = min(_METHODS[call.method].most if call.method in _METHODS else _MAX_REPLY, link.max_body)
         self._renew(context)
         link.running, link.cancelled = call, False
         try:
             body = _encode(self._dispatch(call, context))
             if link.stream:
                 link.stream.end()
-            if len(body) > link.max_body:
-                raise Error(Code.TOO_LARGE, f"an answer of {len(body)} bytes", effect=Effect.DONE)
+            if len(body) > room:
+                raise Error(Code.TOO_LARGE, f"an answer of {len(body)} bytes, above the limit of {room}",
+                            effect=Effect.DONE)
             link.send(_REPLY, call.id, body)
         except Exception as error:  # the connector's own mistakes must not end the process
-            link.send(_ERROR, call.id, self._error_body(self._as_error(call, error)))
+            link.send(_ERROR, call.id, self._error_body(self._as_error(call, error), room))
         finally:
             link.running = link.stream = None
 
@@ -1096,11 +1104,11 @@ class _Server:
             return Error(_ERRNO.get(error.errno or 0, Code.IO), f"{name}: {error}", Blame.MEMBER, Effect.UNKNOWN)
         return Error(Code.PANIC, f"{name}: {type(error).__name__}: {error}", effect=Effect.UNKNOWN)
 
-    def _error_body(self, error: Error) -> bytes:
+    def _error_body(self, error: Error, room: int) -> bytes:
         """A call gets its one end, whatever is said in it."""
         try:
             body = _encode(self.shown(error))
-            if len(body) <= self.link.max_body:
+            if len(body) <= room:
                 return body
             words = self.plain(error.message)
         except (TypeError, ValueError, AttributeError) as wrong:

@@ -21,7 +21,7 @@ use crate::{list, number, text};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Method(pub u16);
 
-/// How a method treats time and order (decisions W2, W3).
+/// How a method treats time, order and room (decisions W2, W3, W6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MethodRules {
     /// The name in logs and errors.
@@ -32,10 +32,13 @@ pub struct MethodRules {
     pub idle: Duration,
     /// Sent only when no call to the object, or to anything below it, is open.
     pub barrier: bool,
+    /// Most bytes of its answer, extensions included, where the caller takes as many
+    /// ([`crate::Limits::max_body`]).
+    pub max_reply: u32,
 }
 
 macro_rules! methods {
-    ($($(#[$doc:meta])* $constant:ident = $number:literal, $name:literal, $total:literal, $idle:literal, $barrier:literal;)*) => {
+    ($($(#[$doc:meta])* $constant:ident = $number:literal, $name:literal, $total:literal, $idle:literal, $barrier:literal, $kib:literal;)*) => {
         impl Method {
             $($(#[$doc])* pub const $constant: Self = Self($number);)*
 
@@ -51,6 +54,7 @@ macro_rules! methods {
                         total: Duration::from_secs($total),
                         idle: Duration::from_secs($idle),
                         barrier: $barrier,
+                        max_reply: $kib << 10,
                     }),)*
                     _ => None,
                 }
@@ -60,50 +64,51 @@ macro_rules! methods {
 }
 
 // Times follow OpenSync's per-call defaults (30 s for links, 30 min for work), with a limit for the
-// calls that had none.
+// calls that had none. The last column is the largest answer in KiB: 64, or all that a frame holds
+// where the answer is a list, a member or content (decisions W6).
 methods! {
     /// On the host: make an instance for a member. [`Initialize`] → [`Initialized`].
-    INITIALIZE = 1, "initialize", 60, 60, false;
+    INITIALIZE = 1, "initialize", 60, 60, false, 64;
     /// On the instance: which collections are there? Nothing → [`Discovered`].
-    DISCOVER = 2, "discover", 60, 60, false;
+    DISCOVER = 2, "discover", 60, 60, false, 1024;
     /// On the instance: make a collection. [`CreateCollection`] → [`Sink`].
-    CREATE_COLLECTION = 3, "create_collection", 60, 60, false;
+    CREATE_COLLECTION = 3, "create_collection", 60, 60, false, 64;
     /// On a sink: open the link to the store. [`Connect`] → [`Connected`].
-    CONNECT = 4, "connect", 60, 30, false;
+    CONNECT = 4, "connect", 60, 30, false, 64;
     /// On a sink: all members are connected. [`ConnectDone`] → nothing.
-    CONNECT_DONE = 5, "connect_done", 60, 30, false;
+    CONNECT_DONE = 5, "connect_done", 60, 30, false, 64;
     /// On a sink: list. [`GetChanges`] → a stream of [`crate::Change`], then [`Listing`].
-    GET_CHANGES = 6, "get_changes", 1800, 60, true;
+    GET_CHANGES = 6, "get_changes", 1800, 60, true, 64;
     /// On a sink: fetch items. [`Read`] → a stream of [`crate::ReadResult`], then nothing.
-    READ = 7, "read", 1800, 60, false;
+    READ = 7, "read", 1800, 60, false, 64;
     /// On a sink: write items. [`Commit`] → [`Committed`].
-    COMMIT = 8, "commit", 1800, 60, false;
+    COMMIT = 8, "commit", 1800, 60, false, 1024;
     /// On a sink: no more commits come in this run. Nothing → nothing.
-    COMMITTED_ALL = 9, "committed_all", 60, 30, true;
+    COMMITTED_ALL = 9, "committed_all", 60, 30, true, 64;
     /// On a sink: the run succeeded and all is recorded. Nothing → nothing.
-    SYNC_DONE = 10, "sync_done", 60, 30, true;
+    SYNC_DONE = 10, "sync_done", 60, 30, true, 64;
     /// On a sink: close the link. Nothing → nothing.
-    DISCONNECT = 11, "disconnect", 30, 30, true;
+    DISCONNECT = 11, "disconnect", 30, 30, true, 64;
     /// On the instance: end it. Nothing → nothing.
-    FINALIZE = 12, "finalize", 30, 30, true;
+    FINALIZE = 12, "finalize", 30, 30, true, 64;
     /// On a sink of a peer without streams: the next part of a listing.
     /// [`crate::GetChangesPage`] → [`crate::ChangesPage`].
-    GET_CHANGES_PAGE = 13, "get_changes_page", 1800, 60, true;
+    GET_CHANGES_PAGE = 13, "get_changes_page", 1800, 60, true, 1024;
     /// On a sink of a peer without streams: fetch items, as many as fit an answer. [`Read`] →
     /// [`crate::ReadPage`].
-    READ_PAGE = 14, "read_page", 1800, 60, false;
+    READ_PAGE = 14, "read_page", 1800, 60, false, 1024;
     /// On the instance: marshal again what was marshalled. [`crate::Remarshal`] →
     /// [`crate::Remarshalled`].
-    REMARSHAL = 15, "remarshal", 60, 60, false;
+    REMARSHAL = 15, "remarshal", 60, 60, false, 1024;
     /// On the instance: do two items mean the same? [`crate::Compare`] → [`crate::Compared`].
-    COMPARE = 16, "compare", 60, 60, false;
+    COMPARE = 16, "compare", 60, 60, false, 64;
     /// By a plugin, on a member: set options. [`crate::MemberUpdate`] → [`crate::MemberUpdated`].
-    MEMBER_UPDATE = 32, "member_update", 30, 30, false;
+    MEMBER_UPDATE = 32, "member_update", 30, 30, false, 1024;
     /// By a plugin, on a member: everything is to be compared. [`crate::RaiseSlowSync`] →
     /// [`Member`].
-    RAISE_SLOW_SYNC = 33, "raise_slow_sync", 30, 30, false;
+    RAISE_SLOW_SYNC = 33, "raise_slow_sync", 30, 30, false, 1024;
     /// By a plugin, on a member: ask the user. [`crate::Ask`] → [`crate::Answered`].
-    ASK = 34, "ask", 120, 120, false;
+    ASK = 34, "ask", 120, 120, false, 64;
 }
 
 impl Method {
@@ -115,6 +120,7 @@ impl Method {
             total: Duration::from_secs(60),
             idle: Duration::from_secs(60),
             barrier: false,
+            max_reply: 64 << 10,
         };
         self.rules().unwrap_or(OTHER)
     }

@@ -31,6 +31,13 @@ pub const MAX_CALLS: u32 = 64;
 /// Bytes of unanswered calls that a receiver keeps: 4 MiB.
 pub const CALL_BYTES: u64 = 4 << 20;
 
+/// Largest answer, a reply or an error, to a call whose method says no more: 64 KiB.
+pub const MAX_REPLY: usize = 64 << 10;
+
+/// What the answers to all open calls of one side may take together: 8 MiB. So many are eight of
+/// the largest, or 64 small ones and four of the largest.
+pub const REPLY_BYTES: u64 = 8 << 20;
+
 /// Bytes of DATA that a receiver keeps for one stream before it grants more: 256 KiB.
 pub const STREAM_WINDOW: u64 = 256 << 10;
 

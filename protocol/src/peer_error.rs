@@ -1,6 +1,7 @@
 //! What a peer did that the protocol forbids. Each of these ends the connection, with an ABORT
 //! that carries the text, and costs only that connection.
 
+use crate::call::Method;
 use crate::ids::{CallId, StreamId};
 use crate::kind::Kind;
 use crate::printable::Words;
@@ -45,6 +46,16 @@ pub enum PeerError {
     /// More unanswered calls, or more bytes of them, than announced as acceptable.
     #[error("more unanswered calls than announced")]
     TooManyCalls,
+    /// An answer larger than what its call may reserve for it.
+    #[error("the answer to {method} has {actual} bytes, above the limit of {limit}")]
+    ReplyTooLarge {
+        /// The method that was called.
+        method: Method,
+        /// The length of the answer.
+        actual: u32,
+        /// The limit of the method, or of this receiver.
+        limit: u32,
+    },
     /// More open streams than announced as acceptable.
     #[error("more open streams than announced")]
     TooManyStreams,

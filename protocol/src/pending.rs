@@ -22,6 +22,7 @@ struct Pending<C> {
     target: ObjectId,
     method: Method,
     bytes: u64,
+    reply: u32,
     depth: u32,
     context: C,
     total: Duration,
@@ -64,6 +65,8 @@ pub(crate) struct NewCall<C> {
     pub(crate) target: ObjectId,
     pub(crate) method: Method,
     pub(crate) bytes: u64,
+    /// Most bytes of its answer: reserved until it has come.
+    pub(crate) reply: u32,
     /// Calls that it is nested in; 0 for a root call.
     pub(crate) depth: u32,
     pub(crate) context: C,
@@ -91,22 +94,27 @@ pub(crate) enum Clock {
 pub(crate) struct PendingCalls<C> {
     open: VecDeque<Pending<C>>,
     dispatch_window: usize,
-    bytes: u64,
     /// Calls that ran out of time: nothing more goes to their targets until the late answer.
     stuck: Vec<Stuck>,
+    /// Bytes of both, and what their answers may take.
+    bytes: u64,
+    reserved: u64,
 }
 
-/// A call that this side gave up and the peer may still work on: it fills the peer's window.
+/// A call that this side gave up and the peer may still work on: it fills the peer's window, and
+/// its late answer needs room.
 #[derive(Debug)]
 struct Stuck {
     id: CallId,
     target: ObjectId,
+    method: Method,
     bytes: u64,
+    reply: u32,
 }
 
 impl<C> PendingCalls<C> {
     pub(crate) const fn new(dispatch_window: usize) -> Self {
-        Self { open: VecDeque::new(), dispatch_window, bytes: 0, stuck: Vec::new() }
+        Self { open: VecDeque::new(), dispatch_window, stuck: Vec::new(), bytes: 0, reserved: 0 }
     }
 
     /// Unanswered calls.
@@ -114,11 +122,18 @@ impl<C> PendingCalls<C> {
         self.open.len()
     }
 
-    /// What the peer has not answered, calls and their bytes, those that ran out of time included:
-    /// it still keeps them, and its window is as full as it sees it.
-    pub(crate) fn unanswered(&self) -> (usize, u64) {
-        let stuck: u64 = self.stuck.iter().map(|call| call.bytes).sum();
-        (self.open.len() + self.stuck.len(), self.bytes + stuck)
+    /// What the peer has not answered: calls, their bytes, and what is reserved for the answers.
+    /// Those that ran out of time are among them: the peer still keeps them, and its window is as
+    /// full as it sees it; a late answer needs room as well (decisions W6).
+    pub(crate) fn unanswered(&self) -> (usize, u64, u64) {
+        (self.open.len() + self.stuck.len(), self.bytes, self.reserved)
+    }
+
+    /// The method of an unanswered call, and the most that its answer may have, late or not.
+    pub(crate) fn reservation(&self, id: CallId) -> Option<(Method, u32)> {
+        let stuck = || self.stuck.iter().find(|call| call.id == id).map(|call| (call.method, call.reply));
+        let open = self.position(id).and_then(|at| self.open.get(at));
+        open.map(|call| (call.method, call.reply)).or_else(stuck)
     }
 
     /// Whether a call up to number `last` is open.
@@ -148,15 +163,28 @@ impl<C> PendingCalls<C> {
 
     /// Stores the context of a new call. Its number must be above all before it.
     pub(crate) fn store(&mut self, call: NewCall<C>, now: Duration) {
-        let NewCall { id, target, method, bytes, depth, context, total, idle } = call;
+        let NewCall { id, target, method, bytes, reply, depth, context, total, idle } = call;
         let waits = self.is_window_full() || self.any_on(target);
         let (clocks, nested, resumes) = (None, 0, false);
-        let mut pending =
-            Pending { id, target, method, bytes, depth, context, total, idle, clocks, nested, resumes };
+        let mut pending = Pending {
+            id,
+            target,
+            method,
+            bytes,
+            reply,
+            depth,
+            context,
+            total,
+            idle,
+            clocks,
+            nested,
+            resumes,
+        };
         if depth > 0 || !waits {
             pending.start(now);
         }
         self.bytes += bytes;
+        self.reserved += u64::from(reply);
         self.open.push_back(pending);
     }
 
@@ -169,23 +197,33 @@ impl<C> PendingCalls<C> {
     /// Takes the context out: the call is answered. `None`: it was answered, or given up, before.
     pub(crate) fn take(&mut self, id: CallId, now: Duration) -> Option<Ended<C>> {
         self.unstick(id);
-        self.remove(self.position(id)?, now)
+        let call = self.remove(self.position(id)?, now)?;
+        self.give_back(call.bytes, call.reply);
+        Some(Ended { id, method: call.method, context: call.context })
     }
 
     /// A call that ran out of time is answered late, or never left: its target is free again.
     pub(crate) fn unstick(&mut self, id: CallId) {
-        self.stuck.retain(|call| call.id != id);
+        if let Some(at) = self.stuck.iter().position(|call| call.id == id) {
+            let call = self.stuck.swap_remove(at);
+            self.give_back(call.bytes, call.reply);
+        }
+    }
+
+    /// Nothing more comes for a call.
+    const fn give_back(&mut self, bytes: u64, reply: u32) {
+        self.bytes -= bytes;
+        self.reserved -= reply as u64;
     }
 
     fn position(&self, id: CallId) -> Option<usize> {
         self.open.binary_search_by_key(&id, |call| call.id).ok()
     }
 
-    fn remove(&mut self, at: usize, now: Duration) -> Option<Ended<C>> {
+    fn remove(&mut self, at: usize, now: Duration) -> Option<Pending<C>> {
         let call = self.open.remove(at)?;
-        self.bytes -= call.bytes;
         self.dispatch(call.target, now);
-        Some(Ended { id: call.id, method: call.method, context: call.context })
+        Some(call)
     }
 
     /// Starts the clocks of calls that the end of one on `target` has just set free: within the
@@ -274,20 +312,19 @@ impl<C> PendingCalls<C> {
     pub(crate) fn expire(&mut self, now: Duration) -> Option<(Ended<C>, Clock)> {
         self.restart_idle_clocks(now);
         let at = self.open.iter().position(|call| call.deadline().is_some_and(|deadline| deadline <= now))?;
-        let call = self.open.get(at)?;
-        let total = call.clocks.is_some_and(|clocks| clocks.started.saturating_add(call.total) <= now);
-        self.stuck.push(Stuck { id: call.id, target: call.target, bytes: call.bytes });
-        let clock = if total { Clock::Total } else { Clock::Idle };
-        Some((self.remove(at, now)?, clock))
+        let Pending { id, target, method, bytes, reply, context, total, clocks, .. } =
+            self.remove(at, now)?;
+        self.stuck.push(Stuck { id, target, method, bytes, reply });
+        let total = clocks.is_some_and(|clocks| clocks.started.saturating_add(total) <= now);
+        Some((Ended { id, method, context }, if total { Clock::Total } else { Clock::Idle }))
     }
 
     /// Takes out every call above `last`, newest first: the peer did not accept them.
     pub(crate) fn take_above(&mut self, last: u64) -> Option<Ended<C>> {
-        let newest = self.open.back().filter(|call| call.id.0 > last)?;
-        let id = newest.id;
+        self.open.back().filter(|newest| newest.id.0 > last)?;
         let call = self.open.pop_back()?;
-        self.bytes -= call.bytes;
-        Some(Ended { id, method: call.method, context: call.context })
+        self.give_back(call.bytes, call.reply);
+        Some(Ended { id: call.id, method: call.method, context: call.context })
     }
 }
 
@@ -305,6 +342,7 @@ mod tests {
             target,
             method: Method::READ,
             bytes: 10,
+            reply: 100,
             depth: 0,
             context: context.into(),
             total: 3 * S,
@@ -318,7 +356,7 @@ mod tests {
         calls.store(call(1, T1, "a"), S);
         assert_eq!(calls.take(CallId(1), S).unwrap().context, "a");
         assert_eq!(calls.take(CallId(1), S), None);
-        assert_eq!(calls.unanswered(), (0, 0));
+        assert_eq!(calls.unanswered(), (0, 0, 0));
     }
 
     #[test]

@@ -23,6 +23,8 @@ mod w3_time;
 mod w4_numbers;
 #[path = "decisions/w5_streams.rs"]
 mod w5_streams;
+#[path = "decisions/w6_answers.rs"]
+mod w6_answers;
 #[path = "decisions/w6_windows.rs"]
 mod w6_windows;
 #[path = "decisions/w7_extensions.rs"]

@@ -557,6 +557,39 @@ class Calls(unittest.TestCase):
         self.assertEqual((error["code"], len(error["message"])), (Code.INTERNAL, 1000))
         self.assertEqual(broker.goodbye(), "goodbye")
 
+    def test_w6_an_answer_that_has_no_room_is_an_error(self):
+        names = []
+        plugin = Notes(create_collection=lambda request, context: outrigger.Collection(request.name),
+                       discover=lambda context: [outrigger.Collection(name) for name in names])
+        broker = FakeBroker(plugin)
+        instance = broker.initialize()
+
+        def create(length):
+            id = broker.call(3, instance, {"name": "x" * length, "object_types": []})
+            kind, body, _, _ = broker.answer(id)
+            return body["name"] if kind == REPLY else body
+
+        self.assertEqual(len(create(65_000)), 65_000)
+        error = create(65_500)
+        self.assertEqual((error["code"], error["effect"]), (Code.TOO_LARGE, "Done"))
+        self.assertIn("above the limit of 65536", error["message"])
+        names = [f"{n}-{'x' * 990}" for n in range(900)]
+        self.assertEqual(len(broker.ask(2, instance)["sinks"]), 900, "a list has more room")
+        names *= 2
+        self.assertIn("above the limit of 1048576", broker.refused(2, instance)["message"])
+        self.assertEqual(broker.goodbye(), "goodbye")
+
+    def test_w6_an_error_that_has_no_room_is_shortened(self):
+        def fails(*_):
+            raise outrigger.Error(Code.REMOTE, "no", ext={2: bytes(60_000)})  # 80,000 in base64
+
+        broker = FakeBroker(Notes(discover=fails, create_collection=fails))
+        instance = broker.initialize()
+        self.assertEqual(broker.refused(2, instance)["code"], Code.REMOTE)
+        shortened = broker.refused(3, instance, {"name": "x", "object_types": []})
+        self.assertEqual((shortened["code"], shortened["message"]), (Code.INTERNAL, "no"))
+        self.assertEqual(broker.goodbye(), "goodbye")
+
     def test_what_was_kept_from_a_call_that_is_over_does_no_harm(self):
         kept = []
 
@@ -681,6 +714,18 @@ class Callbacks(unittest.TestCase):
         broker.send(ERROR, asked.id, error)
         self.assertEqual(broker.answer(id)[1]["sinks"][0]["name"], "15 no")
         self.assertEqual(broker.goodbye(), "goodbye")
+
+    def test_w6_an_answer_of_the_broker_that_has_no_room_ends_the_connection(self):
+        for length, broken in ((60_000, False), (66_000, True)):
+            broker = FakeBroker(Notes(discover=lambda context: context.ask(outrigger.AskKind.TEXT, "Name?") and []))
+            id = broker.call(2, broker.initialize())
+            broker.send(REPLY, broker.frame().id, {"text": "x" * length})
+            if broken:
+                self.assertEqual(broker.frame().kind, ABORT)
+                self.assertIn("above the limit of 65536", broker.end())
+            else:
+                self.assertEqual(broker.answer(id)[0], REPLY)
+                self.assertEqual(broker.goodbye(), "goodbye")
 
     def test_secrets_are_shown_nowhere(self):
         def discover(context):

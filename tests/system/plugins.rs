@@ -446,6 +446,32 @@ fn b3_a_call_that_waits_for_room_goes_on_when_an_answer_comes_too_late() {
 }
 
 /// The code says that some server is gone; the plugin is not.
+/// Eight answers of a mebibyte have room: the other commits are made when those are answered.
+#[test]
+fn w6_commits_for_whose_answers_there_is_no_room_wait_for_it() {
+    let world = World::empty(Link::Inherited);
+    block_on(async {
+        let host = start(spec(&world, "echo_plugin", &[])).await.unwrap();
+        let (instance, sink) = connected(&host).await.unwrap();
+        let mut commits = tokio::task::JoinSet::new();
+        for n in 0..40 {
+            let (sink, name) = (sink.clone(), format!("note {n}"));
+            let item = CommitItem {
+                key: name.as_bytes().to_vec().into(),
+                ..write(CommitKind::Create, "", None, &name)
+            };
+            commits.spawn(async move { commit(&sink, item).await });
+        }
+        for outcome in commits.join_all().await {
+            assert!(matches!(outcome, Ok(CommitOutcome::Done { .. })), "{outcome:?}");
+        }
+        assert!(list(&sink).await.unwrap().0.len() >= 40);
+        finish(instance, &sink).await.unwrap();
+        host.stop().await;
+    });
+    no_process_is_left(world.root());
+}
+
 #[test]
 fn a_plugins_own_disconnected_is_no_lost_connection() {
     let world = World::empty(Link::Inherited);

@@ -38,6 +38,10 @@ impl Outstanding {
     }
 }
 
+/// For the answers to all of them, each of which may be as large as a frame. A broker keeps less
+/// open at a time; what is measured here is the cost of a call, not that limit.
+const ROOM: u64 = 64 << 20;
+
 /// What one run measured.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Figures {
@@ -269,7 +273,8 @@ impl Blocking {
 
 pub(crate) fn blocking(mut server: Server, sdk: bool, outstanding: Outstanding, time: Duration) -> Figures {
     let carrier = SocketCarrier::new(server.socket.take().unwrap().into());
-    let link = BlockingLink::establish(Box::new(carrier), handshake(), Role::Broker).unwrap();
+    let mut link = BlockingLink::establish(Box::new(carrier), handshake(), Role::Broker).unwrap();
+    link.connection().set_reply_bytes(ROOM);
     let mut client = Blocking { link, batch: payload::commit(), sdk };
     if sdk {
         client.prepare();
@@ -338,6 +343,7 @@ async fn tokio_run(mut server: Server, sdk: bool, outstanding: Outstanding, time
     let socket = SocketStream::new(socket.into()).unwrap();
     let limit = limits::HANDSHAKE_TIME;
     let (link, driver) = Link::establish(socket, handshake(), Role::Broker, limit, Answers).await.unwrap();
+    link.with(|connection| connection.set_reply_bytes(ROOM));
     let driver = ::tokio::spawn(driver);
     if sdk {
         prepare_tokio(&link).await;

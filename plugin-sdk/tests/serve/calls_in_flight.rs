@@ -198,6 +198,7 @@ fn calls_that_come_together_are_answered_together() {
     let mut client = Client::meet(ours);
     let (_, sinks) = client.instance();
     client.begin_run(sinks[0]);
+    client.link.connection().set_reply_bytes(64 << 20); // each answer might be a mebibyte
     writes.store(0, std::sync::atomic::Ordering::SeqCst);
     let calls: Vec<u32> = (0..64).map(|_| client.commit(sinks[0], item("n", b"new"))).collect();
     for call in calls {

@@ -3,11 +3,13 @@
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use outrigger_plugin_sdk::protocol::{AuthKind, Handshake, Hello, IdleTimes, Method, SessionId};
+use outrigger_plugin_sdk::protocol::{
+    AuthKind, Code, CreateCollection, Effect, Error, Handshake, Hello, IdleTimes, Method, ObjectId, SessionId,
+};
 use outrigger_plugin_sdk::serve_on;
 use outrigger_transport::memory::{CAPACITY, pair};
 
-use crate::client::{Client, Served, listing, part};
+use crate::client::{Client, Served, initialize, listing, part};
 use crate::connector::{Connector, item};
 
 /// As `client::start`, with a broker that waits for so long.
@@ -43,4 +45,30 @@ fn w3_a_connector_knows_how_long_each_of_its_calls_may_stay_silent() {
         assert_eq!([told.recv().unwrap(), told.recv().unwrap()], expected);
         part(client, served);
     }
+}
+
+/// The connector answers with a name that it was given: not every answer has room for it.
+#[test]
+fn w6_an_answer_without_room_is_an_error_and_the_plugin_goes_on() {
+    let (mut client, served) = start(Connector::new(), IdleTimes::default());
+    let (instance, _) = client.instance();
+    let mut create = |length| {
+        let request = CreateCollection { name: "x".repeat(length), object_types: vec![] };
+        client.call(instance, Method::CREATE_COLLECTION, &request)
+    };
+    assert!(create(60_000).is_ok());
+    let error = create(70_000).unwrap_err();
+    assert_eq!((error.code, error.effect), (Code::TOO_LARGE, Effect::Done));
+    assert!(error.message.contains("create_collection") && error.message.contains("65536"), "{error}");
+    assert!(create(7).is_ok());
+    part(client, served);
+}
+
+#[test]
+fn w6_an_error_without_room_is_shortened() {
+    let connector = Connector::new().on_initialize(|_, _| Err(Error::new(Code::AUTH, "x".repeat(70_000))));
+    let (mut client, served) = start(connector, IdleTimes::default());
+    let error = client.call(ObjectId::HOST, Method::INITIALIZE, &initialize()).unwrap_err();
+    assert_eq!((error.code, error.message.len()), (Code::AUTH, 1024));
+    part(client, served);
 }

@@ -34,7 +34,8 @@ pub struct CallOptions {
 pub struct Refusal<C> {
     /// The context that was to be stored.
     pub context: C,
-    /// Why. [`Code::OVERLOADED`]: the window of unanswered calls is full; try when one is answered.
+    /// Why. [`Code::OVERLOADED`]: the window of unanswered calls is full, or there is no room for
+    /// the answer; try when one is answered.
     pub error: Box<Error>,
 }
 
@@ -43,9 +44,10 @@ impl<C> Connection<C> {
     /// as one [`crate::Event::Reply`] or [`crate::Event::Failed`].
     ///
     /// # Errors
-    /// The call was not made: the window is full, the object still works on what must end before
-    /// (decisions W2), it is nested too deep, it may still be stuck in a call that ran out of time, no time is left (a
-    /// total of zero, decisions W3), the connection is closing, or the body is too large.
+    /// The call was not made: the window is full, there is no room for its answer (decisions W6), the
+    /// object still works on what must end before (decisions W2), it is nested too deep, it may still
+    /// be stuck in a call that ran out of time, no time is left (a total of zero, decisions W3), the
+    /// connection is closing, or the body is too large.
     pub fn call<T: Serialize + ?Sized>(
         &mut self,
         target: ObjectId,
@@ -98,7 +100,8 @@ impl<C> Connection<C> {
         let idle = options.idle.unwrap_or_else(|| self.idle.of(method));
         let depth = options.parent.map_or(0, |parent| self.serving.depth(parent) + 1);
         let id = CallId(id);
-        self.pending.store(NewCall { id, target, method, bytes, depth, context, total, idle }, now);
+        let reply = self.reservation(method);
+        self.pending.store(NewCall { id, target, method, bytes, reply, depth, context, total, idle }, now);
         Ok(id)
     }
 
@@ -131,17 +134,42 @@ impl<C> Connection<C> {
                 return refuse(Code::QUOTA, format!("{method}: nested deeper than {MAX_DEPTH} calls"));
             }
         }
-        if !self.has_room() {
+        if !self.has_window() {
             return refuse(Code::OVERLOADED, format!("{method}: the window of unanswered calls is full"));
+        }
+        if !self.has_room_for_answer(method) {
+            return refuse(Code::OVERLOADED, format!("{method}: open calls need the room for its answer"));
         }
         None
     }
 
-    /// Whether the window has room for another call.
+    /// Whether another call of the method can be made: the peer's window is not full, and there is
+    /// room for one more answer (decisions W6).
     #[must_use]
-    pub fn has_room(&self) -> bool {
-        let (calls, bytes) = self.pending.unanswered();
+    pub fn has_room(&self, method: Method) -> bool {
+        self.has_window() && self.has_room_for_answer(method)
+    }
+
+    fn has_window(&self) -> bool {
+        let (calls, bytes, _) = self.pending.unanswered();
         calls < self.peer.max_calls as usize && bytes < self.peer.call_bytes
+    }
+
+    fn has_room_for_answer(&self, method: Method) -> bool {
+        let (_, _, reserved) = self.pending.unanswered();
+        reserved + u64::from(self.reservation(method)) <= self.reply_bytes
+    }
+
+    /// What a call of the method reserves for its answer.
+    fn reservation(&self, method: Method) -> u32 {
+        method.rules_or_default().max_reply.min(self.own.max_body)
+    }
+
+    /// Sets how many bytes the answers to all open calls of this side may take together, at least
+    /// one of the largest; [`crate::limits::REPLY_BYTES`] if nobody does. The peer is not told: who
+    /// calls knows alone what may come back.
+    pub fn set_reply_bytes(&mut self, bytes: u64) {
+        self.reply_bytes = bytes.max(self.own.max_body.into());
     }
 
     /// Whether a call ran out of time and the peer has not answered it, nor its cancel, since.

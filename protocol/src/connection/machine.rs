@@ -12,7 +12,7 @@ use crate::hello::{Limits, Session};
 use crate::idle::IdleTimes;
 use crate::ids::CallId;
 use crate::kind::Kind;
-use crate::limits::MAX_DATA;
+use crate::limits::{MAX_DATA, REPLY_BYTES};
 use crate::outbound::Outbound;
 use crate::peer_error::PeerError;
 use crate::pending::{Clock, Ended, PendingCalls};
@@ -73,6 +73,8 @@ pub struct Connection<C> {
     pub(super) idle: IdleTimes,
     pub(super) out: Outbound,
     pub(super) pending: PendingCalls<C>,
+    /// What the answers to them may take together.
+    pub(super) reply_bytes: u64,
     pub(super) serving: OpenCalls,
     pub(super) sending: Vec<Sending>,
     pub(super) receiving: Vec<Receiving>,
@@ -117,6 +119,7 @@ impl<C> Connection<C> {
             idle: session.own_idle.clone(),
             out: Outbound::default(),
             pending: PendingCalls::new(peer.dispatch_window as usize),
+            reply_bytes: REPLY_BYTES,
             serving: OpenCalls::default(),
             sending: Vec::new(),
             receiving: Vec::new(),

@@ -1,5 +1,6 @@
 //! The calls of the peer that are not answered yet.
 
+use crate::call::Method;
 use crate::hello::Limits;
 use crate::ids::CallId;
 use crate::limits::MAX_DEPTH;
@@ -17,6 +18,7 @@ pub(super) struct OpenCalls {
 #[derive(Debug)]
 pub(super) struct Open {
     pub(super) id: CallId,
+    pub(super) method: Method,
     pub(super) bytes: u64,
     pub(super) depth: u32,
     /// The call of this side whose idle clock rests meanwhile.

@@ -95,6 +95,7 @@ impl<C> Connection<C> {
         if self.receiving.iter().any(|stream| stream.call == call) {
             return Err(PeerError::Unexpected(Kind::REPLY)); // a cut listing must not look complete
         }
+        self.expect_size(&frame.header)?;
         let ended = self.take(call, now)?;
         Ok(ended.map(|ended| Event::Reply { call, context: ended.context, body: frame.body }))
     }
@@ -104,9 +105,20 @@ impl<C> Connection<C> {
         frame: Frame<'f>,
         now: Duration,
     ) -> Result<Option<Event<'f, C>>, PeerError> {
+        self.expect_size(&frame.header)?;
         let error: Error = body(self.codec, frame)?;
         let ended = self.take(CallId(frame.header.id), now)?;
         Ok(ended.map(|ended| failed(ended, error, EndedBy::Peer)))
+    }
+
+    /// An answer has at most what was reserved for it (decisions W6). Nothing is reserved for one
+    /// that is late for good; it is dropped.
+    fn expect_size(&self, header: &Header) -> Result<(), PeerError> {
+        let reserved = self.pending.reservation(CallId(header.id));
+        match reserved.filter(|(_, limit)| header.body_len > *limit) {
+            Some((method, limit)) => Err(PeerError::ReplyTooLarge { method, actual: header.body_len, limit }),
+            None => Ok(()),
+        }
     }
 
     /// Takes out the context of an answered call, with its streams. A late answer is counted and

@@ -12,7 +12,7 @@ use crate::error::{Blame, Code, Effect, Error};
 use crate::frame::{Budget, Flags, Frame, Header, PARENT, check_extensions, extension};
 use crate::ids::CallId;
 use crate::kind::Kind;
-use crate::limits::MAX_DEPTH;
+use crate::limits::{MAX_DEPTH, MAX_REPLY};
 use crate::outbound::whole_frame;
 use crate::peer_error::PeerError;
 use crate::text;
@@ -37,13 +37,14 @@ impl<C> Connection<C> {
             return Err(PeerError::TooManyCalls);
         }
         self.expect_reader()?;
-        let id = CallId(header.id);
+        let (id, method) = (CallId(header.id), Method(header.method));
         let unknown = check_extensions(frame.ext, &[])?;
         let nesting = if nested { Some(self.nesting(frame.ext, now)?) } else { None };
         let depth = nesting.map_or(0, |nesting| nesting.depth);
         let refusal = refusal(unknown, header.budget, nesting);
         let parent = nesting.filter(|_| refusal.is_none()).map(|nesting| nesting.parent);
-        self.serving.begin(Open { id, bytes: header.body_len.into(), depth, parent, cancelled: false });
+        let bytes = header.body_len.into();
+        self.serving.begin(Open { id, method, bytes, depth, parent, cancelled: false });
         if let Some(error) = refusal {
             self.fail(id, &error.by(Blame::Caller));
             return Ok(None);
@@ -51,7 +52,7 @@ impl<C> Connection<C> {
         if let Some(parent) = parent {
             self.pending.rest(parent, now);
         }
-        let (target, method, flags) = (header.target, Method(header.method), header.flags);
+        let (target, flags) = (header.target, header.flags);
         let total = total(header.budget, method, nesting);
         Ok(Some(Event::Call(IncomingCall { id, target, method, flags, parent, total, body: frame.body })))
     }
@@ -86,23 +87,21 @@ impl<C> Connection<C> {
         self.answer(Header { flags: Flags::SECRET, ..Header::new(Kind::REPLY, id.0) }, body)
     }
 
-    /// The call has its end. False: it had one.
-    fn end(&mut self, id: CallId) -> bool {
-        let Some(call) = self.serving.end(id) else { return false };
+    /// The call has its end: its method. `None`: it had one.
+    fn end(&mut self, id: CallId) -> Option<Method> {
+        let call = self.serving.end(id)?;
         if let Some(parent) = call.parent {
             self.pending.resume(parent);
         }
-        true
+        Some(call.method)
     }
 
     fn answer<T: Serialize + ?Sized>(&mut self, header: Header, body: &T) -> bool {
         let id = CallId(header.id);
-        if !self.end(id) {
-            return false;
-        }
+        let Some(method) = self.end(id) else { return false };
         self.end_streams(id);
         self.release_held();
-        let (codec, limit) = (self.codec, self.peer.max_body as usize);
+        let (codec, limit) = (self.codec, self.room(method));
         let encoded = if self.sending.iter().any(|stream| stream.call == id) {
             let frame = whole_frame(header, |out| codec.encode_within(body, out, limit));
             frame.map(|frame| self.held.push((id, frame)))
@@ -111,8 +110,8 @@ impl<C> Connection<C> {
             self.out.frame(header, |out| codec.encode_within(body, out, limit)).map(|_| ())
         };
         if let Err(error) = encoded {
-            let error = Error::new(Code::TOO_LARGE, format!("the answer: {error}"));
-            self.send_error(id, &error.with_effect(Effect::Done));
+            let error = Error::new(Code::TOO_LARGE, format!("{method}: the answer: {error}"));
+            self.send_error(id, &error.with_effect(Effect::Done), limit);
         }
         self.answer_goodbye();
         true
@@ -121,10 +120,8 @@ impl<C> Connection<C> {
     /// Answers a call of the peer with failure; data of the call that was not sent is dropped.
     /// Returns whether the call was open.
     pub fn fail(&mut self, id: CallId, error: &Error) -> bool {
-        if !self.end(id) {
-            return false;
-        }
-        self.send_error(id, error);
+        let Some(method) = self.end(id) else { return false };
+        self.send_error(id, error, self.room(method));
         self.answer_goodbye();
         true
     }
@@ -134,15 +131,19 @@ impl<C> Connection<C> {
     pub(super) fn retract(&mut self, id: CallId) {
         if self.held.extract_if(.., |(call, _)| *call == id).next().is_some() {
             let error = Error::new(Code::CANCELLED, "cancelled while its data waited for credit");
-            self.send_error(id, &error.by(Blame::Caller).with_effect(Effect::Done));
+            self.send_error(id, &error.by(Blame::Caller).with_effect(Effect::Done), MAX_REPLY);
         }
     }
 
-    fn send_error(&mut self, id: CallId, error: &Error) {
+    /// What the caller has reserved for an answer: more would end the connection (decisions W6).
+    fn room(&self, method: Method) -> usize {
+        method.rules_or_default().max_reply.min(self.peer.max_body) as usize
+    }
+
+    fn send_error(&mut self, id: CallId, error: &Error, limit: usize) {
         self.sending.retain(|stream| stream.call != id);
         self.out.count_answer();
-        let (header, limit) = (Header::new(Kind::ERROR, id.0), self.peer.max_body as usize);
-        let codec = self.codec;
+        let (header, codec) = (Header::new(Kind::ERROR, id.0), self.codec);
         if self.out.frame(header, |out| codec.encode_within(error, out, limit)).is_err() {
             self.send(header, &shortened(error)); // a call gets its one end, whatever is said in it
         }

@@ -49,9 +49,8 @@ fn five_milliseconds_minus_five_are_none() {
 fn twenty_calls_behind_a_slow_one_keep_their_time() {
     let window = Limits { dispatch_window: 5, ..Limits::default() };
     let mut pair = Pair::with(Limits::default(), window);
-    let calls: Vec<CallId> = (0..20)
-        .map(|n| pair.broker.try_call(1, Method::COMMIT, total(3 * S), n, pair.now).unwrap())
-        .collect();
+    let calls: Vec<CallId> =
+        (0..20).map(|n| pair.broker.try_call(1, Method::READ, total(3 * S), n, pair.now).unwrap()).collect();
     pair.settle();
     for (n, call) in calls.iter().enumerate() {
         pair.now += 2 * S;
@@ -138,7 +137,7 @@ fn calls_that_ran_out_of_time_still_fill_the_peers_window() {
     assert_eq!(pair.broker.expire(S).len(), 4);
     let refusal = pair.broker.try_call(9, Method::COMMIT, total(S), 9, S).unwrap_err();
     assert_eq!(refusal.error.code, Code::OVERLOADED);
-    assert!(!pair.broker.connection.has_room());
+    assert!(!pair.broker.connection.has_room(Method::COMMIT));
     pair.plugin.connection.reply(calls[2], &());
     pair.settle();
     pair.broker.try_call(9, Method::COMMIT, total(S), 9, S).unwrap();

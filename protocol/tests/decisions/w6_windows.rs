@@ -1,5 +1,6 @@
-//! W6 as far as it is built: 64 calls of 1 MiB each way are 64 MiB a plugin; the CREDIT that would
-//! free us sits behind the reader that stopped.
+//! W6: 64 calls of 1 MiB each way are 64 MiB a plugin; the CREDIT that would free us sits behind the
+//! reader that stopped. Here: the windows of calls, and who waits for whom. Their answers:
+//! `w6_answers.rs`.
 
 use outrigger_protocol::{Code, Error, Header, Kind, Limits, Method, PeerError, Role, StreamKind};
 
@@ -68,7 +69,7 @@ fn a_caller_keeps_to_the_bytes_that_the_other_announced() {
         let target = outrigger_protocol::ObjectId(n);
         pair.broker.connection.call(target, Method::COMMIT, &body, Default::default(), n, pair.now).unwrap();
     }
-    assert!(!pair.broker.connection.has_room());
+    assert!(!pair.broker.connection.has_room(Method::COMMIT));
     pair.settle();
 }
 

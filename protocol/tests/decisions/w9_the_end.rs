@@ -164,6 +164,7 @@ fn a_hundred_thousand_queued_messages_end_at_once() {
     let mut pair = Pair::with(many, many);
     let line = outrigger_protocol::Log { level: outrigger_protocol::Level::Info, message: "x".into() };
     (0..100_000).for_each(|_| pair.broker.connection.log(&line));
+    pair.broker.connection.set_reply_bytes(u64::MAX);
     for n in 0..1000 {
         pair.broker.call(n, Method::READ, n);
     }
