@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outrigger_protocol::{Codec, Credit, Error, Kind, Printable, StreamEnd, StreamKind, StreamOpen, limits};
+use outrigger_protocol::{
+    Codec, Credit, Error, Header, Kind, Method, Printable, StreamEnd, StreamKind, StreamOpen, limits,
+};
 
 use crate::bodies::decode;
 use crate::findings::{Step, Stop, hold};
@@ -31,8 +33,9 @@ pub(crate) enum Seen {
     Other,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Call {
+    method: Method,
     answered: bool,
 }
 
@@ -85,8 +88,8 @@ impl Judge {
     }
 
     /// A call was made.
-    pub(crate) fn called(&mut self, id: u64) {
-        self.calls.insert(id, Call::default());
+    pub(crate) fn called(&mut self, call: &Header) {
+        self.calls.insert(call.id, Call { method: Method(call.method), answered: false });
     }
 
     /// Grants a stream as much as it has sent once more, when half of its window is used up; the
@@ -111,6 +114,9 @@ impl Judge {
     /// Looks at a frame of the plugin.
     pub(crate) fn received(&mut self, message: &Message) -> Step<Seen> {
         let id = message.header.id;
+        if matches!(message.header.kind, Kind::REPLY | Kind::ERROR) {
+            self.has_room(&message.header)?;
+        }
         match message.header.kind {
             Kind::REPLY => self.answered(id, Ok(message.body.clone())),
             Kind::ERROR => {
@@ -137,6 +143,15 @@ impl Judge {
     fn body<T: for<'a> serde::Deserialize<'a>>(&self, message: &Message) -> Step<T> {
         decode(self.codec, &message.body).map_err(|error| {
             Stop::Broken(Rule::Bodies, format!("the body of a {} frame: {error}", message.header.kind))
+        })
+    }
+
+    /// Whether an answer is within what its method may bring.
+    fn has_room(&self, answer: &Header) -> Step<()> {
+        let Some(Call { method, .. }) = self.calls.get(&answer.id) else { return Ok(()) };
+        let most = method.rules_or_default().max_reply;
+        hold(answer.body_len <= most, Rule::Frames, || {
+            format!("the answer to {method} has {} bytes; the limit is {most}", answer.body_len)
         })
     }
 

@@ -124,7 +124,7 @@ impl Wire {
     /// Sends one frame.
     pub(crate) fn send(&mut self, message: &Message) -> Result<(), Lost> {
         if message.header.kind == Kind::CALL {
-            self.judge.called(message.header.id);
+            self.judge.called(&message.header);
         }
         self.tape.frame(Direction::ToPlugin, message);
         self.write(&message.bytes())

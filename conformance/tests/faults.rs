@@ -51,6 +51,7 @@ const FAULTS: &[(&str, Rule)] = &[
     ("same_nonce", Rule::Hello),
     ("ignores_refusal", Rule::Version),
     ("garbage", Rule::Frames),
+    ("large_answer", Rule::Frames),
     ("garbled_body", Rule::Bodies),
     ("no_pong", Rule::Ping),
     ("whole_frames_only", Rule::CutFrames),
@@ -90,7 +91,7 @@ macro_rules! faults {
 }
 
 faults! {
-    slow_hello wrong_major same_nonce ignores_refusal garbage garbled_body no_pong whole_frames_only
+    slow_hello wrong_major same_nonce ignores_refusal garbage large_answer garbled_body no_pong whole_frames_only
     unknown_frame_ends unknown_call_ends empty_body_ends one_at_a_time never_answers answers_twice
     answers_unasked change_after counts_wrong ends_twice ignores_credit ignores_cancel new_names
     lies_complete same_uid changes_bytes cuts_names accepts_stale revision_of_before deletes_once marshals_otherwise one_run grows noise

@@ -5,8 +5,13 @@ use crate::bodies::encode;
 
 fn judge() -> Judge {
     let mut judge = Judge::new(Codec::Bincode, 1, 100);
-    judge.called(1);
+    judge.called(&call(1));
     judge
+}
+
+/// The header of a listing.
+fn call(id: u64) -> Header {
+    Header { method: Method::GET_CHANGES.0, ..Header::new(Kind::CALL, id) }
 }
 
 fn frame(kind: Kind, id: u64, body: &[u8]) -> Message {
@@ -111,8 +116,16 @@ fn what_was_granted_may_be_sent() {
 }
 
 #[test]
+fn w6_an_answer_is_no_larger_than_its_method_says() {
+    for kind in [Kind::REPLY, Kind::ERROR] {
+        assert_eq!(broken(&[frame(kind, 1, &[0; limits::MAX_REPLY + 1])]), Some(Rule::Frames));
+    }
+    assert_eq!(broken(&[frame(Kind::REPLY, 1, &[0; limits::MAX_REPLY])]), None);
+}
+
+#[test]
 fn level_0_has_no_streams() {
     let mut judge = Judge::new(Codec::Bincode, 0, 100);
-    judge.called(1);
+    judge.called(&call(1));
     assert!(matches!(judge.received(&open(2, 1)), Err(Stop::Broken(Rule::Frames, _))));
 }

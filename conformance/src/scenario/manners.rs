@@ -80,7 +80,7 @@ fn cut_frames(talk: &mut Talk<'_>, instance: ObjectId) -> Step<()> {
         let (front, back) = bytes.split_at(at.min(bytes.len()));
         let ping = Message::bare(Kind::PING, 0, Vec::new()).bytes();
         let what = format!("a CALL that came in two pieces, {at} bytes first");
-        talk.wire.judge.called(message.header.id);
+        talk.wire.judge.called(&message.header);
         talk.write_raw(&[&ping, front].concat(), Rule::CutFrames, &what)?;
         while talk.hear(Rule::CutFrames, &what)? != crate::judge::Seen::Pong {}
         talk.write_raw(back, Rule::CutFrames, &what)?;
@@ -110,7 +110,7 @@ fn concurrent(talk: &mut Talk<'_>, instance: ObjectId) -> Step<()> {
     let calls: Vec<Message> =
         (0..3).map(|_| talk.request(Method::DISCOVER, instance, body.clone())).collect();
     // In one piece, so that a plugin that reads once for each call has read them all.
-    calls.iter().for_each(|call| talk.wire.judge.called(call.header.id));
+    calls.iter().for_each(|call| talk.wire.judge.called(&call.header));
     let together: Vec<u8> = calls.iter().flat_map(Message::bytes).collect();
     talk.write_raw(&together, Rule::Concurrent, "three calls at once")?;
     for call in &calls {
