@@ -8,7 +8,7 @@ use outrigger_protocol::{Anchor, CommitItem, ReadItem};
 use crate::journal::Record;
 use crate::row::Side;
 
-/// The number of one read or commit call; unique in a run.
+/// The number of one read, commit or compare call; unique in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BatchId(pub u64);
 
@@ -55,6 +55,20 @@ pub enum Action {
         batch: BatchId,
         /// At most 240 writes, and the request fits what the member takes.
         items: Vec<CommitItem<'static>>,
+    },
+    /// Call `compare`. Answered by [`crate::Event::Compared`] or [`crate::Event::CompareFailed`]. At
+    /// most eight are open at once.
+    Compare {
+        /// The member whose plugin is asked: it named the format ([`crate::Settings::compares`]).
+        side: Side,
+        /// The call's number, named in its events.
+        batch: BatchId,
+        /// What both items are in.
+        format: String,
+        /// What A holds. With the other one it fits what the member takes.
+        left: Vec<u8>,
+        /// What B holds.
+        right: Vec<u8>,
     },
     /// The run is over; the last report is [`crate::Report::Ended`]. No action follows.
     Finished,

@@ -64,6 +64,10 @@ impl Run {
                 let row = self.table.row(*place)?;
                 Some(ReadItem { href: href(&row, side)?, known: known(&row, side) })
             }
+            Why::Weigh(batch) => {
+                let row = self.table.row(self.comparer.reading.get(batch)?.place)?;
+                Some(ReadItem { href: href(&row, side)?, known: None })
+            }
             Why::Source(lot, at) | Why::Old(lot, at) => {
                 let write = self.lots.get(lot)?.writes.get(*at)?;
                 let href = match (&write.fresh, write.place) {
@@ -104,6 +108,7 @@ impl Run {
             Why::Prove(place) => self.proved(side, place, outcome),
             Why::Look(place) => self.looked(side, place, outcome, false),
             Why::Back(place) | Why::Again(place) => self.looked(side, place, outcome, true),
+            Why::Weigh(batch) => self.weighed(side, batch, outcome),
             Why::Source(lot, at) => self.fetched(side, lot, at, false, outcome),
             Why::Old(lot, at) => self.fetched(side, lot, at, true, outcome),
         }
@@ -224,7 +229,7 @@ impl Run {
         let place = match (place, fresh) {
             (_, Some(fresh)) => self.arrived(side, *fresh, outcome).and_then(|place| self.match_new(place)),
             (Some(place), None) => {
-                self.looked_at_lot(side, place, outcome);
+                self.looked_for_bytes(side, place, outcome);
                 Some(place)
             }
             (None, None) => None,
@@ -269,7 +274,8 @@ impl Run {
         size <= most
     }
 
-    fn looked_at_lot(&mut self, side: Side, place: Place, outcome: ReadOutcome<'_>) {
+    /// A look at an item whose bytes are wanted as well.
+    pub(crate) fn looked_for_bytes(&mut self, side: Side, place: Place, outcome: ReadOutcome<'_>) {
         match outcome {
             ReadOutcome::Item { revision, settled, format, data } => {
                 self.observe(place, side, State { revision, settled }, &format, &data);
@@ -322,6 +328,7 @@ impl Run {
             Why::Prove(place) | Why::Look(place) | Why::Back(place) | Why::Again(place) => {
                 self.lose_sight(place, side);
             }
+            Why::Weigh(batch) => self.unweighed(side, batch),
             Why::Source(lot, at) | Why::Old(lot, at) => {
                 let is_old = matches!(why, Why::Old(..));
                 let Some(lot) = self.lots.get_mut(&lot) else { return };

@@ -3,8 +3,8 @@
 use outrigger_protocol::{CommitKind, Href};
 
 use crate::journal::Intent;
-use crate::observe::{State, is_present};
-use crate::row::{Content, Entry, Observed, Row};
+use crate::observe::{State, content, is_present};
+use crate::row::{Content, Entry, Observed, Row, Side};
 
 /// What a member stores after a write.
 #[derive(Debug, Clone)]
@@ -57,15 +57,17 @@ pub(crate) fn deleted(mut row: Row, intent: &Intent) -> Option<Row> {
     Some(row)
 }
 
-/// Both members hold the same: that is agreed now.
+/// Both members hold the same, or what means the same: that is agreed now, as each of them stores
+/// it. Where the digests differ, both are marked so that they are at rest like that (decisions S4).
 pub(crate) fn adopt(row: &mut Row) {
     row.version += 1;
     row.conflict = None;
+    let [a, b] = Side::BOTH.map(|side| content(row, side).map(|content| content.digest));
     for entry in row.entries.iter_mut().flatten() {
         if let Observed::Present { content, .. } = &entry.observed {
             entry.agreed = *content;
             entry.have = row.version;
-            entry.rewritten = false;
+            entry.rewritten = a != b;
         }
     }
 }

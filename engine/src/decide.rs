@@ -103,6 +103,12 @@ pub(crate) fn decide(a: Sign, b: Sign, likeness: Likeness, policy: Policy) -> De
     }
 }
 
+/// Whether both members hold an item, each its own: what a conflict policy has to judge, whichever
+/// it is.
+pub(crate) fn is_clash(a: Sign, b: Sign, likeness: Likeness) -> bool {
+    decide(a, b, likeness, Policy::default()) == Decision::Conflict
+}
+
 /// The other member cannot be seen: nothing is deleted, and news wait.
 const fn unseen(other: Sign) -> Decision {
     match other {
@@ -211,6 +217,16 @@ mod tests {
                 };
                 let got = letter(decide(a, b, Likeness::Equal, Policy::default()));
                 assert_eq!(got, wanted, "{a:?} {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_clash_is_what_a_policy_has_to_judge() {
+        for (a, expected) in SIGNS.into_iter().zip(DIFFERENT) {
+            for (b, letter) in SIGNS.into_iter().zip(expected.split(' ')) {
+                assert_eq!(is_clash(a, b, Likeness::Different), letter == "c", "{a:?} {b:?}");
+                assert!(!is_clash(a, b, Likeness::Equal));
             }
         }
     }

@@ -4,7 +4,7 @@
 //! breaks the contract is left alone for the rest of the run ([`crate::Report::MemberFailed`]).
 //! Events for a member that is already left alone are ignored.
 
-use outrigger_protocol::{Anchor, Change, CommitResult, Error, ReadResult, StoreId};
+use outrigger_protocol::{Anchor, Change, CommitResult, Error, ReadResult, StoreId, Verdict};
 
 use crate::action::{BatchId, Ticket};
 use crate::row::Side;
@@ -93,6 +93,26 @@ pub enum Event<'a> {
     /// [`outrigger_protocol::Effect::NotStarted`], its writes are in doubt and are read back at the
     /// next run.
     CommitFailed {
+        /// The member.
+        side: Side,
+        /// The call.
+        batch: BatchId,
+        /// Why.
+        error: Error,
+    },
+    /// The plugin compared two items. [`Verdict::Same`] makes them agreed as they are, if both
+    /// members still hold what was compared; anything else is no news. A plugin that lies here
+    /// keeps its member different, and overwrites nothing.
+    Compared {
+        /// The member.
+        side: Side,
+        /// The call.
+        batch: BatchId,
+        /// What the plugin thinks.
+        verdict: Verdict,
+    },
+    /// The comparison failed: the two are taken for different.
+    CompareFailed {
         /// The member.
         side: Side,
         /// The call.

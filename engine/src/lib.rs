@@ -6,8 +6,8 @@
 //! that depends on it, and a [`Snapshot`] at the next start.
 //!
 //! ```text
-//! recover ──▶ list and look ──▶ decide ──▶ write in lots ──▶ flush rows ──▶ anchors
-//! (read back)  (both members)              (read, journal, commit; deletes last)
+//! recover ──▶ list and look ──▶ decide ──▶ compare ──▶ write in lots ──▶ flush rows ──▶ anchors
+//! (read back)  (both members)              (plugins)   (read, journal, commit; deletes last)
 //! ```
 //!
 //! What it promises: bytes that a write takes away are durable before it is sent; a write whose
@@ -16,7 +16,7 @@
 //! nothing and reads no item. A driver may stop between any two actions.
 //!
 //! What is not here: calls to members, the store, time, and conversion: an item is bytes, compared
-//! by its [`Canonical`] form and never rewritten.
+//! by its [`Canonical`] form, or by the plugin that knows its format, and never rewritten.
 #![forbid(unsafe_code)]
 
 mod action;
@@ -24,6 +24,8 @@ mod answers;
 mod apply;
 mod canonical;
 mod commit;
+mod compare;
+mod comparer;
 mod decide;
 mod event;
 mod finish;

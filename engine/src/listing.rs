@@ -3,6 +3,7 @@
 use outrigger_protocol::{Anchor, Change, ChangeKind, Code, Error, StoreId, limits};
 
 use crate::action::Action;
+use crate::comparer::Comparer;
 use crate::observe::{self, UNREAD};
 use crate::packed::Seen;
 use crate::reads::{Fresh, Why};
@@ -271,5 +272,7 @@ impl Run {
             self.unanswered(side, why);
         }
         self.abandon_lots(side);
+        // Each comparison needs both members.
+        self.comparer = Comparer::default();
     }
 }

@@ -3,7 +3,7 @@
 use outrigger_protocol::{Href, RawDigest, Revision};
 
 use crate::canonical::Canonical;
-use crate::row::{Content, Digest, Entry, Key, Observed, Row, RowId, Side};
+use crate::row::{Conflict, Content, Digest, Entry, Key, Observed, Row, RowId, Side};
 
 /// Stands for the content of an item that is there and could not be read yet. No content has it:
 /// that would be a preimage of zero.
@@ -147,6 +147,17 @@ pub(crate) fn content(row: &Row, side: Side) -> Option<Content> {
         Observed::Present { content, .. } => Some(*content),
         Observed::Gone => None,
     }
+}
+
+/// Whether what both members hold now is a conflict that was raised already.
+pub(crate) fn is_raised(row: &Row) -> bool {
+    let contents = Side::BOTH.map(|side| content(row, side));
+    row.conflict.as_ref().is_some_and(|known| known.contents == contents)
+}
+
+/// What both members hold now is a conflict.
+pub(crate) fn raise(row: &mut Row) {
+    row.conflict = Some(Conflict { contents: Side::BOTH.map(|side| content(row, side)) });
 }
 
 /// Whether the member was last seen to hold the item.

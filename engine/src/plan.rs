@@ -5,11 +5,11 @@ use outrigger_protocol::{CommitKind, Href};
 use crate::apply::adopt;
 use crate::decide::{Decision, Sign};
 use crate::lot::Task;
-use crate::observe::{content, is_present};
+use crate::observe::{is_present, is_raised, raise};
 use crate::packed::Seen;
 use crate::reads::Why;
 use crate::report::Report;
-use crate::row::{Conflict, Row, Side};
+use crate::row::{Row, Side};
 use crate::settings::MaxDelete;
 use crate::state::{Listing, Run, href};
 use crate::table::Place;
@@ -80,8 +80,15 @@ impl Run {
         self.route(place);
     }
 
-    /// Does what a row needs at once, or hands it to the member that must be written.
+    /// Asks a plugin about the row, where one may settle it; otherwise does what it needs.
     pub(crate) fn route(&mut self, place: Place) {
+        if !self.ask(place) {
+            self.act(place);
+        }
+    }
+
+    /// Does what a row needs at once, or hands it to the member that must be written.
+    pub(crate) fn act(&mut self, place: Place) {
         let Some(mut row) = self.table.row(place) else { return };
         match self.decide(place, &row) {
             Decision::Wait => {}
@@ -106,7 +113,7 @@ impl Run {
         Side::BOTH.iter().all(|side| self.sign(place, row, *side) != Sign::Unknown)
     }
 
-    fn may_write(&self, side: Side) -> bool {
+    pub(crate) fn may_write(&self, side: Side) -> bool {
         !self.settings.read_only[side.index()] && !self.member(side).frozen && !self.member(side).stopped
     }
 
@@ -125,11 +132,10 @@ impl Run {
 
     /// Raised once; while neither content changes it is only counted.
     fn conflict(&mut self, place: Place, mut row: Row) {
-        let contents = Side::BOTH.map(|side| content(&row, side));
-        if row.conflict.as_ref().is_some_and(|known| known.contents == contents) {
+        if is_raised(&row) {
             return;
         }
-        row.conflict = Some(Conflict { contents });
+        raise(&mut row);
         self.new_conflicts += 1;
         self.reports.push_back(Report::Conflict { row: row.id, names: names(&row), key: row.key.clone() });
         self.table.put(place, row);

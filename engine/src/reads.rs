@@ -39,6 +39,8 @@ pub(crate) enum Why {
     Again(Place),
     /// It is new.
     New(Box<Fresh>),
+    /// A plugin is to compare it with what the other member holds: the number of the comparison.
+    Weigh(BatchId),
     /// Its content goes to the other member: lot and place in it.
     Source(LotId, usize),
     /// It is about to be overwritten or deleted (decisions X6).

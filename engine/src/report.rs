@@ -62,7 +62,7 @@ pub enum Report {
         reason: String,
     },
     /// A read or a commit failed as a whole, and not for want of the member: the items in it wait for
-    /// the next run.
+    /// the next run. Or a comparison failed: the two items are taken for different.
     CallFailed {
         /// The member.
         side: Side,

@@ -91,6 +91,9 @@ pub struct Settings {
     /// The largest call body, in bytes, that each member has said it takes: reads and commits are
     /// split by it, and an item that no call can bring there is quarantined.
     pub max_body: [usize; 2],
+    /// Formats that each member's plugin compares: it is asked before two contents of one of them
+    /// become a conflict, or one overwrites the other.
+    pub compares: [Vec<String>; 2],
     /// How much one listing may be, the same for both members.
     pub listing: ListingLimits,
     /// Object type of items whose type no listing of this run named.
@@ -109,6 +112,7 @@ impl Default for Settings {
             dry_run: false,
             match_content: true,
             max_body: [limits::MAX_BODY; 2],
+            compares: [const { Vec::new() }; 2],
             listing: ListingLimits::default(),
             object_type: String::new(),
         }

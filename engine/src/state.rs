@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use outrigger_protocol::{Anchor, Href, StoreId};
 
 use crate::action::{Action, BatchId, Ticket};
+use crate::comparer::Comparer;
 use crate::decide::{Decision, Likeness, Policy, Sign, decide};
 use crate::journal::{Intent, Record};
 use crate::lot::{Lot, Work};
@@ -29,6 +30,8 @@ pub(crate) enum Phase {
     Recovering,
     /// Both members list; what changed is read.
     Observing,
+    /// Plugins say of what was changed on both members whether it means the same.
+    Comparing,
     /// What was decided is written.
     Writing,
     /// Everything observed becomes durable.
@@ -132,6 +135,7 @@ pub(crate) struct Run {
     /// Reads that a lot waits for.
     pub(crate) lot_reads: BTreeMap<BatchId, (LotId, Side)>,
     pub(crate) tickets: BTreeMap<Ticket, Option<LotId>>,
+    pub(crate) comparer: Comparer,
     pub(crate) object_types: Vec<String>,
     pub(crate) outputs: VecDeque<Action>,
     pub(crate) reports: VecDeque<Report>,
@@ -163,6 +167,7 @@ impl Run {
             lots: BTreeMap::new(),
             lot_reads: BTreeMap::new(),
             tickets: BTreeMap::new(),
+            comparer: Comparer::default(),
             object_types: Vec::new(),
             outputs: VecDeque::new(),
             reports: VecDeque::new(),
@@ -315,7 +320,8 @@ fn holds_same_bytes(row: &Row) -> bool {
     }
 }
 
-fn likeness(row: &Row) -> Likeness {
+/// How the contents of a row that both members hold look to the engine itself.
+pub(crate) fn likeness(row: &Row) -> Likeness {
     let [Some(a), Some(b)] = &row.entries else { return Likeness::Different };
     match (content(row, Side::A), content(row, Side::B)) {
         (Some(left), Some(right)) if left.digest == right.digest => Likeness::Equal,

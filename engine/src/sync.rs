@@ -20,7 +20,8 @@ use crate::table::{Place, Table};
 /// from what was made durable.
 ///
 /// Memory: about 600 bytes a row, and at most eight lots of 512 KiB (or one larger item each, at
-/// most 1 MiB) of item bytes, twice that where bytes are overwritten.
+/// most 1 MiB) of item bytes, twice that where bytes are overwritten; or eight pairs of items that
+/// are compared.
 pub struct CollectionSync {
     run: Run,
 }
@@ -84,6 +85,8 @@ impl CollectionSync {
             Event::JournalFailed { ticket, reason } => self.journal_failed(ticket, reason),
             Event::Committed { side, batch, results } => run.committed(side, batch, results),
             Event::CommitFailed { side, batch, error } => run.commit_failed(side, batch, &error),
+            Event::Compared { side, batch, verdict } => run.compared(side, batch, verdict),
+            Event::CompareFailed { side, batch, error } => run.compare_failed(side, batch, &error),
             Event::MemberLost { side, error } => self.member_lost(side, &error),
         }
     }
@@ -113,6 +116,7 @@ impl CollectionSync {
         match self.run.phase {
             Phase::Recovering => self.recover(),
             Phase::Observing => self.observe(),
+            Phase::Comparing => self.compare(),
             Phase::Writing => self.write(),
             Phase::Flushing => self.flush(),
             Phase::Anchoring => {
@@ -164,11 +168,20 @@ impl CollectionSync {
             return true;
         }
         run.plan();
-        if run.settings.dry_run {
-            run.report_plan();
-            run.end();
+        run.phase = Phase::Comparing;
+        true
+    }
+
+    fn compare(&mut self) -> bool {
+        self.run.pump_comparisons();
+        if !self.reads_are_over() || !self.run.comparer.is_idle() {
+            return false;
+        }
+        if self.run.settings.dry_run {
+            self.run.report_plan();
+            self.run.end();
         } else {
-            run.phase = Phase::Writing;
+            self.run.phase = Phase::Writing;
         }
         true
     }
@@ -176,7 +189,9 @@ impl CollectionSync {
     fn write(&mut self) -> bool {
         self.reads_are_over();
         self.run.pump_work();
-        let is_read = self.reads_are_over();
+        // Behind the work: what is taken back there may be in dispute now.
+        self.run.pump_comparisons();
+        let is_read = self.reads_are_over() && self.run.comparer.is_idle();
         let is_idle = |member: &Member| member.work.tasks.is_empty() && member.work.deletions.is_empty();
         let is_done = is_read && self.run.lots.is_empty() && self.run.members.iter().all(is_idle);
         if is_done {

@@ -23,6 +23,8 @@ pub(crate) struct Mark {
     pub(crate) pending: [bool; 2],
     /// A write of an earlier run is in doubt: hands off.
     pub(crate) held: bool,
+    /// Its contents are with the comparer, or were in this run.
+    pub(crate) asked: bool,
     /// A deletion that the guard has counted.
     pub(crate) deletion_planned: bool,
     /// Its key changed in this run, or is known to be another row's.

@@ -79,7 +79,8 @@ impl Run {
     fn may_delete(&self, target: Side) -> bool {
         let work = &self.member(target).work;
         let is_busy = self.lots_at(target).next().is_some() || !work.tasks.is_empty();
-        let is_looking = self.members.iter().any(|member| !member.reader.is_idle());
+        let is_looking =
+            !self.comparer.is_idle() || self.members.iter().any(|member| !member.reader.is_idle());
         !is_busy && !is_looking && !work.deletions.is_empty()
     }
 

@@ -39,6 +39,8 @@ struct History {
     rewrites: (bool, bool),
     read_only: (bool, bool),
     small: (bool, bool),
+    /// Per member: its plugin compares, and takes the texts 0 and 1 for the same.
+    compares: (bool, bool),
     conflict: ConflictPolicy,
     edit_vs_delete: EditVsDelete,
     steps: Vec<Step>,
@@ -106,14 +108,15 @@ fn history() -> impl Strategy<Value = History> {
         1 => Just(EditVsDelete::Ask),
     ];
     let few = || prop_oneof![5 => Just((false, false)), 1 => any::<(bool, bool)>()];
-    let kinds = (pair(), pair(), few(), few(), few());
+    let kinds = (pair(), pair(), few(), few(), few(), pair());
     (kinds, conflict, edit_vs_delete, proptest::collection::vec(step(), 3..12)).prop_map(
-        |((feeds, silent, rewrites, read_only, small), conflict, edit_vs_delete, steps)| History {
+        |((feeds, silent, rewrites, read_only, small, compares), conflict, edit_vs_delete, steps)| History {
             feeds,
             silent,
             rewrites,
             read_only,
             small,
+            compares,
             conflict,
             edit_vs_delete,
             steps,
@@ -132,6 +135,8 @@ fn build(history: &History) -> World {
     world.settings.read_only = history.read_only.into();
     let limit = |is_small| if is_small { SMALL_BODY } else { limits::MAX_BODY };
     world.settings.max_body = [limit(history.small.0), limit(history.small.1)];
+    let formats = |compares| if compares { vec!["vcard".to_owned()] } else { Vec::new() };
+    world.settings.compares = [formats(history.compares.0), formats(history.compares.1)];
     world.settings.conflict = history.conflict;
     world.settings.edit_vs_delete = history.edit_vs_delete;
     world
@@ -161,6 +166,7 @@ fn settle(world: &mut World) -> u64 {
             // I3.
             assert_eq!(outcome.commits, 0, "a quiet run writes");
             assert_eq!(outcome.items_read, 0, "a quiet run reads items");
+            assert_eq!(outcome.compared, [], "a quiet run asks again");
             return outcome.summary().sides.iter().map(|side| side.kept).sum();
         }
     }
@@ -183,9 +189,7 @@ fn check(world: &World, kept: u64) {
                 named[at.index()].insert(entry.href.as_bytes().to_vec()),
                 "two rows for one item: {row:?}"
             );
-            let is_rewritten = world.members.iter().any(|member| member.rewrites);
-            let data = if is_rewritten { sim::rewritten(&item.data) } else { item.data.clone() };
-            digests.push(Canonical::of("vcard", &data).content.digest);
+            digests.push(Canonical::of("vcard", &agreeable(world, &item.data)).content.digest);
             stored.push(Canonical::of("vcard", &item.data).content);
         }
         let reason = row.quarantine.as_deref().unwrap_or_default();
@@ -206,6 +210,17 @@ fn check(world: &World, kept: u64) {
         for item in world.members[at.index()].items.values() {
             assert!(world.authored.contains(&item.data), "bytes that nobody wrote (I10)");
         }
+    }
+}
+
+/// An item without what members may agree to differ in.
+fn agreeable(world: &World, data: &[u8]) -> Vec<u8> {
+    if world.settings.compares.iter().any(|formats| !formats.is_empty()) {
+        sim::meaning(data)
+    } else if world.members.iter().any(|member| member.rewrites) {
+        sim::rewritten(data)
+    } else {
+        data.to_vec()
     }
 }
 
@@ -235,11 +250,11 @@ fn mirrored(history: &History) -> History {
         ConflictPolicy::Prefer(side) => ConflictPolicy::Prefer(side.other()),
         ConflictPolicy::Queue => ConflictPolicy::Queue,
     };
-    let History { feeds, silent, rewrites, read_only, small, edit_vs_delete, .. } = *history;
+    let History { feeds, silent, rewrites, read_only, small, compares, edit_vs_delete, .. } = *history;
     let [feeds, silent] = [feeds, silent].map(swap);
-    let [rewrites, read_only, small] = [rewrites, read_only, small].map(swap);
+    let [rewrites, read_only, small, compares] = [rewrites, read_only, small, compares].map(swap);
     let steps = steps.collect();
-    History { feeds, silent, rewrites, read_only, small, conflict, edit_vs_delete, steps }
+    History { feeds, silent, rewrites, read_only, small, compares, conflict, edit_vs_delete, steps }
 }
 
 proptest! {
@@ -300,6 +315,7 @@ fn replay() {
         rewrites: (false, false),
         read_only: (false, false),
         small: (false, false),
+        compares: (false, false),
         conflict: ConflictPolicy::Queue,
         edit_vs_delete: EditVsDelete::Edit,
         steps: vec![

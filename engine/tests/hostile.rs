@@ -6,12 +6,12 @@
 use std::borrow::Cow;
 
 use outrigger_engine::{
-    Action, BatchId, CollectionSync, Event, FailureClass, ListingLimits, Report, Settings, Side, Snapshot,
-    Ticket,
+    Action, BatchId, CollectionSync, Event, FailureClass, ListingLimits, Record, Report, Settings, Side,
+    Snapshot, Ticket,
 };
 use outrigger_protocol::{
     Change, ChangeKind, Code, CommitOutcome, CommitResult, Effect, Error, Extensions, Href, OperationId,
-    ReadOutcome, ReadResult, Revision,
+    ReadOutcome, ReadResult, Revision, Verdict,
 };
 use proptest::prelude::*;
 
@@ -21,7 +21,8 @@ fn start() -> CollectionSync {
         next += 1;
         OperationId(uuid::Uuid::from_u128(next))
     });
-    CollectionSync::new(Snapshot::default(), Settings::default(), operations)
+    let compares = [vec!["vcard".into()], vec![]];
+    CollectionSync::new(Snapshot::default(), Settings { compares, ..Settings::default() }, operations)
 }
 
 fn change(href: &str) -> Change {
@@ -56,7 +57,11 @@ fn failed_members(sync: &mut CollectionSync) -> Vec<Side> {
 }
 
 fn item(index: u32) -> ReadResult<'static> {
-    let data = Cow::Borrowed(&b"BEGIN:VCARD\r\nUID:u\r\nFN:a\r\nEND:VCARD\r\n"[..]);
+    item_called("a", index)
+}
+
+fn item_called(name: &str, index: u32) -> ReadResult<'static> {
+    let data = Cow::Owned(format!("BEGIN:VCARD\r\nUID:u\r\nFN:{name}\r\nEND:VCARD\r\n").into_bytes());
     let outcome =
         ReadOutcome::Item { revision: Revision::from("1"), settled: true, format: "vcard".into(), data };
     ReadResult { index, outcome }
@@ -76,7 +81,7 @@ fn committing() -> (CollectionSync, BatchId, OperationId) {
                 }
                 Action::Journal { ticket, .. } => sync.receive(Event::Journaled { ticket }),
                 Action::Commit { batch, items, .. } => return (sync, batch, items[0].operation),
-                Action::List { .. } | Action::Finished => {}
+                Action::List { .. } | Action::Compare { .. } | Action::Finished => {}
             }
         }
     }
@@ -315,6 +320,128 @@ fn without_a_journal_nothing_more_is_sent() {
     assert_eq!(actions(&mut sync), [Action::Finished]);
 }
 
+/// Up to the two reads of one item that the members hold differently.
+fn comparing() -> (CollectionSync, [BatchId; 2]) {
+    let mut sync = start();
+    for side in Side::BOTH {
+        list(&mut sync, side, &["a"]);
+    }
+    give(&mut sync);
+    let batches = reads(&mut sync);
+    (sync, batches)
+}
+
+/// The reads that are asked for, of A and B.
+fn reads(sync: &mut CollectionSync) -> [BatchId; 2] {
+    let batches = actions(sync).into_iter().filter_map(|action| match action {
+        Action::Read { batch, .. } => Some(batch),
+        _ => None,
+    });
+    batches.collect::<Vec<_>>().try_into().unwrap()
+}
+
+/// Answers both.
+fn give(sync: &mut CollectionSync) {
+    for (side, batch) in Side::BOTH.into_iter().zip(reads(sync)) {
+        answer(sync, side, batch);
+    }
+}
+
+/// What `side` holds.
+fn answer(sync: &mut CollectionSync, side: Side, batch: BatchId) {
+    sync.receive(Event::ReadItem { side, batch, result: item_called(["a", "b"][side.index()], 0) });
+    sync.receive(Event::ReadEnd { side, batch });
+}
+
+/// Up to the comparison of what they hold.
+fn compared() -> (CollectionSync, BatchId) {
+    let (mut sync, batches) = comparing();
+    for (side, batch) in Side::BOTH.into_iter().zip(batches) {
+        answer(&mut sync, side, batch);
+    }
+    match actions(&mut sync).as_slice() {
+        [Action::Compare { side: Side::A, batch, .. }] => (sync, *batch),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Plays the run to its end; the versions of its rows, the conflicts that it raised, and who failed.
+fn finish(sync: &mut CollectionSync) -> (Vec<u64>, u64, Vec<Side>) {
+    let mut versions = Vec::new();
+    loop {
+        for action in actions(sync) {
+            match action {
+                Action::Journal { ticket, records } => {
+                    let rows = records.iter().filter_map(|record| match record {
+                        Record::Row(row) => Some(row.version),
+                        _ => None,
+                    });
+                    versions.extend(rows);
+                    sync.receive(Event::Journaled { ticket });
+                }
+                Action::Finished => {
+                    let reports: Vec<Report> = std::iter::from_fn(|| sync.poll_event()).collect();
+                    let Some(Report::Ended(summary)) = reports.last() else { panic!("{reports:?}") };
+                    let failed = Side::BOTH.into_iter().filter(|side| summary.failed[side.index()]);
+                    return (versions, summary.new_conflicts, failed.collect());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_verdict_counts_once_and_of_the_plugin_that_was_asked() {
+    let verdict = Verdict::Same;
+    let (mut sync, batch) = compared();
+    sync.receive(Event::Compared { side: Side::B, batch, verdict });
+    sync.receive(Event::Compared { side: Side::A, batch: BatchId(batch.0 + 1), verdict });
+    assert!(actions(&mut sync).is_empty(), "it waits for the verdict");
+    sync.receive(Event::Compared { side: Side::A, batch, verdict: Verdict::Similar });
+    sync.receive(Event::Compared { side: Side::A, batch, verdict });
+    assert_eq!(finish(&mut sync), (vec![0], 1, vec![]));
+    let (mut sync, batch) = compared();
+    sync.receive(Event::Compared { side: Side::A, batch, verdict });
+    assert_eq!(finish(&mut sync), (vec![1], 0, vec![]));
+}
+
+#[test]
+fn a_verdict_does_not_count_once_a_member_is_left_alone() {
+    for side in Side::BOTH {
+        let (mut sync, batch) = compared();
+        sync.receive(Event::MemberLost { side, error: Error::new(Code::DISCONNECTED, "gone") });
+        sync.receive(Event::Compared { side: Side::A, batch, verdict: Verdict::Same });
+        assert_eq!(finish(&mut sync), (vec![0], 0, vec![side]), "neither agreed nor in conflict");
+    }
+}
+
+#[test]
+fn a_member_that_does_not_give_what_is_to_be_compared_costs_no_conflict() {
+    let revision = Revision::from("1");
+    let answers = [
+        (Some(ReadOutcome::NotModified { revision, settled: true }), vec![Side::A]),
+        (None, vec![Side::A]),
+        (Some(ReadOutcome::NotFound), vec![]),
+        (Some(ReadOutcome::Failed(Error::new(Code::IO, "not now"))), vec![]),
+    ];
+    for (outcome, breaches) in answers {
+        let (mut sync, batches) = comparing();
+        if let Some(outcome) = outcome {
+            let result = ReadResult { index: 0, outcome };
+            sync.receive(Event::ReadItem { side: Side::A, batch: batches[0], result });
+        }
+        sync.receive(Event::ReadEnd { side: Side::A, batch: batches[0] });
+        answer(&mut sync, Side::B, batches[1]);
+        assert_eq!(finish(&mut sync), (vec![0], 0, breaches));
+    }
+    let (mut sync, batches) = comparing();
+    answer(&mut sync, Side::A, batches[0]);
+    let error = Error::new(Code::OVERLOADED, "not now");
+    sync.receive(Event::ReadFailed { side: Side::B, batch: batches[1], error });
+    assert_eq!(finish(&mut sync), (vec![0], 0, vec![]), "it waits for the next run");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -336,13 +463,17 @@ proptest! {
             let operation = operations.get(number as usize % 3).copied()
                 .unwrap_or(OperationId(uuid::Uuid::from_u128(u128::from(number % 4))));
             let href = ["a", "b", "u.vcf", ""][more as usize % 4];
-            sync.receive(match kind % 14 {
+            let verdict = [Verdict::Same, Verdict::Similar, Verdict::Different][more as usize % 3];
+            sync.receive(match kind % 16 {
                 0 | 1 => Event::Listed { side, change: change(href) },
                 2 | 3 => Event::ListEnd {
                     side, complete: number % 4 != 0, count: u64::from(more % 3), anchor: None, store: None,
                 },
                 4 => Event::ListFailed { side, error, store: None },
-                5 | 6 => Event::ReadItem { side, batch, result: item(u32::from(more % 3)) },
+                5 | 6 => {
+                    let name = ["a", "b"][usize::from(is_b)];
+                    Event::ReadItem { side, batch, result: item_called(name, u32::from(more % 3)) }
+                }
                 7 => Event::ReadItem {
                     side,
                     batch,
@@ -355,6 +486,8 @@ proptest! {
                 9 => Event::Journaled { ticket },
                 10 => Event::Committed { side, batch, results: vec![done(operation, href)] },
                 11 => Event::CommitFailed { side, batch, error },
+                13 => Event::Compared { side, batch, verdict },
+                14 => Event::CompareFailed { side, batch, error },
                 12 if more > 200 => Event::MemberLost { side, error },
                 _ => Event::ReadFailed { side, batch, error },
             });

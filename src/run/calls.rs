@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use outrigger_broker::SinkClient;
+use outrigger_broker::{Instance, SinkClient};
 use outrigger_engine::{Action, BatchId, CollectionSync, Event, Report, Settings, Side, Snapshot};
 use outrigger_protocol::{
-    Anchor, Code, CommitItem, Connect, ConnectDone, Error, GetChanges, ReadItem, StoreId, limits,
+    Anchor, Code, CommitItem, Compare, Connect, ConnectDone, Error, GetChanges, ReadItem, StoreId, limits,
 };
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
@@ -69,6 +69,7 @@ impl Engine {
 /// as empty as it would be then.
 pub(super) struct Members {
     sinks: [Option<SinkClient>; 2],
+    instances: [Instance; 2],
     pub(super) names: [String; 2],
     /// Why a member could not be connected.
     pub(super) failed: [Option<Error>; 2],
@@ -82,10 +83,12 @@ pub(super) struct Members {
 impl Members {
     pub(super) fn new(
         sinks: [Option<SinkClient>; 2],
+        instances: [Instance; 2],
         names: [String; 2],
         later: mpsc::UnboundedSender<Later>,
     ) -> Self {
-        Self { sinks, names, failed: [None, None], connected: [false; 2], calls: Default::default(), later }
+        let (failed, connected, calls) = ([None, None], [false; 2], Default::default());
+        Self { sinks, instances, names, failed, connected, calls, later }
     }
 
     fn sink(&self, side: Side) -> Option<&SinkClient> {
@@ -100,6 +103,7 @@ impl Members {
     pub(super) async fn connect(&mut self, snapshot: &Snapshot, settings: &mut Settings) {
         settings.max_body =
             Side::BOTH.map(|side| self.sink(side).map_or(limits::MAX_BODY, SinkClient::max_body));
+        settings.compares = self.instances.each_ref().map(compared_formats);
         let request = |side: Side| Connect {
             slow_sync: settings.slow[side.index()],
             read_only: settings.dry_run,
@@ -189,6 +193,16 @@ impl Members {
         });
     }
 
+    pub(super) fn compare(&mut self, side: Side, batch: BatchId, request: Compare) {
+        let (instance, later) = (self.instances[side.index()].clone(), self.later.clone());
+        self.call(side, async move {
+            match instance.compare(&request).await {
+                Ok(compared) => tell(&later, Event::Compared { side, batch, verdict: compared.verdict }),
+                Err(error) => not_compared(&later, side, batch, error),
+            }
+        });
+    }
+
     /// Says to each member that the run is over: all committed, done if it came through, goodbye.
     pub(super) async fn finish(mut self, came_through: [bool; 2]) {
         for calls in &mut self.calls {
@@ -198,6 +212,12 @@ impl Members {
         let [a, b] = came_through;
         tokio::join!(finish(open(Side::A), a), finish(open(Side::B), b));
     }
+}
+
+/// The formats that its plugin compares.
+fn compared_formats(instance: &Instance) -> Vec<String> {
+    let compared = instance.formats().iter().filter(|format| format.compare);
+    compared.map(|format| format.name.clone()).collect()
 }
 
 async fn connect(sink: Option<&SinkClient>, request: Connect) -> Result<bool, Error> {
@@ -233,14 +253,29 @@ fn failed(
     error: Error,
     event: impl FnOnce(Error) -> Event<'static>,
 ) {
-    let gone = matches!(error.code, Code::DISCONNECTED | Code::DEADLINE | Code::IDLE_TIMEOUT | Code::BUSY);
-    let lost = gone.then(|| error.clone());
+    let lost = is_gone(&error).then(|| error.clone());
     let exit = Exit::of_call(error.code);
     // First, for it says more: what was open at the member ends with it.
     if let Some(error) = lost {
         tell(later, Event::MemberLost { side, error });
     }
     drop(later.send(Later::Called { event: event(error), exit }));
+}
+
+/// The same of a comparison. Here the pair comes first: it is taken for different before the member
+/// is left alone, so the next run does not begin with what this one died or hung on.
+fn not_compared(later: &mpsc::UnboundedSender<Later>, side: Side, batch: BatchId, error: Error) {
+    let lost = is_gone(&error).then(|| error.clone());
+    let exit = Exit::of_call(error.code).or_worse(Exit::Partial);
+    drop(later.send(Later::Called { event: Event::CompareFailed { side, batch, error }, exit }));
+    if let Some(error) = lost {
+        tell(later, Event::MemberLost { side, error });
+    }
+}
+
+/// Whether nothing more is to be had from the member in this run.
+fn is_gone(error: &Error) -> bool {
+    matches!(error.code, Code::DISCONNECTED | Code::DEADLINE | Code::IDLE_TIMEOUT | Code::BUSY)
 }
 
 /// A run that has ended asks for nothing more, so nobody misses what comes after.

@@ -6,9 +6,9 @@
 
 use std::time::Instant;
 
-use outrigger_broker::SinkClient;
+use outrigger_broker::{Instance, SinkClient};
 use outrigger_engine::{Action, CollectionSync, Event, Report, Settings, Side, Snapshot};
-use outrigger_protocol::OperationId;
+use outrigger_protocol::{Compare, OperationId};
 use outrigger_store::{Collection, Store};
 use tokio::sync::mpsc;
 use uuid::Uuid;
@@ -36,6 +36,7 @@ impl Drive<'_> {
         mut self,
         name: &str,
         sinks: [Option<SinkClient>; 2],
+        instances: [Instance; 2],
         members: [String; 2],
     ) -> CollectionReport {
         let mut report = CollectionReport::new(name);
@@ -49,7 +50,7 @@ impl Drive<'_> {
             }
         };
         let (later, events) = mpsc::unbounded_channel::<Later>();
-        let mut members = Members::new(sinks, members, later.clone());
+        let mut members = Members::new(sinks, instances, members, later.clone());
         members.connect(&snapshot, &mut self.settings).await;
         let journal = Journal::new(self.store, &self.collection, move |durable| {
             // A run that has ended asks for nothing more, so nobody misses what comes after.
@@ -191,6 +192,9 @@ fn perform<D: Fn(Result<(), String>) + Clone + Send + 'static>(
         Action::List { side, slow, anchor } => members.list(side, slow, anchor, engine),
         Action::Read { side, batch, items } => members.read(side, batch, items, engine),
         Action::Commit { side, batch, items } => members.commit(side, batch, items),
+        Action::Compare { side, batch, format, left, right } => {
+            members.compare(side, batch, Compare { format, left: left.into(), right: right.into() });
+        }
         // Intents before their writes are sent, rows after their answers.
         Action::Journal { ticket, records } => journal.add(ticket, records),
         Action::Finished => {}

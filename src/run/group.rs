@@ -244,7 +244,8 @@ impl GroupRun<'_> {
         };
         let sinks = Side::BOTH
             .map(|side| pair.sinks[side.index()].clone().map(|sink| sessions[side.index()].sink(sink)));
-        let mut report = drive.run(&pair.name, sinks, self.group.members.clone()).await;
+        let instances = sessions.map(|session| session.instance().clone());
+        let mut report = drive.run(&pair.name, sinks, instances, self.group.members.clone()).await;
         report.to_make = pair.sinks.each_ref().map(Option::is_none);
         report
     }

@@ -156,6 +156,11 @@ impl MemberSession {
         &self.keeper
     }
 
+    /// What its plugin serves it with.
+    pub(super) fn instance(&self) -> &Instance {
+        &self.instance
+    }
+
     /// A client of its main sink, where it has one.
     pub(super) fn main_sink(&self) -> Option<SinkClient> {
         self.discovered.main.map(|object| self.instance.main_sink(object))

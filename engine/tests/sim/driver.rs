@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use outrigger_engine::Side;
-use outrigger_engine::{Action, CollectionSync, Event};
+use outrigger_engine::{Action, BatchId, CollectionSync, Event};
 use outrigger_protocol::{
     Anchor, BodyError, Change, ChangeKind, Code, Codec, Commit, CommitItem, CommitKind, CommitOutcome,
-    CommitResult, Effect, Error, Href, Read, ReadOutcome, ReadResult, Retry, StoreId,
+    CommitResult, Compare, Effect, Error, Href, Read, ReadOutcome, ReadResult, Retry, StoreId,
 };
 
-use super::{Chance, ListFault, Member, Outcome, Trouble, World, rewritten, side};
+use super::{Chance, Comparisons, ListFault, Member, Outcome, Trouble, World, rewritten, side, verdict};
 
 pub(crate) struct Driver<'a> {
     world: &'a mut World,
@@ -90,9 +90,10 @@ impl<'a> Driver<'a> {
         while let Some(action) = self.sync.poll_output() {
             assert!(!self.finished, "an action after the end");
             let queue = match &action {
-                Action::List { side, .. } | Action::Read { side, .. } | Action::Commit { side, .. } => {
-                    side.index()
-                }
+                Action::List { side, .. }
+                | Action::Read { side, .. }
+                | Action::Commit { side, .. }
+                | Action::Compare { side, .. } => side.index(),
                 Action::Journal { .. } => 2,
                 Action::Finished => {
                     self.finished = true;
@@ -103,6 +104,9 @@ impl<'a> Driver<'a> {
                 self.queues[queue].push_back(action);
             }
         }
+        let is_compare = |action: &&Action| matches!(action, Action::Compare { .. });
+        let open = self.queues.iter().flatten().filter(is_compare).count();
+        assert!(open <= 8, "{open} pairs of items are held at once");
     }
 
     fn lose(&mut self, side: Side, applies: bool) {
@@ -230,8 +234,29 @@ impl<'a> Driver<'a> {
                 let results = items.iter().map(|item| self.result(side, item)).collect();
                 self.sync.receive(Event::Committed { side, batch, results });
             }
+            Action::Compare { side, batch, format, left, right } => {
+                let request = Compare { format, left: left.into(), right: right.into() };
+                self.compare(side, batch, &request);
+            }
             Action::Finished => {}
         }
+    }
+
+    fn compare(&mut self, side: Side, batch: BatchId, request: &Compare) {
+        self.outcome.compared.push(side);
+        let formats = &self.world.settings.compares[side.index()];
+        assert!(formats.contains(&request.format), "its plugin does not compare these");
+        self.check_size(side, |out| Codec::Bincode.encode(request, out));
+        if self.world.comparisons != Comparisons::Done || self.chaos(6) {
+            let error = Error::new(Code::FORMAT, "no such thing");
+            self.sync.receive(Event::CompareFailed { side, batch, error });
+            if self.world.comparisons == Comparisons::Fatal {
+                self.lose(side, false);
+            }
+            return;
+        }
+        let verdict = verdict(&request.left, &request.right);
+        self.sync.receive(Event::Compared { side, batch, verdict });
     }
 
     fn result(&mut self, side: Side, item: &CommitItem<'_>) -> CommitResult {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use outrigger_engine::{Canonical, Side};
 use outrigger_protocol::{
     Change, ChangeKind, Code, CommitItem, CommitKind, CommitOutcome, Error, Extensions, Href, OperationId,
-    RawDigest, ReadItem, ReadOutcome, Revision,
+    RawDigest, ReadItem, ReadOutcome, Revision, Verdict,
 };
 
 use super::store::Store;
@@ -179,6 +179,22 @@ pub(crate) fn rewritten(data: &[u8]) -> Vec<u8> {
     let is_done = head.windows(4).any(|part| part == b"X-RW");
     let line: &[u8] = if is_done { b"" } else { b"X-RW:1\r\n" };
     [head, line, end].concat()
+}
+
+/// What a plugin that compares takes an item for: the texts 0 and 1 mean the same to it.
+pub(crate) fn meaning(data: &[u8]) -> Vec<u8> {
+    String::from_utf8(rewritten(data)).unwrap().replace("text1", "text0").into_bytes()
+}
+
+/// What such a plugin says.
+pub(crate) fn verdict(left: &[u8], right: &[u8]) -> Verdict {
+    if meaning(left) == meaning(right) {
+        Verdict::Same
+    } else if key_of(left) == key_of(right) {
+        Verdict::Similar
+    } else {
+        Verdict::Different
+    }
 }
 
 fn done(href: Href, revision: Revision, settled: bool, digest: Option<RawDigest>) -> CommitOutcome {

@@ -17,7 +17,7 @@ use outrigger_protocol::{CommitKind, OperationId};
 
 use driver::Driver;
 #[allow(unused_imports, reason = "not every test uses all")]
-pub(crate) use member::{ListFault, Member, card, key_of, rewritten};
+pub(crate) use member::{ListFault, Member, card, key_of, meaning, rewritten, verdict};
 use store::Store;
 
 /// splitmix64: enough for a test, the same everywhere.
@@ -98,6 +98,8 @@ pub(crate) struct Outcome {
     pub(crate) writes: Vec<(Side, CommitKind)>,
     pub(crate) journals: usize,
     pub(crate) items_read: usize,
+    /// Whose plugin was asked to compare, each time.
+    pub(crate) compared: Vec<Side>,
     pub(crate) crashed: bool,
 }
 
@@ -110,6 +112,16 @@ impl Outcome {
     }
 }
 
+/// What plugins make of comparisons, for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Comparisons {
+    #[default]
+    Done,
+    Failed,
+    /// The plugin is gone with it.
+    Fatal,
+}
+
 #[derive(Debug, Clone, Default)]
 pub(crate) struct World {
     pub(crate) store: Store,
@@ -118,6 +130,7 @@ pub(crate) struct World {
     pub(crate) authored: BTreeSet<Vec<u8>>,
     /// Members refuse every create, for now.
     pub(crate) fail_creates: bool,
+    pub(crate) comparisons: Comparisons,
     operations: u128,
 }
 
