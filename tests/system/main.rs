@@ -19,6 +19,8 @@ mod authors;
 #[cfg(target_os = "linux")]
 mod callbacks;
 #[cfg(target_os = "linux")]
+mod comparisons;
+#[cfg(target_os = "linux")]
 mod configuration;
 #[cfg(target_os = "linux")]
 mod conflicts;
