@@ -152,10 +152,15 @@ def fold(line: str) -> str:
 
 
 def compare(left: Person, right: Person) -> outrigger.Verdict:
-    if left == right:
+    if meaning(left) == meaning(right):
         return outrigger.Verdict.SAME
     about_one = left.uid == right.uid if left.uid and right.uid else left.name == right.name
     return outrigger.Verdict.SIMILAR if about_one else outrigger.Verdict.DIFFERENT
+
+
+def meaning(person: Person) -> Person:
+    """How a number is grouped says nothing: +47 22 33 is +47-2233."""
+    return replace(person, phone=re.sub(r"[ ().-]", "", person.phone))
 
 
 # ---------------------------------------------------------------- the table

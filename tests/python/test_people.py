@@ -78,6 +78,9 @@ class Vcards(unittest.TestCase):
         verdict = lambda a, b: people.compare(a, b).name  # noqa: E731
         one = people.Person("u", "Ann", "a@b")
         self.assertEqual(verdict(one, people.Person("u", "Ann", "a@b")), "SAME")
+        phone = lambda number: people.Person("u", "Ann", "a@b", number)  # noqa: E731
+        self.assertEqual(verdict(phone("+47 22 33"), phone("+47-(22)33")), "SAME")
+        self.assertEqual(verdict(phone("+47 22 33"), phone("+47 22 34")), "SIMILAR")
         self.assertEqual(verdict(one, people.Person("u", "Anna")), "SIMILAR")
         self.assertEqual(verdict(one, people.Person("", "Ann")), "SIMILAR")
         self.assertEqual(verdict(one, people.Person("v", "Ann")), "DIFFERENT")

@@ -71,6 +71,20 @@ fn kept_the_same(people: People) {
     world.put(LAPTOP, "anna.vcf", ANNA.replace("FN:Anna Dahl", "FN:Anna T."));
     world.sync_well().counted("conflicts", 0).wrote(LAPTOP, [0, 0, 0]).wrote(PHONE, [0, 0, 0]);
     world.assert_at_rest(0);
+
+    // Both wrote down her number, each in its own way: the connector knows that it is one number.
+    people.sql("UPDATE people SET phone = '+47 22 33' WHERE uid = 'anna'");
+    let numbered = ANNA.replace("FN:Anna Dahl", "FN:Anna T.").replace("END:", "TEL:+47-2233\r\nEND:");
+    world.put(LAPTOP, "anna.vcf", &numbered);
+    world.run(["plan", "contacts", "--json"]).expect(0).counted("conflicts", 0);
+    world.sync_well().counted("conflicts", 0).wrote(LAPTOP, [0, 0, 0]).wrote(PHONE, [0, 0, 0]);
+    world.assert_at_rest(0);
+    assert_eq!(people.sql("SELECT phone FROM people"), "+47 22 33\n");
+    assert_eq!(world.get(LAPTOP, "anna.vcf"), numbered);
+    world.put(LAPTOP, "anna.vcf", numbered.replace("2233", "2234"));
+    world.sync_well().wrote(PHONE, [0, 1, 0]);
+    assert_eq!(people.sql("SELECT phone FROM people"), "+47-2234\n");
+    world.assert_at_rest(0);
 }
 
 #[test]
