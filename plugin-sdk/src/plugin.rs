@@ -156,7 +156,9 @@ pub trait Plugin {
         Err(Error::new(outrigger_protocol::Code::UNIMPLEMENTED, format!("{format} is plain")))
     }
 
-    /// Whether two items of a format of its own mean the same.
+    /// Whether two items of a format that it says to compare mean the same. Asked where both members
+    /// changed an item, before that becomes a conflict: what is [`Verdict::Same`] stays as it is, at
+    /// both. Say so only if neither has anything that the other lacks.
     ///
     /// # Errors
     /// There is no such format, or the bytes are not of it.
