@@ -1,5 +1,5 @@
-//! What the engine keeps of a member for its plugin: options that the plugin has set, and what is
-//! to be compared anew.
+//! What the engine keeps of a member for its plugin: options that the plugin has set, what is to be
+//! compared anew, and what runs have found out (`learn`).
 //!
 //! The plugin sees a snapshot; a set is compared with its generation and comes back as a new
 //! snapshot or as what had changed meanwhile (decisions W11). All of it is values: a driver makes a
@@ -9,10 +9,11 @@
 //! are not set at all, they come with listings; a slow sync is only ever raised, and lowered by a
 //! run that has done it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use outrigger_protocol::{
-    Blame, Code, Error, Member, MemberObjectType, MemberUpdate, MemberUpdated, OperationId, RaiseSlowSync,
+    Anchor, Blame, Code, Error, Member, MemberObjectType, MemberUpdate, MemberUpdated, OperationId,
+    RaiseSlowSync,
 };
 
 /// Operations remembered: more than a plugin has in the air, and a retry comes soon or never.
@@ -22,8 +23,10 @@ const REMEMBERED: usize = 64;
 const MAX_OPTIONS: usize = 256;
 const MAX_OPTION_BYTES: usize = 64 << 10;
 
-/// Most object types that a slow sync is raised for one by one: 64.
-const MAX_TYPES: usize = 64;
+/// Most object types that a slow sync is raised for one by one, and most that are kept: 64 each. The
+/// longest name of one, in bytes: 256.
+pub(crate) const MAX_TYPES: usize = 64;
+pub(crate) const MAX_TYPE_NAME: usize = 256;
 
 /// What is kept of one member between runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -37,6 +40,12 @@ pub struct MemberState {
     pub slow_sync: BTreeMap<String, u64>,
     /// The latest operations that were done, oldest first.
     pub operations: VecDeque<OperationId>,
+    /// Object types that the member's collections hold (the empty one: any), each with the anchor of
+    /// the one collection that can hold it, where it is one and has one.
+    pub object_types: BTreeMap<String, Option<Anchor>>,
+    /// Collections that are being made, by name: asked for under this operation, and nobody knows
+    /// yet what became of it. The plugin does not see them.
+    pub creates: BTreeMap<String, OperationId>,
 }
 
 impl MemberState {
@@ -47,18 +56,18 @@ impl MemberState {
         let own = self.options.iter().filter(|(name, _)| configured.option(name).is_none());
         member.options.extend(own.map(|(name, value)| (name.clone(), value.clone())));
         member.generation = self.generation;
-        for object_type in self.slow_sync.keys() {
-            let known = member.object_types.iter_mut().find(|known| known.object_type == *object_type);
-            match known {
-                Some(known) => known.slow_sync = true,
-                None => member.object_types.push(MemberObjectType {
-                    object_type: object_type.clone(),
-                    slow_sync: true,
-                    anchor: None,
-                }),
-            }
-        }
+        member.object_types = self.shown_types();
         member
+    }
+
+    fn shown_types(&self) -> Vec<MemberObjectType> {
+        let names: BTreeSet<&String> = self.object_types.keys().chain(self.slow_sync.keys()).collect();
+        let shown = |name: &String| MemberObjectType {
+            object_type: name.clone(),
+            slow_sync: self.slow_sync.contains_key(name),
+            anchor: self.object_types.get(name).cloned().flatten(),
+        };
+        names.into_iter().map(shown).collect()
     }
 
     /// Sets and takes away options, if the plugin has seen the latest snapshot. The same operation
@@ -89,13 +98,18 @@ impl MemberState {
     /// has seen. Asked for again, it is compared by a run that begins after that.
     ///
     /// # Errors
-    /// [`Code::QUOTA`]: too many object types.
+    /// [`Code::QUOTA`]: too many object types, or one with too long a name.
     pub fn raise(&mut self, raise: &RaiseSlowSync) -> Result<(), Error> {
         if self.operations.contains(&raise.operation) {
             return Ok(());
         }
         if self.slow_sync.len() >= MAX_TYPES && !self.slow_sync.contains_key(&raise.object_type) {
             return Err(refuse(Code::QUOTA, format!("more than {MAX_TYPES} object types")));
+        }
+        if raise.object_type.len() > MAX_TYPE_NAME {
+            let text =
+                format!("an object type of {} bytes; the limit is {MAX_TYPE_NAME}", raise.object_type.len());
+            return Err(refuse(Code::QUOTA, text));
         }
         self.done(raise.operation);
         self.slow_sync.insert(raise.object_type.clone(), self.generation);
@@ -147,7 +161,7 @@ fn check(options: &BTreeMap<String, String>) -> Result<(), Error> {
     Ok(())
 }
 
-fn refuse(code: Code, text: String) -> Error {
+pub(crate) fn refuse(code: Code, text: String) -> Error {
     Error::new(code, text).by(Blame::Caller)
 }
 

@@ -18,8 +18,9 @@ pub(crate) const CURRENT: i64 = STEPS.len() as i64;
 /// what was observed are NULL where they equal those that were agreed, as they mostly do.
 /// `intents.id` keeps their order. `undo.size` is there so that sums need not touch the bytes.
 ///
-/// Step 2: what a plugin has had kept for its member (the engine's `MemberState`).
-const STEPS: [&str; 2] = [
+/// Step 2: what a plugin has had kept for its member (the engine's `MemberState`). Step 3: what runs
+/// have found out of it.
+const STEPS: [&str; 3] = [
     "
     CREATE TABLE collections (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last_row INTEGER NOT NULL DEFAULT 0
@@ -75,10 +76,18 @@ const STEPS: [&str; 2] = [
         PRIMARY KEY (member, place)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE member_object_types (
+        member INTEGER NOT NULL, object_type TEXT NOT NULL, anchor BLOB, PRIMARY KEY (member, object_type)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE member_creates (
+        member INTEGER NOT NULL, name TEXT NOT NULL, operation BLOB NOT NULL, PRIMARY KEY (member, name)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// All tables but `undo`, whose bytes a copy does without; with the step that makes each.
-const SMALL_TABLES: [(&str, i64); 11] = [
+const SMALL_TABLES: [(&str, i64); 13] = [
     ("collections", 1),
     ("members", 1),
     ("feeds", 1),
@@ -90,6 +99,8 @@ const SMALL_TABLES: [(&str, i64); 11] = [
     ("member_options", 2),
     ("slow_syncs", 2),
     ("member_operations", 2),
+    ("member_object_types", 3),
+    ("member_creates", 3),
 ];
 
 /// The tables of a file that has taken `version` steps, without `undo`.

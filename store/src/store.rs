@@ -1,8 +1,9 @@
 //! The door: opening a group's state, and what can be asked of it.
 
-use std::{fs::File, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc, time::Duration};
 
 use outrigger_engine::{MemberState, Record, Snapshot};
+use outrigger_protocol::Anchor;
 use uuid::Uuid;
 
 use crate::{
@@ -102,6 +103,13 @@ impl Store {
     pub fn keep_member(&self, name: &str, state: MemberState) -> Request<'_, ()> {
         let name = name.to_owned();
         self.worker.request(move |db| member::keep(&db.connection, &name, &state))
+    }
+
+    /// Where the feeds of the collections of the member called `name` stand, by the name of the
+    /// collection; those without an anchor are left out.
+    pub fn anchors(&self, name: &str) -> Request<'_, BTreeMap<String, Anchor>> {
+        let name = name.to_owned();
+        self.worker.request(move |db| member::anchors(&db.connection, &name))
     }
 
     /// Begins the run `id` at `now` (seconds since 1970): undo bytes belong to it from here on.
