@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::io;
 
 use outrigger_protocol::{
-    Change, ChangesPage, Code, Commit, CommitResult, Committed, Connect, ConnectDone, Connected, Cursor,
-    Discovered, Error, Extensions, FormatInfo, GetChanges, GetChangesPage, Goodbye, Header, Initialize,
-    Initialized, Kind, Listing, Method, ObjectId, Read, ReadItem, ReadPage, ReadResult, Remarshal,
-    Remarshalled, Sink, StreamEnd, StreamKind, StreamOpen, limits,
+    Change, ChangesPage, Code, Commit, CommitResult, Committed, Connect, ConnectDone, Connected,
+    CreateCollection, Cursor, Discovered, Error, Extensions, FormatInfo, GetChanges, GetChangesPage, Goodbye,
+    Header, Initialize, Initialized, Kind, Listing, Method, ObjectId, Read, ReadItem, ReadPage, ReadResult,
+    Remarshal, Remarshalled, Sink, StreamEnd, StreamKind, StreamOpen, limits,
 };
 use serde::Serialize;
 
@@ -15,7 +15,9 @@ use crate::items::Items;
 use crate::link::{Link, Message, codec, credit, encode, other, park};
 
 const INSTANCE: ObjectId = ObjectId(1);
-const SINK: ObjectId = ObjectId(2);
+/// A collection that can only be read, and the first that is made.
+const KEPT: ObjectId = ObjectId(2);
+const SINK: ObjectId = ObjectId(3);
 
 pub(crate) struct Server {
     link: Link,
@@ -24,6 +26,8 @@ pub(crate) struct Server {
     waiting: VecDeque<Message>,
     next: u64,
     runs: u32,
+    /// Collections that were made.
+    made: Vec<ObjectId>,
     /// A call that was cancelled while it waited for credit.
     cancelled: bool,
 }
@@ -48,7 +52,8 @@ impl Server {
         let mut items = Items::default();
         items.insert("packed", b"{a: 1}", "packed");
         items.insert("first", b"BEGIN:VCARD\r\nEND:VCARD\r\n", "vcard");
-        Self { link, fault, items, waiting: VecDeque::new(), next: 2, runs: 0, cancelled: false }
+        let (waiting, made) = (VecDeque::new(), Vec::new());
+        Self { link, fault, items, waiting, next: 2, runs: 0, made, cancelled: false }
     }
 
     fn is(&self, fault: &str) -> bool {
@@ -141,6 +146,7 @@ impl Server {
         Ok(match Method(message.header.method) {
             Method::INITIALIZE => body::<Initialize>(message).and_then(|_| answer(&initialized())),
             Method::DISCOVER => answer(&self.discovered()),
+            Method::CREATE_COLLECTION => self.create_collection(message),
             Method::CONNECT => self.connect(message),
             Method::CONNECT_DONE => body::<ConnectDone>(message).and_then(|_| answer(&())),
             Method::GET_CHANGES => match body::<GetChanges>(message) {
@@ -165,17 +171,21 @@ impl Server {
         if self.is("new_names") {
             self.next += 2;
         }
-        let sink = Sink {
-            object: SINK,
-            name,
-            object_types: Vec::new(),
-            formats: vec!["vcard".into()],
-            read_only: false,
-            store: None,
-            unavailable: None,
-            ext: Extensions::default(),
-        };
-        Discovered { main: None, sinks: vec![sink], can_create: false }
+        let kept = Sink { read_only: true, ..sink(KEPT, name) };
+        let made = self.made.iter().map(|object| sink(*object, format!("made {object}")));
+        Discovered { main: None, sinks: std::iter::once(kept).chain(made).collect(), can_create: true }
+    }
+
+    /// Makes the one collection that can be written.
+    fn create_collection(&mut self, message: &Message) -> Answered {
+        body::<CreateCollection>(message)?;
+        if self.made.is_empty() {
+            self.made.push(SINK);
+        } else if self.is("creates_twice") {
+            self.made.push(ObjectId(SINK.0 + 1));
+        }
+        let made = self.made.last().copied().unwrap_or(SINK);
+        answer(&sink(made, format!("made {made}")))
     }
 
     fn connect(&mut self, message: &Message) -> Answered {
@@ -300,6 +310,19 @@ impl Server {
                 _ => self.frame(&message)?,
             }
         }
+    }
+}
+
+fn sink(object: ObjectId, name: String) -> Sink {
+    Sink {
+        object,
+        name,
+        object_types: Vec::new(),
+        formats: vec!["vcard".into()],
+        read_only: false,
+        store: None,
+        unavailable: None,
+        ext: Extensions::default(),
     }
 }
 

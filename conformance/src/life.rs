@@ -3,8 +3,8 @@
 use outrigger_protocol::{
     Change, ChangesPage, Commit, CommitItem, CommitOutcome, CommitResult, Committed, Connect, ConnectDone,
     Connected, CreateCollection, Discovered, Error, Extensions, GetChanges, GetChangesPage, Group, Href,
-    Initialize, Initialized, Listing, Member, Method, ObjectId, Read, ReadItem, ReadOutcome, ReadPage,
-    ReadResult, Remarshal, Remarshalled, Sink,
+    Initialize, Initialized, Listing, Member, Method, ObjectId, OperationId, Printable, Read, ReadItem,
+    ReadOutcome, ReadPage, ReadResult, Remarshal, Remarshalled, Sink,
 };
 
 use crate::findings::{Step, Stop, hold};
@@ -72,20 +72,44 @@ impl Talk<'_> {
         })
     }
 
-    /// The collection that the kit writes to: one that is there, or a new one; `None` if it can
-    /// only be read.
-    pub(crate) fn writable_sink(&mut self, instance: ObjectId) -> Step<Option<Sink>> {
+    /// The collection that the kit writes to: one that is there, or a new one, then with the request
+    /// that made it; `None` if it can only be read.
+    pub(crate) fn writable_sink(
+        &mut self,
+        instance: ObjectId,
+    ) -> Step<Option<(Sink, Option<CreateCollection>)>> {
         let discovered: Discovered = self.must(Method::DISCOVER, instance, &())?;
         self.main = discovered.main;
         let usable = |sink: &Sink| !sink.read_only && sink.unavailable.is_none();
         if let Some(sink) = discovered.sinks.into_iter().find(usable) {
-            return Ok(Some(sink));
+            return Ok(Some((sink, None)));
         }
         if !discovered.can_create {
             return Ok(None);
         }
-        let request = CreateCollection { name: "conformance".into(), object_types: Vec::new() };
-        self.must(Method::CREATE_COLLECTION, instance, &request).map(Some)
+        let operation = OperationId(uuid::Uuid::now_v7());
+        let request = CreateCollection { operation, name: "conformance".into(), object_types: Vec::new() };
+        let made = self.must(Method::CREATE_COLLECTION, instance, &request)?;
+        Ok(Some((made, Some(request))))
+    }
+
+    /// Asks for a collection again, as one does whose answer was lost.
+    pub(crate) fn create_again(
+        &mut self,
+        instance: ObjectId,
+        made: &Sink,
+        request: &CreateCollection,
+    ) -> Step<()> {
+        let name = Printable(&made.name);
+        let again: Result<Sink, Box<Error>> = self.ask(Method::CREATE_COLLECTION, instance, request)?;
+        let right = again.as_ref().is_ok_and(|again| again.object == made.object);
+        hold(right, Rule::CreateAgain, || match &again {
+            Ok(again) => format!("\"{name}\" was made, and then \"{}\"", Printable(&again.name)),
+            Err(error) => format!("\"{name}\" was made; asked again: {}", told(error)),
+        })?;
+        let found: Discovered = self.must(Method::DISCOVER, instance, &())?;
+        let named = found.sinks.iter().filter(|sink| sink.name == made.name).count();
+        hold(named == 1, Rule::CreateAgain, || format!("\"{name}\" was made, and is named {named} times"))
     }
 
     /// Opens a run on a sink.

@@ -117,6 +117,10 @@ rules! {
     Discover, "discover",
         "discover names each collection once, and the same ones when it is asked again",
         "keep the objects of the collections that you have named already";
+    /// A collection is made once.
+    CreateAgain, "create-again",
+        "create_collection that is sent again under the same operation names the same collection",
+        "find what the operation has made, by the name or by the operation, and answer it again";
     /// A complete listing is complete.
     Complete, "complete",
         "a listing marked complete names every item that is there",

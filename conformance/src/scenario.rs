@@ -71,7 +71,15 @@ fn writable(
     rules: &[Rule],
 ) -> Step<Option<(ObjectId, Format)>> {
     let found = talk.writable_sink(instance)?;
-    let found = found.map(|sink| (sink.object, Format::of(&sink)));
+    match &found {
+        Some((made, Some(request))) => {
+            talk.create_again(instance, made, request)?;
+            findings.held(Rule::CreateAgain);
+        }
+        Some((_, None)) => findings.skip(Rule::CreateAgain, "a collection is there, so none was made"),
+        None => findings.skip(Rule::CreateAgain, "it makes no collections"),
+    }
+    let found = found.map(|(sink, _)| (sink.object, Format::of(&sink)));
     let why = match found {
         Some((object, Some(format))) => return Ok(Some((object, format))),
         Some((_, None)) => "its collection takes none of the formats that the kit can write",

@@ -49,7 +49,7 @@ fn play(talk: &mut Talk<'_>, subject: &Subject, write: bool) -> Step<()> {
     for sink in discovered.sinks.iter().filter(|sink| sink.unavailable.is_none()) {
         look(talk, sink)?;
     }
-    if let Some(sink) = if write { talk.writable_sink(instance)? } else { None } {
+    if let Some((sink, _)) = if write { talk.writable_sink(instance)? } else { None } {
         write_one(talk, &sink)?;
     }
     talk.finalize(instance)?;

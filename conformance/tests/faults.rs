@@ -68,6 +68,7 @@ const FAULTS: &[(&str, Rule)] = &[
     ("ignores_credit", Rule::Credit),
     ("ignores_cancel", Rule::Cancel),
     ("new_names", Rule::Discover),
+    ("creates_twice", Rule::CreateAgain),
     ("lies_complete", Rule::Complete),
     ("same_uid", Rule::NoUidTwice),
     ("changes_bytes", Rule::RoundTrip),
@@ -94,7 +95,7 @@ faults! {
     slow_hello wrong_major same_nonce ignores_refusal garbage large_answer garbled_body no_pong whole_frames_only
     unknown_frame_ends unknown_call_ends empty_body_ends one_at_a_time never_answers answers_twice
     answers_unasked change_after counts_wrong ends_twice ignores_credit ignores_cancel new_names
-    lies_complete same_uid changes_bytes cuts_names accepts_stale revision_of_before deletes_once marshals_otherwise one_run grows noise
+    creates_twice     lies_complete same_uid changes_bytes cuts_names accepts_stale revision_of_before deletes_once marshals_otherwise one_run grows noise
     no_goodbye ignores_close
 }
 

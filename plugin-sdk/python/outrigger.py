@@ -170,6 +170,7 @@ class Initialize:
 
 @dataclass
 class CreateCollection:
+    operation: uuid.UUID  # the same on every retry, also in a later run
     name: str
     object_types: list[str]
 
@@ -969,6 +970,7 @@ class Plugin:
         raise NotImplementedError
 
     def create_collection(self, request: CreateCollection, context: Context) -> Collection:
+        """Makes a collection. The same `operation` again is the same collection: the answer was lost."""
         raise Error(Code.UNIMPLEMENTED, "this plugin makes no collections")
 
     def connect(self, sink: str, request: Connect, context: Context) -> Optional[Connected]:

@@ -48,7 +48,9 @@ pub trait Plugin {
         false
     }
 
-    /// Makes a collection, and says what became of it.
+    /// Makes a collection, and says what became of it. The same operation again, also in a later
+    /// run, is the same collection: the answer was lost. Where the name tells collections apart,
+    /// one of that name that is there already is the answer.
     ///
     /// # Errors
     /// It cannot be made.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::change::{CommitItem, CommitResult, ReadItem};
-use crate::ids::{Anchor, ObjectId};
+use crate::ids::{Anchor, ObjectId, OperationId};
 use crate::member::{Group, Member, Sink};
 use crate::secret::{self, SecretText};
 use crate::{list, number, text};
@@ -200,10 +200,12 @@ pub struct Discovered {
     pub can_create: bool,
 }
 
-/// Makes a collection.
+/// Makes a collection. Asked again under the same operation, it is the same collection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CreateCollection {
+    /// The same on every retry, also in a later run (decisions X1).
+    pub operation: OperationId,
     /// Its name; the answer may name it otherwise.
     #[serde(deserialize_with = "text::one")]
     pub name: String,

@@ -6,7 +6,8 @@ use std::sync::{Arc, Weak};
 use outrigger_broker::{Answer, Callbacks};
 use outrigger_engine::MemberState;
 use outrigger_protocol::{
-    Ask, Blame, Code, Effect, Error, Member, MemberUpdate, MemberUpdated, RaiseSlowSync, SecretText,
+    Ask, Blame, Code, Effect, Error, Member, MemberUpdate, MemberUpdated, OperationId, RaiseSlowSync,
+    SecretText,
 };
 use outrigger_store::{Error as StoreError, Store};
 use tokio::sync::{Mutex, oneshot};
@@ -51,6 +52,20 @@ impl Keeper {
             Ok(())
         };
         self.change(lowered).await
+    }
+
+    /// The operation to make a collection under, durable; `fresh` unless one is in doubt.
+    pub(super) async fn begin_create(&self, name: &str, fresh: OperationId) -> Result<OperationId, Error> {
+        self.change(|state| state.begin_create(name, fresh)).await
+    }
+
+    /// What became of a collection that was to be made is known.
+    pub(super) async fn end_create(&self, name: &str) -> Result<(), Error> {
+        let end = |state: &mut MemberState| {
+            state.end_create(name);
+            Ok(())
+        };
+        self.change(end).await
     }
 
     /// Changes what is kept: durable first, then true. Once the store has it, it is seen to the end
@@ -135,8 +150,6 @@ fn refuse(code: Code, text: &str) -> Error {
 mod tests {
     use std::time::Duration;
 
-    use outrigger_protocol::OperationId;
-
     use super::*;
 
     fn update(number: u128, generation: u64) -> MemberUpdate {
@@ -184,6 +197,21 @@ mod tests {
         assert!(!keeper.update_member(update(2, 0)).await.unwrap().applied, "the first was done");
         assert!(keeper.update_member(update(1, 0)).await.unwrap().applied, "and its retry says so");
         assert_eq!(store.member("phone").wait().unwrap(), keeper.state().await);
+    }
+
+    #[tokio::test]
+    async fn x1_the_operation_of_a_create_is_there_in_the_next_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(folder.path(), "g", Duration::ZERO).unwrap());
+        let [first, second] = [1, 2].map(|number| OperationId(uuid::Uuid::from_u128(number)));
+        let member = || Member::new("phone", vec![]);
+        let keeper = Keeper::new(member(), MemberState::default(), Some(&store), None);
+        assert_eq!(keeper.begin_create("book", first).await, Ok(first));
+        let next = Keeper::new(member(), store.member("phone").wait().unwrap(), Some(&store), None);
+        assert_eq!(next.begin_create("book", second).await, Ok(first));
+        next.end_create("book").await.unwrap();
+        let last = Keeper::new(member(), store.member("phone").wait().unwrap(), Some(&store), None);
+        assert_eq!(last.begin_create("book", second).await, Ok(second));
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outrigger_broker::{Instance, PluginHost, PluginSpec, SinkClient, StartError};
-use outrigger_protocol::{CreateCollection, Discovered, Error, Group, Initialize, Member, Sink};
+use outrigger_protocol::{CreateCollection, Discovered, Error, Group, Initialize, Member, OperationId, Sink};
 use outrigger_sandbox::{Descriptor, FirstParty, Helper, LaunchError, Program};
 
 use super::keeper::Keeper;
@@ -171,9 +171,9 @@ impl MemberSession {
         self.instance.sink(sink)
     }
 
-    /// Makes a collection.
-    pub(crate) async fn create_collection(&self, name: &str) -> Result<Sink, Error> {
-        let request = CreateCollection { name: name.to_owned(), object_types: Vec::new() };
+    /// Makes a collection, under an operation that is durable before it is sent.
+    pub(super) async fn create_collection(&self, operation: OperationId, name: &str) -> Result<Sink, Error> {
+        let request = CreateCollection { operation, name: name.to_owned(), object_types: Vec::new() };
         self.instance.create_collection(&request).await
     }
 

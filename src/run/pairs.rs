@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use outrigger_protocol::{Error, Sink};
+use outrigger_protocol::{Effect, Error, OperationId, Sink};
+use uuid::Uuid;
 
 use super::members::MemberSession;
 use crate::config::{CollectionPair, Collections, GroupConfig, nearest};
@@ -92,13 +93,30 @@ async fn pair_one(
             None if !group.create_collections => return Err(missing(group, side, name)),
             None if !may_make => return Err(gone(group, side, name)),
             None if dry_run => None,
-            None => {
-                let made = sessions[side].create_collection(name).await;
-                Some(made.map_err(|error| not_made(group, side, name, &error))?)
-            }
+            None => Some(make(group, sessions[side], side, name).await?),
         };
     }
     Ok(Pair { name: wanted.name.clone(), sinks })
+}
+
+/// Makes a collection. The operation is durable first, and forgotten only when it is known what
+/// became of it: after a lost answer the next run asks again under the same one, and the member
+/// makes no second collection (decisions X1).
+async fn make(
+    group: &GroupConfig,
+    session: &MemberSession,
+    side: usize,
+    name: &str,
+) -> Result<Sink, Failure> {
+    let keeper = session.keeper();
+    let operation = keeper.begin_create(name, OperationId(Uuid::now_v7())).await;
+    let operation = operation.map_err(|error| not_begun(group, side, name, &error))?;
+    let made = session.create_collection(operation, name).await;
+    let is_known = made.as_ref().err().is_none_or(|error| error.effect == Effect::NotStarted);
+    if is_known && let Err(error) = keeper.end_create(name).await {
+        tracing::warn!(name, %error, "what became of the collection is not kept");
+    }
+    made.map_err(|error| not_made(group, side, name, &error))
 }
 
 fn no_such_collection(group: &GroupConfig, name: &str, known: &[&str]) -> Failure {
@@ -161,4 +179,10 @@ fn not_made(group: &GroupConfig, side: usize, name: &str, error: &Error) -> Fail
     let member = &group.members[side];
     let text = format!("the collection {name} could not be made at {member}");
     Failure::new(Exit::Partial, text).said_by(member, error.to_string())
+}
+
+/// It was not asked for: the words are ours.
+fn not_begun(group: &GroupConfig, side: usize, name: &str, error: &Error) -> Failure {
+    let text = format!("the collection {name} could not be made at {}", group.members[side]);
+    Failure::new(Exit::Partial, text).because(error)
 }

@@ -33,8 +33,12 @@ fn path(path: PathBuf) -> String {
     path.into_os_string().into_string().unwrap()
 }
 
-/// Every rule holds but the one of formats that none of ours brings.
-fn passes(world: &World, args: &[&str]) {
+/// What cannot be tried of a plugin whose one collection is always there: no format of its own, and
+/// nothing to be made.
+const NOT_TRIED: [&str; 2] = ["create-again", "remarshal"];
+
+/// Every rule holds but those that cannot be tried.
+fn passes(world: &World, args: &[&str], not_tried: &[&str]) {
     let args = [&["check"], args, &ITEMS, &["--json"]].concat();
     let output = plugin(world, &args);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
@@ -42,18 +46,18 @@ fn passes(world: &World, args: &[&str]) {
     let rules = report["rules"].as_array().unwrap();
     let left: Vec<&Value> =
         rules.iter().filter(|rule| rule["verdict"] != "ok").map(|rule| &rule["rule"]).collect();
-    assert_eq!(left, ["remarshal"], "{report:#}");
+    assert_eq!(left, not_tried, "{report:#}");
     assert!(fs::read_dir(world.path("tmp")).unwrap().next().is_none(), "its folders go away with it");
 }
 
 #[test]
 fn vdir_keeps_every_rule() {
-    passes(&World::empty(Link::Inherited), &["vdir"]);
+    passes(&World::empty(Link::Inherited), &["vdir"], &["remarshal"]);
 }
 
 #[test]
 fn the_echo_plugin_keeps_every_rule() {
-    passes(&World::empty(Link::Inherited), &[&echo()]);
+    passes(&World::empty(Link::Inherited), &[&echo()], &NOT_TRIED);
 }
 
 #[test]
@@ -72,7 +76,7 @@ fn what_new_writes_in_rust_keeps_every_rule() {
     let built = world.path("notes/target/debug/notes");
     fs::create_dir_all(built.parent().unwrap()).unwrap();
     fs::copy(example("new_plugin", source), built).unwrap();
-    passes(&world, &["notes"]);
+    passes(&world, &["notes"], &NOT_TRIED);
     assert_eq!(
         plugin(&world, &["new", "notes", "--lang", "rust"]).status.code(),
         Some(2),
@@ -86,22 +90,17 @@ fn what_new_writes_in_python_keeps_every_rule() {
     let world = World::empty(Link::Inherited);
     let made = plugin(&world, &["new", "demo", "--lang", "python"]);
     assert_eq!(made.status.code(), Some(0), "{}", text(&made));
-    passes(&world, &["demo"]);
+    passes(&world, &["demo"], &NOT_TRIED);
 }
 
-/// The format of this one is not plain, so no rule is left out.
+/// The format of this one is not plain, so that is tried too.
 #[test]
 #[ignore = "needs python3"]
 fn the_table_of_people_keeps_every_rule() {
-    let world = World::empty(Link::Inherited);
     let program = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sqlite_people/people.py");
     let options = ["--option", "path={scratch}/people.db", "--option", "create=true"];
-    let args = [&["check", program], &options[..], &ITEMS, &["--json"]].concat();
-    let output = plugin(&world, &args);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let rules = report["rules"].as_array().unwrap();
-    assert!(rules.iter().all(|rule| rule["verdict"] == "ok"), "{report:#}");
+    let args = [&[program], &options[..]].concat();
+    passes(&World::empty(Link::Inherited), &args, &["create-again"]);
 }
 
 /// Written from docs/protocol.md by somebody who had seen nothing else. What streams are for is left

@@ -69,7 +69,7 @@ def discover(_, ask):
 def create(_, ask):
     name, root = ask["name"], at["root"]
     if not name.isprintable() or not valid(name.encode()): raise Fail(9, "a name that cannot be")
-    os.makedirs(root, exist_ok=True), os.mkdir(root + "/" + name), sync(root), sync(os.path.dirname(root))
+    os.makedirs(root + "/" + name, exist_ok=True), sync(root), sync(os.path.dirname(root))
     return about(name)
 def connect(sink, ask):
     sink.update(look=ask["read_only"], fd=os.open(at["root"] + "/" + sink["name"], os.O_DIRECTORY))

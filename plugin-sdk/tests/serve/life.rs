@@ -1,8 +1,8 @@
 //! The life of a plugin: in order it reaches the connector, out of order it does not.
 
 use outrigger_plugin_sdk::protocol::{
-    Code, Commit, ConnectDone, CreateCollection, Href, Initialized, Listing, Method, ObjectId, Read,
-    ReadItem, Sink,
+    Code, Commit, ConnectDone, CreateCollection, Href, Initialized, Listing, Method, ObjectId, OperationId,
+    Read, ReadItem, Sink,
 };
 use outrigger_transport::LinkError;
 
@@ -100,8 +100,11 @@ fn discovering_again_keeps_the_numbers() {
     let (mut client, served) = start(Connector::new());
     let (instance, sinks) = client.instance();
     assert_eq!(client.discover(instance), sinks);
-    let request = CreateCollection { name: "new".into(), object_types: vec![] };
+    let operation = OperationId(uuid::Uuid::from_u128(1));
+    let request = CreateCollection { operation, name: "new".into(), object_types: vec![] };
     let made: Sink = decoded(client.call(instance, Method::CREATE_COLLECTION, &request));
+    let again: Sink = decoded(client.call(instance, Method::CREATE_COLLECTION, &request));
+    assert_eq!(again.object, made.object, "a retry names the same sink");
     assert!(!sinks.contains(&made.object));
     assert_eq!(client.discover(instance), sinks);
     part(client, served);

@@ -1,10 +1,11 @@
 //! The folders of a member: each is a collection.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use outrigger_plugin_sdk::Collection;
-use outrigger_plugin_sdk::protocol::{Blame, Code, Error};
+use outrigger_plugin_sdk::protocol::{Blame, Code, Effect, Error};
 
 use crate::escape::{decode, encode, os_name};
 use crate::failure::{configuration, failed};
@@ -63,18 +64,32 @@ impl Options {
         }
     }
 
-    /// Makes a folder that only its owner can enter.
+    /// Makes a folder that only its owner can enter. One that is there under just this name is the
+    /// answer too: the name tells which collection is meant, and who asks again has not heard the
+    /// first answer (decisions X1). It need not be empty: the engine looks before it writes.
     pub(crate) fn create(&self, name: &str) -> Result<Collection, Error> {
         self.check_present()?;
         let path = self.folder(name)?;
-        system::make_folder(&path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                Error::new(Code::EXISTS, format!("{} is there already", path.display())).by(Blame::Member)
-            }
-            _ => failed("make", path.as_os_str().as_encoded_bytes(), &error),
-        })?;
         let name = path.file_name().map_or_else(String::new, |name| encode(name.as_encoded_bytes()));
+        let failed = |error: &io::Error| failed("make", path.as_os_str().as_encoded_bytes(), error);
+        match system::make_folder(&path) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(&error)),
+            Err(_) if !self.has(&name)? => {
+                let text = format!("{} is something else", path.display());
+                return Err(Error::new(Code::EXISTS, text).by(Blame::Member));
+            }
+            _ => {}
+        }
+        let durable = Dir::open(&self.path).and_then(|dir| dir.sync());
+        durable.map_err(|error| failed(&error).with_effect(Effect::Unknown))?;
         Ok(self.identified(self.collection(name), path))
+    }
+
+    /// Whether a folder of this name can be used. Not so a link, a file, or a name that the file
+    /// system takes for the same and the engine does not.
+    fn has(&self, name: &str) -> Result<bool, Error> {
+        let known = self.discover()?;
+        Ok(known.iter().any(|known| known.name == name && known.unavailable.is_none()))
     }
 
     /// Where the collection `name` is. Never outside of `path`.
@@ -158,6 +173,22 @@ mod tests {
     }
 
     #[test]
+    fn x1_a_create_that_comes_again_finds_the_folder_that_it_made() {
+        let root = tempfile::tempdir().unwrap();
+        let options = options(root.path(), &[]);
+        let made = options.create("book").unwrap();
+        fs::write(root.path().join("book/a.vcf"), "x").unwrap();
+        let again = options.create("book").unwrap();
+        assert_eq!((again.name, again.store), (made.name, made.store));
+        assert!(root.path().join("book/a.vcf").exists() && names(&options) == ["book"]);
+        fs::write(root.path().join("file"), "").unwrap();
+        symlink("book", root.path().join("alias")).unwrap();
+        for other in ["file", "alias"] {
+            assert_eq!(options.create(other).unwrap_err().code, Code::EXISTS, "{other}");
+        }
+    }
+
+    #[test]
     fn a_new_folder_is_private_and_in_its_place() {
         let root = tempfile::tempdir().unwrap();
         let options = options(root.path(), &[("extension", "ics")]);
@@ -165,7 +196,6 @@ mod tests {
         assert_eq!((made.object_types, made.formats), (vec!["event".into()], vec!["icalendar".into()]));
         let mode = fs::metadata(root.path().join("Private")).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0);
-        assert_eq!(options.create("Private").unwrap_err().code, Code::EXISTS);
         for bad in ["", ".", "..", ".hidden", "a/b", "../x", "nul\0"] {
             assert_eq!(options.create(bad).unwrap_err().code, Code::INVALID, "{bad:?}");
         }

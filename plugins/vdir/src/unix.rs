@@ -158,10 +158,10 @@ pub(crate) fn take_after(file: &File, old: &Stat) -> io::Result<()> {
     Ok(rustix::fs::fchmod(file, mode)?)
 }
 
-/// Makes a folder, for its owner alone.
+/// Makes a folder, for its owner alone. Its name is not durable before the folder that it is in was
+/// synced.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
-    rustix::fs::mkdir(path, Mode::from_raw_mode(0o700))?;
-    path.parent().map_or(Ok(()), |parent| Dir::open(parent)?.sync())
+    Ok(rustix::fs::mkdir(path, Mode::from_raw_mode(0o700))?)
 }
 
 #[allow(clippy::unnecessary_cast, clippy::cast_sign_loss, reason = "the types differ between systems")]

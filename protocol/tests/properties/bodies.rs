@@ -252,7 +252,11 @@ fn requests(c: &mut Choices<'_>) {
             sinks: c.list(Choices::sink),
             can_create: c.flag(),
         };
-        CreateCollection: CreateCollection { name: c.text(), object_types: c.texts() };
+        CreateCollection: CreateCollection {
+            operation: c.operation(),
+            name: c.text(),
+            object_types: c.texts(),
+        };
         Connect: Connect { slow_sync: c.flag(), read_only: c.flag(), anchor: c.anchor() };
         Connected: Connected { slow_sync: c.flag() };
         ConnectDone: ConnectDone { slow_sync: c.flag() };

@@ -121,7 +121,8 @@ pub(crate) fn stream_open() -> StreamOpen {
 }
 
 pub(crate) fn create_collection() -> CreateCollection {
-    CreateCollection { name: "new".into(), object_types: vec!["event".into(), "todo".into()] }
+    let object_types = vec!["event".into(), "todo".into()];
+    CreateCollection { operation: operation(), name: "new".into(), object_types }
 }
 
 pub(crate) fn connect() -> Connect {

@@ -81,6 +81,7 @@ const ITEM: &str = concat!(
     r#"["00000000000000000000000000000000","Create","",null,null,"","","","#,
     r#""AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",""]"#
 );
+const NEW_COLLECTION: &str = r#"{"operation":"00000000000000000000000000000000","name":"","object_types":["#;
 const MEMBER: &str = r#"{"object":0,"name":"","generation":0,"options":["#;
 const GROUP: &str = r#"{"object":0,"name":"","generation":0,"members":["#;
 const GROUP_END: &str = r#"],"object_types":[],"conflict":""}"#;
@@ -97,11 +98,12 @@ pub(crate) fn all() -> Vec<Worst> {
 fn in_binary(all: &mut Vec<Worst>) {
     let sink_with_lists = [&zeros(12)[..], &one_text(), &one_text(), &zeros(1 + 1 + 1 + 8)].concat();
     let failed = [&zeros(16)[..], &[1, 0, 0, 0], &zeros(2 + 12 + 8 + 8 + 8)].concat();
+    let new_collection = [&[16, 0, 0, 0, 0, 0, 0, 0][..], &zeros(16 + 8)].concat();
     worst! { all:
         Bincode "discovered: sinks" Discovered, binary(&[0], &zeros(39), 1);
         Bincode "discovered: sinks with lists" Discovered, binary(&[0], &sink_with_lists, 1);
         Bincode "initialized: formats" Initialized, binary(&[0; 4], &zeros(10), 0);
-        Bincode "create_collection: texts" CreateCollection, binary(&[0; 8], &zeros(8), 0);
+        Bincode "create_collection: texts" CreateCollection, binary(&new_collection, &zeros(8), 0);
         Bincode "read: items" Read, binary(&[], &zeros(9), 0);
         Bincode "read_page: not found" ReadPage<'_>, binary(&[], &[0, 0, 0, 0, 2, 0, 0, 0], 0);
         Bincode "changes_page: changes" ChangesPage, binary(&[], &zeros(8 + 4 + 8 + 1 + 8 + 8 + 8), 3);
@@ -137,8 +139,8 @@ fn in_json(all: &mut Vec<Worst>) {
         Json "discovered: sinks" Discovered, text(r#"{"sinks":["#, SINK, r#"],"can_create":true}"#);
         Json "discovered: sinks with tails" Discovered, text(r#"{"sinks":["#, SINK_EXT, r#"],"can_create":true}"#);
         Json "initialized: formats" Initialized, text(r#"{"instance":0,"formats":["#, r#"["",true,true]"#, "]}");
-        Json "create_collection: texts" CreateCollection, text(r#"{"name":"","object_types":["#, "\"\"", "]}");
-        Json "create_collection: letters" CreateCollection, text(r#"{"name":"","object_types":["#, "\"x\"", "]}");
+        Json "create_collection: texts" CreateCollection, text(NEW_COLLECTION, "\"\"", "]}");
+        Json "create_collection: letters" CreateCollection, text(NEW_COLLECTION, "\"x\"", "]}");
         Json "read: items" Read, text(r#"{"items":["#, r#"["",null]"#, "]}");
         Json "read_page: not found" ReadPage<'_>, text(r#"{"results":["#, r#"[0,"NotFound"]"#, "]}");
         Json "changes_page: changes" ChangesPage, text(r#"{"changes":["#, CHANGE, r#"],"complete":true}"#);
