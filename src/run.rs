@@ -13,6 +13,7 @@ mod keeper;
 mod locks;
 mod main_sink;
 mod members;
+mod objects;
 mod options;
 mod pairs;
 mod stored;

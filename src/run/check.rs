@@ -8,6 +8,7 @@ use outrigger_sandbox::Report;
 
 use super::keeper::Keeper;
 use super::members::{MemberSession, Start};
+use super::objects::group_of;
 use super::options::Options;
 use super::targets::wanted;
 use crate::config::Config;
@@ -47,9 +48,11 @@ pub async fn check(config: &Config, options: &Options) -> Result<CheckReport, Fa
     for (group, _) in wanted(config, options)? {
         for name in &group.members {
             let Some(member) = config.member(name) else { continue };
-            let start = Start { config, member, group, plugins: &options.plugins };
+            let start = Start { config, member, plugins: &options.plugins };
+            let nothing = MemberState::default();
+            let shown = group_of(group, None, [&nothing, &nothing]);
             let keeper = |configured| Keeper::new(configured, MemberState::default(), None, None);
-            let started = MemberSession::start(&start, Vec::new(), None, keeper).await;
+            let started = MemberSession::start(&start, Vec::new(), shown, keeper).await;
             let found = match started {
                 Ok(session) => Ok(found(session).await),
                 Err(failed) => Err(failed.failure),

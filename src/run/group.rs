@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use outrigger_engine::{MemberState, Settings, Side};
+use outrigger_protocol::Group;
 use outrigger_sandbox::Descriptor;
 use outrigger_store::{Collection, Request, RunId, Status, Store};
 use uuid::Uuid;
@@ -15,6 +16,7 @@ use super::drive::Drive;
 use super::keeper::Keeper;
 use super::locks::{self, MemberLocks};
 use super::members::{self, MemberSession, Start, StartFailure};
+use super::objects::{self, Objects};
 use super::options::{Options, Watcher};
 use super::pairs::{self, Pair};
 use super::{main_sink, stored};
@@ -50,9 +52,12 @@ impl GroupRun<'_> {
         let known = self.ask(store.status()).await?;
         let locks = self.lock_members(members).await?;
         self.watcher.phase(&self.group.name, "", "starting plugins");
-        let [a, b] = self.start_members(&store, &known, &locks).await?;
+        let kept = self.kept(&store, members).await?;
+        let last_run = known.runs.iter().find_map(|run| run.finished);
+        let shown = objects::group_of(self.group, last_run, kept.each_ref());
+        let [a, b] = self.start_members(&store, kept, &shown, &locks).await?;
         let outcome = match (&a, &b) {
-            (Some(a), Some(b)) => self.run_collections(&store, known, [a, b]).await,
+            (Some(a), Some(b)) => self.run_collections(&store, known, [a, b], shown).await,
             _ => self.note_attempt(&store).await,
         };
         let (a, b) = tokio::join!(stop(a), stop(b));
@@ -96,18 +101,27 @@ impl GroupRun<'_> {
         stored::beside(&self.group.name, open).await
     }
 
-    /// Starts both members at the same time. `None`: one that is not there and need not be.
+    /// What is kept of both members for their plugins.
+    async fn kept(&self, store: &Store, members: [&MemberConfig; 2]) -> Result<[MemberState; 2], Failure> {
+        let [a, b] = members.map(|member| self.ask(store.member(&member.name)));
+        let (a, b) = tokio::join!(a, b);
+        Ok([a?, b?])
+    }
+
+    /// Starts both members at the same time; both are shown the group. `None`: one that is not there
+    /// and need not be.
     async fn start_members(
         &mut self,
         store: &Arc<Store>,
-        known: &Status,
+        kept: [MemberState; 2],
+        shown: &Group,
         locks: &MemberLocks,
     ) -> Result<[Option<MemberSession>; 2], Failure> {
         let [a, b] = self.members()?;
-        let last_run = known.last_run.as_ref().and_then(|run| run.finished);
+        let [kept_a, kept_b] = kept;
         let (a, b) = tokio::join!(
-            self.start_member(a, store, last_run, locks[0].as_ref()),
-            self.start_member(b, store, last_run, locks[1].as_ref())
+            self.start_member(a, kept_a, shown, store, locks[0].as_ref()),
+            self.start_member(b, kept_b, shown, store, locks[1].as_ref())
         );
         let (a, b) = match (a, b) {
             (Ok(a), Ok(b)) => return Ok([Some(a), Some(b)]),
@@ -143,8 +157,9 @@ impl GroupRun<'_> {
     async fn start_member(
         &self,
         member: &MemberConfig,
+        kept: MemberState,
+        shown: &Group,
         store: &Arc<Store>,
-        last_run: Option<u64>,
         lock: Option<&File>,
     ) -> Result<MemberSession, StartFailure> {
         let failed = |failure| StartFailure { member: member.name.clone(), failure, required: true };
@@ -155,12 +170,11 @@ impl GroupRun<'_> {
             failed(Failure::internal("the lock of the member cannot be handed on").because(&error))
         })?;
         let locks = group.into_iter().chain(lock).map(Descriptor::from).collect();
-        let kept = self.ask(store.member(&member.name)).await.map_err(failed)?;
         let store = (!self.options.dry_run).then_some(store);
         let asker = self.options.asker.clone();
-        let start = Start { config: self.config, member, group: self.group, plugins: &self.options.plugins };
+        let start = Start { config: self.config, member, plugins: &self.options.plugins };
         let keeper = |configured| Keeper::new(configured, kept, store, asker);
-        MemberSession::start(&start, locks, last_run, keeper).await
+        MemberSession::start(&start, locks, shown.clone(), keeper).await
     }
 
     async fn run_collections(
@@ -168,10 +182,13 @@ impl GroupRun<'_> {
         store: &Store,
         known: Status,
         sessions: [&MemberSession; 2],
+        shown: Group,
     ) -> Result<(), Failure> {
         let known = known.collections.into_iter().filter(|one| one.rows > 0).map(|one| one.name).collect();
         let found = pairs::pair(self.group, sessions, &known, &self.collections, self.options.dry_run).await;
         self.report.failures.extend(found.failures);
+        let mut objects = Objects::new(self.group, store, sessions, &found.pairs, shown);
+        objects.learn(None).await;
         let run = self.begin(store).await?;
         let asked = [sessions[0].keeper().state().await, sessions[1].keeper().state().await];
         let connected = main_sink::connect(sessions, &asked, self.options.dry_run).await;
@@ -182,9 +199,9 @@ impl GroupRun<'_> {
         }
         let came_through = matches!(self.report.exit(), Exit::Done | Exit::Conflicts);
         main_sink::finish(sessions, came_through).await;
-        if came_through && self.collections.is_empty() && !self.options.dry_run {
-            self.lower(sessions, &asked).await;
-        }
+        // A run that came through everything has done what slow syncs were asked for.
+        let done = (came_through && self.collections.is_empty()).then_some(&asked);
+        objects.learn(done).await;
         self.end(store, run, whole).await?;
         // Not part of what is kept: a slip on the command line is no state of the group.
         self.report.failures.extend(found.unknown);
@@ -209,15 +226,6 @@ impl GroupRun<'_> {
                 self.leave.set(None);
             }
             self.report.collections.push(report);
-        }
-    }
-
-    /// A run that came through everything has done what slow syncs were asked for.
-    async fn lower(&mut self, sessions: [&MemberSession; 2], asked: &[MemberState; 2]) {
-        for (session, asked) in sessions.into_iter().zip(asked) {
-            if let Err(error) = session.keeper().lower(asked).await {
-                tracing::warn!(%error, "a slow sync that was done will be done again");
-            }
         }
     }
 

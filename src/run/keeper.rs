@@ -4,7 +4,7 @@
 use std::sync::{Arc, Weak};
 
 use outrigger_broker::{Answer, Callbacks};
-use outrigger_engine::MemberState;
+use outrigger_engine::{FoundCollection, MemberState};
 use outrigger_protocol::{
     Ask, Blame, Code, Effect, Error, Member, MemberUpdate, MemberUpdated, OperationId, RaiseSlowSync,
     SecretText,
@@ -45,13 +45,23 @@ impl Keeper {
         self.state.lock().await.clone()
     }
 
-    /// Notes that everything that was asked for when the run began has been compared.
-    pub(super) async fn lower(&self, seen: &MemberState) -> Result<(), Error> {
-        let lowered = |state: &mut MemberState| {
-            state.lower(seen);
-            Ok(())
+    /// Takes in all collections of the member, and, where `done` is given, that everything that it
+    /// asked for has been compared. Returns the member as it is now, if that is news to its plugin;
+    /// it is durable then. A plan learns nothing.
+    pub(super) async fn learn(
+        &self,
+        collections: &[FoundCollection],
+        done: Option<&MemberState>,
+    ) -> Result<Option<Member>, Error> {
+        if self.store.is_none() {
+            return Ok(None);
+        }
+        let learn = |state: &mut MemberState| {
+            let lowered = done.is_some_and(|done| state.lower(done));
+            let learnt = state.learn(collections);
+            Ok((lowered || learnt).then(|| state.snapshot(&self.configured)))
         };
-        self.change(lowered).await
+        self.change(learn).await
     }
 
     /// The operation to make a collection under, durable; `fresh` unless one is in doubt.
@@ -197,6 +207,24 @@ mod tests {
         assert!(!keeper.update_member(update(2, 0)).await.unwrap().applied, "the first was done");
         assert!(keeper.update_member(update(1, 0)).await.unwrap().applied, "and its retry says so");
         assert_eq!(store.member("phone").wait().unwrap(), keeper.state().await);
+    }
+
+    #[tokio::test]
+    async fn w11_what_is_no_news_is_not_kept_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(folder.path(), "g", Duration::ZERO).unwrap());
+        let keeper = Keeper::new(Member::new("phone", vec![]), MemberState::default(), Some(&store), None);
+        let object_types = vec!["contact".to_owned()];
+        let found = [FoundCollection { name: "book".into(), object_types, anchor: None }];
+        let told = keeper.learn(&found, None).await.unwrap().unwrap();
+        assert_eq!((told.generation, told.object_types.len()), (1, 1));
+        assert_eq!(store.member("phone").wait().unwrap(), keeper.state().await);
+        // A store that is closed cannot have been asked.
+        Arc::into_inner(store).expect("nobody else holds it").close().unwrap();
+        let seen = keeper.state().await;
+        assert_eq!(keeper.learn(&found, Some(&seen)).await, Ok(None));
+        assert_eq!(keeper.learn(&[], None).await.unwrap_err().code, Code::DISCONNECTED);
+        assert_eq!(keeper.state().await, seen, "what is not kept is not believed");
     }
 
     #[tokio::test]

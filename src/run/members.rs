@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outrigger_broker::{Instance, PluginHost, PluginSpec, SinkClient, StartError};
-use outrigger_protocol::{CreateCollection, Discovered, Error, Group, Initialize, Member, OperationId, Sink};
+use outrigger_protocol::{
+    CreateCollection, Discovered, Error, Group, Initialize, Member, OperationId, Sink, Snapshot,
+};
 use outrigger_sandbox::{Descriptor, FirstParty, Helper, LaunchError, Program};
 
 use super::keeper::Keeper;
-use crate::config::{Config, GroupConfig, MemberConfig, PluginConfig, nearest};
+use crate::config::{Config, MemberConfig, PluginConfig, nearest};
 use crate::exit::Exit;
 use crate::report::{Failure, PluginReport};
 
@@ -103,20 +105,19 @@ pub(crate) struct MemberSession {
 pub(crate) struct Start<'s> {
     pub(crate) config: &'s Config,
     pub(crate) member: &'s MemberConfig,
-    pub(crate) group: &'s GroupConfig,
     pub(crate) plugins: &'s Plugins,
 }
 
 impl MemberSession {
-    /// Starts the plugin and asks for its collections. `keeper` makes what answers its questions,
-    /// of the member as it is configured.
+    /// Starts the plugin, which is shown its `group`, and asks for its collections. `keeper` makes what
+    /// answers its questions, of the member as it is configured.
     pub(crate) async fn start(
         start: &Start<'_>,
         locks: Vec<Descriptor>,
-        last_run: Option<u64>,
+        group: Group,
         keeper: impl FnOnce(Member) -> Keeper,
     ) -> Result<Self, StartFailure> {
-        let started = Self::try_start(start, locks, last_run, keeper).await;
+        let started = Self::try_start(start, locks, group, keeper).await;
         started.map_err(|failure| StartFailure {
             member: start.member.name.clone(),
             failure,
@@ -125,9 +126,9 @@ impl MemberSession {
     }
 
     async fn try_start(
-        &Start { config, member, group, plugins }: &Start<'_>,
+        &Start { config, member, plugins }: &Start<'_>,
         locks: Vec<Descriptor>,
-        last_run: Option<u64>,
+        group: Group,
         keeper: impl FnOnce(Member) -> Keeper,
     ) -> Result<Self, Failure> {
         let mut spec = PluginSpec::new(&member.name, find_plugin(config, member, plugins)?);
@@ -141,7 +142,6 @@ impl MemberSession {
         let configured = Member::new(&member.name, member.options.clone());
         let keeper = Arc::new(keeper(configured.clone()));
         let seen = keeper.state().await.snapshot(&configured);
-        let group = Group { last_run, ..group_of(group) };
         let initialized = host.initialize_with(Initialize::new(seen, group), keeper.clone()).await;
         let instance = initialized.map_err(|error| plugin_failure(member, "refused its settings", &error))?;
         let discovered = instance.discover().await;
@@ -171,6 +171,11 @@ impl MemberSession {
         self.instance.sink(sink)
     }
 
+    /// Tells the plugin what its member or its group is now; it sees it from its next call on.
+    pub(super) fn tell(&self, snapshot: Snapshot) {
+        self.instance.tell(snapshot);
+    }
+
     /// Makes a collection, under an operation that is durable before it is sent.
     pub(super) async fn create_collection(&self, operation: OperationId, name: &str) -> Result<Sink, Error> {
         let request = CreateCollection { operation, name: name.to_owned(), object_types: Vec::new() };
@@ -195,15 +200,6 @@ impl MemberSession {
             sandbox: facts.report,
         }
     }
-}
-
-/// What the plugin is told of its group.
-fn group_of(group: &GroupConfig) -> Group {
-    let conflict = match group.conflict {
-        outrigger_engine::ConflictPolicy::Queue => "queue",
-        outrigger_engine::ConflictPolicy::Prefer(_) => "prefer",
-    };
-    Group { conflict: conflict.into(), ..Group::new(&group.name, group.members.to_vec()) }
 }
 
 fn start_failure(member: &MemberConfig, error: &StartError) -> Failure {

@@ -119,6 +119,16 @@ async fn make(
     made.map_err(|error| not_made(group, side, name, &error))
 }
 
+/// The name under which the state keeps a collection of a member; `None`: the group does not pair it.
+pub(super) fn kept_as<'n>(group: &'n GroupConfig, side: usize, sink: &'n str) -> Option<&'n str> {
+    match &group.collections {
+        Collections::All => Some(sink),
+        Collections::Pairs(pairs) => {
+            pairs.iter().find(|pair| pair.at_members[side] == sink).map(|pair| pair.name.as_str())
+        }
+    }
+}
+
 fn no_such_collection(group: &GroupConfig, name: &str, known: &[&str]) -> Failure {
     let failure = Failure::usage(format!("no collection is called `{name}` in the group {}", group.name));
     match nearest(name, known.iter().copied()) {

@@ -8,17 +8,21 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "plugin-sdk
 import outrigger  # noqa: E402
 
 
+def types(member):
+    return [one.object_type + "!" * one.slow_sync for one in member.object_types]
+
+
 class Asks(outrigger.Plugin):
     has_main_sink = True
 
     def initialize(self, request, context):
-        print("began with", request.member.option("token"))
+        print("began with", request.member.option("token"), types(request.member))
 
     def discover(self, context):
-        return [outrigger.Collection("book")]
+        return [outrigger.Collection("book", object_types=["contact"])]
 
     def connect(self, sink, request, context):
-        print("connect", sink or "main")
+        print("connect", sink or "main", types(context.member), context.group.object_types)
 
     def disconnect(self, sink, context):
         print("disconnect", sink or "main", context.member.option("token"))

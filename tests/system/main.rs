@@ -35,6 +35,8 @@ mod level0;
 #[cfg(target_os = "linux")]
 mod members;
 #[cfg(target_os = "linux")]
+mod objects;
+#[cfg(target_os = "linux")]
 mod plan;
 #[cfg(target_os = "linux")]
 mod plugins;

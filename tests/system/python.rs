@@ -123,9 +123,9 @@ fn w11_what_a_connector_sets_is_kept_for_its_next_run() {
     people.world.configure_as(&text.replace("examples/sqlite_people/people.py", "tests/python/asks.py"));
     let sync = || people.world.run(["-v", "sync", "contacts"]).expect(0);
     let told = [
-        "began with None",
-        "connect main",
-        "connect book",
+        "began with None []",
+        "connect main ['contact'] ['contact', 'event']",
+        "connect book ['contact'] ['contact', 'event']",
         "set True kept None",
         "again True",
         "stale False",
@@ -135,7 +135,7 @@ fn w11_what_a_connector_sets_is_kept_for_its_next_run() {
         "disconnect main kept",
     ];
     sync().says(&told);
-    sync().says(&["began with kept"]);
+    sync().says(&["began with kept ['contact!']"]);
 }
 
 #[test]
