@@ -1,167 +1,150 @@
 #!/usr/bin/env python3
-"""Outrigger plugin, level 0, JSON: contacts as files, a collection for each subfolder of option `path`."""
-import base64, contextlib, errno, hashlib, json, os, re, secrets, socket, stat, struct, sys, time
-MAX, MAX_ITEM, HEAD, PREFACE = 1 << 20, 983040, "<IBBBBQIHHI", b"OUTRGR\r\n"
-KNOWN = {1, 2, 3, 4, *range(16, 21), *range(32, 37), 48, 49, 50, *range(64, 70)}
-CODES = {errno.EACCES: 15, errno.EROFS: 25, errno.ENOSPC: 24, errno.ENAMETOOLONG: 9, errno.EEXIST: 12}
-class Fail(Exception): pass                             # code, message, and what else is not as usual
-def failure(e, effect):                                 # any exception as an Error
-    code = CODES.get(getattr(e, "errno", 0), 20)
-    known = e.args if isinstance(e, Fail) else (code, repr(e), {"blame": "Member"})
-    (code, message), more, sure = known[:2], (*known, {})[2], isinstance(e, Fail) or known[0] != 20
-    return {"code": code, "message": message[:999], "causes": [], "blame": "Caller",
-            "effect": "NotStarted" if sure else effect, "retry": "Never" if code in (7, 8, 9) else "WithFix", **more}
-def b64(raw): return base64.b64encode(raw).decode()
-def blob(v): return None if v is None else base64.b64decode(v, validate=True)
-def sha(data): return b"" if data is None else hashlib.sha256(data).digest()
-def valid(name): return 0 < len(name) <= 4096 and name[:1] != b"." and not set(name) & {0, 47}
-def revision(st): return b"%x.%x.%x.%x" % (st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)
-def state(st, now): return dict(revision=b64(revision(st)), settled=now - max(st[8:10]) > 3)
-def encode(value): return json.dumps(value, separators=(",", ":")).encode() if value else b""
-def sync(path, dir_fd=None): fd = os.open(path, os.O_RDONLY, dir_fd=dir_fd); os.fsync(fd); os.close(fd)
-def load(fd, name):                                     # data (none: too large) and stat; two nones: not there
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-    try: file = open(name if valid(name) else b"", "rb", opener=lambda n, _: os.open(n, flags, dir_fd=fd))
-    except OSError as e:
-        if e.errno in (errno.ENOENT, errno.ENAMETOOLONG, errno.EISDIR): return None, None
-        raise
-    with file:
-        st = os.fstat(file.fileno())
-        if not stat.S_ISREG(st.st_mode): raise OSError(errno.EIO, "not a regular file")
-        data = file.read() if st.st_size <= MAX_ITEM else None
-        return (data, st) if revision(os.fstat(file.fileno())) == revision(st) else load(fd, name)
-def write(fd, kind, name, key, goal, data, want, expected):
-    if kind not in ("Create", "Update", "Delete") or kind != "Delete" and sha(data) != goal or \
-            kind != "Create" and want is None and expected is None: raise Fail(9, "no kind, digest, condition")
-    if kind == "Create" and not name:                   # follows from the key, and no other key has it
-        name = re.sub(b"[^a-z0-9]+", b"-", b"c " + key.lower())[:40] + b"-%s.vcf" % sha(key).hex().encode()
-    if kind == "Create" and not valid(name): raise Fail(9, "a name that this store cannot hold")
-    old, st = load(fd, name)
-    if st and kind != "Delete" and sha(old) == goal: sync(name, fd)             # it was done before
-    elif st and kind == "Create": raise Fail(12, "an item of this name is there")
-    elif not st and kind != "Create": raise Fail(11 if kind == "Delete" else 13, "there is no such item")
-    elif st and (sha(old) != want if want else revision(st) != expected): raise Fail(13, "the item has changed")
-    elif kind == "Delete":
-        os.unlink(name, dir_fd=fd); return {"Done": dict(href=b64(name), revision="", settled=False)}
-    else:
-        both, temp = dict(src_dir_fd=fd, dst_dir_fd=fd), b".outrigger-%d" % secrets.randbits(128)
-        with open(temp, "xb", opener=lambda n, flags: os.open(n, flags, 0o666, dir_fd=fd)) as new:
-            try:
-                new.write(data), new.flush(), os.fsync(new.fileno())
-                (os.replace if st else os.link)(temp, name, **both)             # link never replaces
-            finally:
-                with contextlib.suppress(FileNotFoundError): os.unlink(temp, dir_fd=fd)
-            st = os.fstat(new.fileno())
-    return {"Done": dict(href=b64(name), digest=b64(goal), **state(st, 0))}
-sinks, at = {}, {"instance": 0, "next": 1, "limit": MAX}
-def about(name):
-    number = at["numbers"].setdefault(name, len(at["numbers"]) + at["instance"] + 1)
-    sinks.setdefault(number, dict(name=name, state="idle"))
-    return dict(object=number, name=name, object_types=["contact"], formats=["vcard"], read_only=False)
-def initialize(_, ask):
-    options = dict(ask["member"]["options"])
-    if set(options) != {"path"} or not os.path.isabs(options["path"]):
-        raise Fail(9, "the option is `path`, a whole path, and no other", {"blame": "Configuration"})
-    return at.update(root=options["path"].rstrip("/"), instance=at["next"], numbers={}) or {"instance": at["next"]}
-def discover(_, ask):
-    found = [e.name for e in os.scandir(at["root"]) if e.is_dir()] if os.path.isdir(at["root"]) else []
-    return {"sinks": [about(n) for n in sorted(found) if n[0] != "." and n.isprintable()], "can_create": True}
-def create(_, ask):
-    name, root = ask["name"], at["root"]
-    if not name.isprintable() or not valid(name.encode()): raise Fail(9, "a name that cannot be")
-    os.makedirs(root + "/" + name, exist_ok=True), sync(root), sync(os.path.dirname(root))
-    return about(name)
-def connect(sink, ask):
-    sink.update(look=ask["read_only"], fd=os.open(at["root"] + "/" + sink["name"], os.O_DIRECTORY))
-    return {"slow_sync": False}
-def page(sink, ask):
-    names, changes, room, now = os.listdir(sink["fd"]), [], at["limit"] - 8192, time.time()
-    for name in sorted(n for n in map(os.fsencode, names) if valid(n) and n > (blob(ask.get("cursor")) or b"")):
-        st, full = None, len(changes) >= ask["max"] or room < 0
-        if full: return dict(changes=changes, next=b64(last), complete=False)
-        with contextlib.suppress(FileNotFoundError): st = os.stat(name, dir_fd=sink["fd"], follow_symlinks=False)
-        if st is None or stat.S_ISDIR(st.st_mode): continue
-        kind, last = "Unknown" if stat.S_ISREG(st.st_mode) else "Unreadable", name
-        more = dict(kind=kind, object_type="contact", format="vcard", **state(st, now))
-        changes.append(dict(href=b64(name), **more)); room -= len(encode(changes[-1])) + 1
-    return dict(changes=changes, next=None, complete=True)
-def read_one(fd, name, known):
-    now, (data, st) = time.time(), load(fd, name)
-    if not st or known == sha(data): return {"NotModified": state(st, now)} if st else "NotFound"
-    outcome = {"Item": dict(format="vcard", data=b64(data or b""), **state(st, now))}
-    if data is not None and len(encode(outcome)) + 100 <= at["limit"]: return outcome
-    raise Fail(7, "an item of %d bytes does not fit a body of %d" % (st.st_size, at["limit"]))
-def tried(effect, work, *row):
-    try: return work(*row)
-    except Exception as e: return {"Failed": failure(e, effect)}
-def read(sink, ask):
-    results, room = [], at["limit"] - 50
-    for fd, name, known in [(sink["fd"], blob(i["href"]), blob(i.get("known"))) for i in ask["items"]]:
-        results.append({"index": len(results), "outcome": tried("NotStarted", read_one, fd, name, known)})
-        room -= len(encode(results[-1])) + 1
-        if room < 0: return {"results": results[:-1]}
-    return {"results": results}
-def commit(sink, ask):
-    if sink["look"]: raise Fail(25, "this run only looks")
-    rows = [[i["operation"], i["kind"], *(blob(i[k]) for k in ("href", "key", "digest", "data")),
-             blob(i.get("expected_digest")), blob(i.get("expected"))] for i in ask["items"]]
-    results = [dict(operation=o, outcome=tried("Unknown", write, sink["fd"], *row)) for o, *row in rows]
-    os.fsync(sink["fd"])                                # one for all names, before the answer
-    return {"results": results}
-def leave(sink, ask): os.close(sink["fd"])
-def finalize(_, ask): at.update(next=at["instance"] + len(sinks) + 1, instance=0); sinks.clear()
-UP, RUN, LAST, NO_BODY = ["connected"], ["running"], ["committed"], (2, 9, 10, 11, 12)
-METHODS = {1: (initialize, "host", 0), 2: (discover, "instance", 0), 3: (create, "instance", 0),
-           4: (connect, "connected", ["idle"]), 5: (lambda s, a: a["slow_sync"] and None, "running", UP),
-           8: (commit, "running", RUN), 9: (None, "committed", RUN), 10: (None, "committed", LAST),
-           11: (leave, "idle", UP + RUN + LAST), 12: (finalize, "instance", 0), 13: (page, "running", RUN),
-           14: (read, "running", RUN)}
-def call(target, method, body):
-    if method not in METHODS or target == 0 and method != 1: raise Fail(8, "there is no such method here")
-    (work, then, states), sink = METHODS[method], sinks.get(target)
-    place = {0: "host", at["instance"] or -1: "instance"}.get(target) or sink and "sink"
-    if place != ("sink" if states else then): raise Fail(11, "there is no such object for this method")
-    if method == 1 and at["instance"] or states and sink["state"] not in states: raise Fail(10, "not now")
-    try: answer = work and work(sink, None if method in NO_BODY and not body else json.loads(body.decode()))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as e: raise Fail(9, repr(e))
-    if states: sink["state"] = then
-    return encode(answer)
-if os.environ.get("OUTRIGGER_ENDPOINT") or os.environ.get("OUTRIGGER_FD") != "0":
-    sys.exit(print("Outrigger starts this program, with OUTRIGGER_FD=0", file=sys.stderr) or 2)
-wire, last = socket.socket(fileno=os.dup(0)), 0
-source = wire.makefile("rb")
-os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-def take(n, data=b""): data = source.read(n); return data if len(data) == n else sys.exit(1)
-def send(kind, number=0, body=b""):
-    wire.sendall(struct.pack(HEAD, len(body), kind, 0, 0, 0, number, 0, 0, 0, 0) + body)
-def rule(good, why): return good or sys.exit(send(68, 0, encode({"reason": why})) or 1)
-wire.sendall(PREFACE)
-send(1, 0, encode(dict(protocols=[dict(major=0, minor=9)], software="contacts 1.0", auth="inherited", level=0,
-                       codecs=[2], limits={"dispatch_window": 1}, nonce=b64(secrets.token_bytes(32)))))
-length, kind = struct.unpack(HEAD, take(28))[:2] if take(8) == PREFACE else sys.exit(1)
-answer = json.loads(take(length)) if length <= 65500 and kind in (2, 4) else {}
-if kind != 2 or 0 not in [p["major"] for p in answer["protocols"]]:
-    sys.exit("refused: %s; %s" % (answer.get("reason"), answer.get("hint")))
-at["limit"] = min(MAX, answer.get("limits", {}).get("max_body", MAX))
-while True:
-    head = take(28)
-    length, kind, flags, handles, zero, number, target, method, ext, budget = struct.unpack(HEAD, head)
-    rule(not handles and not zero and ext <= length <= (65536 if kind == 33 else MAX), "a bad header")
-    body, start, tags = take(length), 0, [-1]
-    while kind in KNOWN and start < ext:
-        tags.append(int.from_bytes(body[start:start + 2], "little"))
-        start += 4 + int.from_bytes(body[start + 2:start + 4], "little")
-        rule(tags[-2] < tags[-1] and start <= ext and len(tags) <= 65, "bad extensions")
-    if kind == 16:
-        last = rule(number % 2 and last < number <= 2**53, "a bad number") and number
-        try:
-            if any(t % 2 for t in tags[1:]): raise Fail(8, "an extension that is not known")
-            if not budget: raise Fail(2, "no time is left")
-            kind, answer = 17, call(target, method, body[ext:])
-            if len(answer) > at["limit"]: raise Fail(7, "the answer does not fit", {"effect": "Unknown"})
-        except Exception as e: kind, answer = 18, encode(failure(e, "Unknown"))
-        send(kind, number, answer)
-    elif kind == 64: send(65, number)
-    elif kind == 66: send(67); source.read(); sys.exit(0)
-    elif kind in KNOWN: rule(kind in (48, 49, 65, 69) or kind == 19 and number <= last, "not now")
-    elif flags & 1: send(69, 0, head)
+"""An Outrigger plugin of level 0 in JSON: each folder in `path` is a collection, each .vcf file in it a contact."""
+import base64, ctypes, hashlib, hmac, inspect, itertools, json, os, re, socket, stat, struct, sys, time, uuid
+PREFACE, HEADER, MAX_BODY, WHOLE = b"OUTRGR\r\n", struct.Struct("<IBBBBQIHHI"), 1 << 20, socket.MSG_WAITALL
+LEGAL, ILLEGAL = {16, 19, 48, 49, 64, 65, 66, 68, 69}, {1, 2, 3, 4, 17, 18, 20, 32, 33, 34, 35, 36, 50, 67}
+TOO_LARGE, UNIMPLEMENTED, INVALID, INVALID_STATE, NOT_FOUND, EXISTS, PRECONDITION, IO = 7, 8, 9, 10, 11, 12, 13, 20
+ITEM, FOLDER = re.compile(rb"[^./\0][^/\0]{0,250}\.vcf", re.S), re.compile("(?![.])[^/\0-\x1f\ud800-\udfff]{1,255}")
+OPEN, BYTES = "running", {"href", "key", "data", "digest", "known", "expected", "expected_digest", "anchor", "cursor"}
+EXCHANGE, signature = getattr(ctypes.CDLL(None), "renameat2", lambda *_: -1), inspect.signature    # it swaps two files
+class Fault(Exception): """The fields of an `Error`, or the first of them."""
+def failed(code, message, blame="Caller", effect="NotStarted", retry="Never", causes=()): return {"Failed": locals()}
+def attempt(work, *args):     # what the work answers, or that it failed
+    try: return work(*args)
+    except Fault as fault: return failed(*fault.args)
+    except FileExistsError as error: return failed(EXISTS, str(error)[:999], "Member")
+    except OSError as error: return failed(IO, str(error)[:999], "Member", "Unknown", {"After": 1000})
+    except Exception as error: return failed(INVALID, f"not what the protocol says ({type(error).__name__})")
+def ensure(holds, error=None):
+    if not holds: raise error or ValueError("not what the protocol says")
+def sha(data): return hashlib.sha256(data).digest()
+def dumps(value): return json.dumps(value, default=lambda data: base64.b64encode(data).decode()).encode()
+def fields(pairs):            # of a JSON object; its bytes decoded
+    ensure(len(dict(pairs)) == len(pairs))
+    return {n: base64.b64decode(v, validate=True) if n in BYTES and v is not None else v for n, v in pairs}
+def sync(path): handle = os.open(path, os.O_RDONLY); os.fsync(handle); os.close(handle)
+def mark(path):
+    now, info = time.time_ns(), os.lstat(path)
+    return {"revision": b"%d-%d-%d-%d" % (info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns),
+            "settled": now - info.st_ctime_ns > 2e9, "kind": "Unknown" if stat.S_ISREG(info.st_mode) else "Unreadable"}
+def load(path, most=MAX_BODY):                # data, and revision and settled, of a file
+    found = mark(path)
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file: data = file.read(most + 1)
+    ensure(found.pop("kind") == "Unknown" and len(data) <= most, Fault(TOO_LARGE, f"no file of up to {most} bytes"))
+    ensure(mark(path)["revision"] == found["revision"], OSError("the file changes while it is read"))
+    return data, found
+class Sink:
+    def __init__(self, folder): self.folder, self.state = folder, "idle"
+    def look(self, name, most=MAX_BODY):      # the item, or None if there is surely none
+        try: return load(self.folder + name, most) if ITEM.fullmatch(name) else None
+        except FileNotFoundError: os.listdir(self.folder)       # another one if it is the folder that is missing
+    def connect(self, slow_sync, read_only, anchor=None):
+        self.read_only, _ = read_only is not False, os.listdir(self.folder)
+        return {"slow_sync": False}
+    connect_done, end = lambda self, slow_sync: None, lambda self: None
+    def listing(self, slow_sync, max, anchor=None, cursor=None):
+        names = sorted(name for name in os.listdir(self.folder) if ITEM.fullmatch(name) and name > (cursor or b""))
+        page, what = names[:min(max or 1, limit >> 10)], {"object_type": "contact", "format": "vcard"}
+        return {"changes": [{"href": name, **what, **mark(self.folder + name)} for name in page],
+                "next": page[-1] if page != names else None, "complete": page == names}
+    def fetch(self, href, known=None):
+        data, it = self.look(href, (limit - 1024) // 4 * 3) or (b"", None)
+        if it is None: return "NotFound"
+        return {"NotModified": it} if sha(data) == known else {"Item": {"format": "vcard", "data": data, **it}}
+    def read_page(self, items):               # one at a time: the broker asks for the rest
+        return {"results": [{"index": 0, "outcome": attempt(self.fetch, *signature(self.fetch).bind(**items[0]).args)}]}
+    def commit(self, items):
+        ensure(not self.read_only, Fault(25, "this run only looks"))
+        calls = [signature(self.write).bind(**item).args for item in items]
+        try: return {"results": [{"operation": call[0], "outcome": attempt(self.write, *call)} for call in calls]}
+        finally: sync(self.folder)
+    def write(self, operation, kind, href, key, object_type, format, digest, data, expected=None, expected_digest=None):
+        create, delete = kind == "Create", kind == "Delete"
+        ensure(create or kind in ("Update", "Delete") and (expected_digest or expected is not None))
+        ensure(delete or sha(data) == digest and format == "vcard", Fault(INVALID, "a wrong digest, or no vcard"))
+        if create and not ITEM.fullmatch(href): href = sha(key).hex().encode() + b".vcf"
+        path, old, temp = self.folder + href, self.look(href), self.folder + b".new-%d" % uuid.UUID(operation).int
+        if delete or not old or old[0] != data:
+            same = old and (sha(old[0]) == expected_digest if expected_digest else old[1]["revision"] == expected)
+            wrong = EXISTS if create else PRECONDITION if old or not delete else NOT_FOUND
+            ensure(not old if create else same, Fault(wrong, "another item is there, or none"))
+            with open(temp, "wb") as file: file.write(data)
+            sync(temp)
+            if create: os.link(temp, path)
+            elif delete: os.rename(path, temp)
+            elif EXCHANGE(-100, temp, -100, path, 2): os.replace(temp, path)
+            if not create and os.path.lexists(temp) and load(temp)[0] != old[0]:        # somebody was quicker: undo it
+                os.link(temp, path) if delete else EXCHANGE(-100, temp, -100, path, 2)
+                raise Fault(PRECONDITION, "the item was changed in this moment")
+            if os.path.lexists(temp): os.unlink(temp)
+        data, found = (b"", {"revision": b"", "settled": False}) if delete else sync(path) or load(path)
+        return {"Done": {"href": href, "digest": None if delete else sha(data), **found}}
+class Plugin:                 # the host and, once initialized, the instance
+    state, numbers = "idle", itertools.count(1)
+    def initialize(self, member, group, secrets=()):
+        settings, number = dict([*member["options"], *secrets]), next(self.numbers)
+        ensure([*settings] == ["path"] and os.path.isabs(settings["path"]), Fault(
+            INVALID, f"one setting, the absolute `path`, is needed, not {[*settings]}"[:999], "Configuration"))
+        self.path, self.sinks, objects[number] = os.path.join(settings["path"], ""), {}, self
+        return {"instance": number}
+    def sink(self, name):
+        number = self.sinks[name] = self.sinks.get(name) or next(self.numbers)
+        objects.setdefault(number, Sink(os.fsencode(self.path + name + "/")))
+        return {"object": number, "name": name, "object_types": ["contact"], "formats": ["vcard"], "read_only": False}
+    def discover(self):
+        names = sorted(entry.name for entry in os.scandir(self.path) if entry.is_dir(follow_symlinks=False))
+        return {"sinks": [self.sink(name) for name in names if FOLDER.fullmatch(name)], "can_create": True}
+    def create_collection(self, operation, name, object_types):
+        ensure(FOLDER.fullmatch(name), Fault(INVALID, "no collection can have this name"))
+        return os.makedirs(self.path + name, exist_ok=True) or sync(self.path) or self.sink(name)
+    def finalize(self): objects.clear(); objects[0] = self
+RULES = {1: ("idle", "live", "initialize"), 2: ("live", "live", "discover"), 3: ("live", "live", "create_collection"),
+         4: ("idle", "connected", "connect"), 5: ("connected", OPEN, "connect_done"), 8: (OPEN, OPEN, "commit"),
+         9: (OPEN, "committed", "end"), 10: ("committed", "committed", "end"), 12: ("live", "idle", "finalize"),
+         11: ("connected running committed", "idle", "end"), 13: (OPEN, OPEN, "listing"), 14: (OPEN, OPEN, "read_page")}
+def answer(target, method, budget, odd, body):
+    thing, rule, where = objects.get(target), RULES.get(method), Plugin if method in (1, 2, 3, 12) else Sink
+    ensure(not odd and (rule or not thing) and (target or method == 1), Fault(UNIMPLEMENTED, "this is not known"))
+    ensure(rule and type(thing) is where and (target > 0) == (method > 1), Fault(NOT_FOUND, "no such object"))
+    ensure(thing.state in rule[0], Fault(INVALID_STATE, f"the state is {thing.state}"))
+    ensure(budget, Fault(2, "no time is left"))
+    request = json.loads(body.decode(), object_pairs_hook=fields) if body else {}
+    thing.state, reply = rule[1], getattr(thing, rule[2])(**request)
+    ensure(len(dumps(reply)) <= limit, Fault(TOO_LARGE, "no frame holds the answer", "Caller", "Unknown"))
+    return reply
+def send(kind, ident, body=b""): sock.sendall(HEADER.pack(len(body), kind, 0, 0, 0, ident, 0, 0, 0, 0) + body)
+def receive(most):
+    head, tags, at = sock.recv(28, WHOLE), [-2], 0
+    ensure(len(head) == 28, SystemExit("the connection ended without GOODBYE"))
+    size, kind, flags, handles, zero, ident, target, method, ext_len, budget = HEADER.unpack(head)
+    ensure(not handles and not zero and ext_len <= size <= most)
+    body = sock.recv(size, WHOLE)
+    while at < ext_len and kind in LEGAL:
+        tag, length = struct.unpack("<HH", body[at:at + 4].ljust(4, b"\0")); tags.append(tag); at += 4 + length
+    odd, good = any(tag % 2 for tag in tags), at == ext_len and tags == sorted({*tags}) and len(tags) <= 65
+    ensure(len(body) == size and (kind not in LEGAL or good and (kind == 16 or not odd)))
+    return head, kind, flags, ident, target, method, budget, odd, body[ext_len:]
+secret, last = bytes.fromhex(sys.stdin.readline(128) if "OUTRIGGER_ENDPOINT" in os.environ else ""), 0
+if not secret and os.environ.get("OUTRIGGER_FD") != "0": sys.exit(print("Outrigger starts this.", file=sys.stderr) or 2)
+sock = socket.socket(socket.AF_UNIX) if secret else socket.socket(fileno=os.dup(0))
+sock.connect(os.environ["OUTRIGGER_ENDPOINT"]) if secret else os.dup2(os.open("/dev/null", os.O_RDWR), 0)
+hello = dumps({"protocols": [{"major": 0, "minor": 9}], "software": "contacts 1.0", "codecs": [2], "level": 0, "nonce":
+               os.urandom(32), "auth": "hmac" if secret else "inherited", "limits": {"dispatch_window": 1}})
+sock.sendall(mine := PREFACE + HEADER.pack(len(hello), 1, 0, 0, 0, 0, 0, 0, 0, 0) + hello)
+ensure(sock.recv(8, WHOLE) == PREFACE, SystemExit("this is no broker"))
+head, *_, body = receive(65500); said = json.loads(body)
+ensure(0 in [x["major"] for x in said.get("protocols", [])], SystemExit(f"{said.get('reason')}: {said.get('hint')}"))
+proof = lambda who: hmac.digest(secret, b"outrigger proof of the %s\0" % who + mine + PREFACE + head + body, "sha256")
+if secret: send(3, 0, proof(b"dialler")); ensure(hmac.compare_digest(receive(32)[-1], proof(b"listener")))
+objects, limit = {0: Plugin()}, min(MAX_BODY, said.get("limits", {}).get("max_body", MAX_BODY))
+try:
+    while True:
+        head, kind, flags, ident, target, method, budget, odd, body = receive(MAX_BODY)
+        ensure(kind not in ILLEGAL and (kind not in (16, 19) or ident % 2 and (ident > last) == (kind == 16)))
+        if kind == 16:        # CALL, to be answered with REPLY or ERROR
+            last, reply = ident, attempt(answer, target, method, budget, odd, body) or {}
+            send(18 if "Failed" in reply else 17, ident, dumps(reply.get("Failed", reply)) if reply else b"")
+        elif kind == 64: send(65, ident)        # PING, PONG
+        elif kind not in LEGAL and flags & 1: send(69, 0, head)
+        elif kind == 66: send(67, 0); sock.makefile("rb").read(); sys.exit(0)                   # GOODBYE
+except ValueError as error: send(68, 0, dumps({"reason": str(error)})); sys.exit("the broker broke a rule")

@@ -13,7 +13,7 @@ use crate::talk::{Talk, told};
 const UNHEARD_OF: Method = Method(60_000);
 const STRANGE: Kind = Kind(200);
 
-/// Rules: ping, unknown-frame, unknown-call, empty-body, cut-frames, discover, concurrent, goodbye.
+/// Rules: ping, unknown-frame, unknown-call, empty-body, discover, cut-frames, concurrent, goodbye.
 pub(super) fn manners(scene: &Scene<'_>, findings: &mut Findings) -> Step<()> {
     scene.play(findings, |talk, findings| {
         talk.greet(super::WINDOW)?;
@@ -26,10 +26,11 @@ pub(super) fn manners(scene: &Scene<'_>, findings: &mut Findings) -> Step<()> {
         empty_body(talk)?;
         findings.held(Rule::EmptyBody);
         let instance = talk.initialize(scene.subject)?.instance;
-        cut_frames(talk, instance)?;
-        findings.held(Rule::CutFrames);
+        // First: a store that cannot be looked at breaks no rule of the others.
         discover(talk, instance)?;
         findings.held(Rule::Discover);
+        cut_frames(talk, instance)?;
+        findings.held(Rule::CutFrames);
         concurrent(talk, instance)?;
         findings.held(Rule::Concurrent);
         talk.finalize(instance)?;

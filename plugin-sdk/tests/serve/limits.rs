@@ -4,7 +4,8 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use outrigger_plugin_sdk::protocol::{
-    AuthKind, Code, CreateCollection, Effect, Error, Handshake, Hello, IdleTimes, Method, ObjectId, SessionId,
+    AuthKind, Code, CreateCollection, Effect, Error, Handshake, Hello, IdleTimes, Method, ObjectId,
+    OperationId, SessionId,
 };
 use outrigger_plugin_sdk::serve_on;
 use outrigger_transport::memory::{CAPACITY, pair};
@@ -53,7 +54,8 @@ fn w6_an_answer_without_room_is_an_error_and_the_plugin_goes_on() {
     let (mut client, served) = start(Connector::new(), IdleTimes::default());
     let (instance, _) = client.instance();
     let mut create = |length| {
-        let request = CreateCollection { name: "x".repeat(length), object_types: vec![] };
+        let operation = OperationId(uuid::Uuid::from_u128(length as u128));
+        let request = CreateCollection { operation, name: "x".repeat(length), object_types: vec![] };
         client.call(instance, Method::CREATE_COLLECTION, &request)
     };
     assert!(create(60_000).is_ok());
