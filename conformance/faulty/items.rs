@@ -7,6 +7,9 @@ use outrigger_protocol::{
     ReadOutcome, Revision, limits,
 };
 
+/// What the fault `grows` keeps of each item: too much for ten thousand, and not for a thousand.
+const LEAK: usize = 16 << 10;
+
 #[derive(Default)]
 pub(crate) struct Items {
     items: BTreeMap<Href, (Vec<u8>, String)>,
@@ -59,7 +62,7 @@ impl Items {
 
     pub(crate) fn write(&mut self, item: CommitItem<'_>, fault: &str) -> CommitOutcome {
         if fault == "grows" {
-            self.leak.push(vec![1; 64 << 10]);
+            self.leak.push(vec![1; LEAK]);
         }
         let known = self.items.get(&item.href).map(|(data, _)| revision(data));
         match item.kind {

@@ -31,6 +31,13 @@ fn settings() -> Settings {
     }
 }
 
+/// The items, and the memory for them, that the kit goes by where nobody says otherwise: ten
+/// thousand. A plugin that keeps what it was sent is known by them only.
+fn as_many_as_an_author_is_asked_for() -> Settings {
+    let Settings { items, growth, .. } = Settings::default();
+    Settings { items, growth, ..settings() }
+}
+
 fn plugin(args: &[&str]) -> Subject {
     let args = args.iter().map(OsString::from).collect();
     let mut subject = Subject::executable(PathBuf::from(PLUGIN), args);
@@ -106,6 +113,7 @@ fn breaks_one_rule(fault: &str) {
         Rule::Handshake => settings.handshake = IN_VAIN,
         Rule::Ping | Rule::Concurrent | Rule::Answered => settings.answer = IN_VAIN,
         Rule::Version | Rule::CleanExit => settings.exit = IN_VAIN,
+        Rule::Memory => settings = as_many_as_an_author_is_asked_for(),
         _ => {}
     }
     let report = check(&plugin(&["--fault", fault]), &settings);
@@ -124,6 +132,14 @@ fn without_a_fault_every_rule_holds() {
     let report = check(&plugin(&[]), &settings());
     let held = report.rules.iter().all(|(_, verdict)| *verdict == Verdict::Held);
     assert!(held && report.passed(), "\n{}", text(&report));
+}
+
+#[test]
+fn ten_thousand_items_take_no_more_memory_than_is_allowed() {
+    let settings = as_many_as_an_author_is_asked_for();
+    assert_eq!(settings.items, 10_000);
+    let report = check(&plugin(&[]), &settings);
+    assert!(report.passed() && report.held() == Rule::ALL.len(), "\n{}", text(&report));
 }
 
 #[test]
