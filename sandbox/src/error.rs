@@ -30,20 +30,20 @@ pub enum LaunchError {
         reason: String,
     },
     /// The helper could not be started.
-    #[error("failed to start the sandbox helper {}", path.display())]
+    #[error("failed to start the sandbox helper {}: {error}", path.display())]
     Helper {
         /// The executable.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// Talking to the helper failed.
-    #[error("failed to talk to the sandbox helper while {step}")]
+    #[error("failed to talk to the sandbox helper while {step}: {error}")]
     Channel {
         /// What was being done.
         step: &'static str,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
     /// The helper ended without a word.
     #[error(

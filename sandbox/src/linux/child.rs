@@ -24,7 +24,7 @@ pub fn prepare(launch: Launch) -> Result<Prepared, LaunchError> {
     let mut process = Process::spawn(&launch.helper, &launch.program.label())?;
     match process.send_start(launch) {
         // What a helper said before it went, or how it ended, says more than a broken socket.
-        Err(error) if !means_gone(&error) => return Err(LaunchError::Channel { step: STEP, source: error }),
+        Err(error) if !means_gone(&error) => return Err(LaunchError::Channel { step: STEP, error }),
         _ => {}
     }
     match answer(&mut process, STEP, deadlines.report)? {
@@ -42,7 +42,7 @@ fn means_gone(error: &io::Error) -> bool {
 
 /// The next notice of the helper, within the time it is given.
 fn answer(process: &mut Process, step: &'static str, after: Duration) -> Result<Notice, LaunchError> {
-    let failed = |source| LaunchError::Channel { step, source };
+    let failed = |error| LaunchError::Channel { step, error };
     if !channel::wait_readable(&process.control, Instant::now() + after).map_err(failed)? {
         process.kill(); // it may be any program, and not listen to us
         return Err(LaunchError::Deadline { step, after });

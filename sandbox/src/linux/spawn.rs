@@ -93,7 +93,7 @@ impl Process {
             Helper::Own => Path::new(OWN_EXECUTABLE),
             Helper::Executable(path) => path,
         };
-        let error = |source| LaunchError::Helper { path: path.to_owned(), source };
+        let error = |error| LaunchError::Helper { path: path.to_owned(), error };
         let (control, theirs) = channel::pair().map_err(error)?;
         let mut process = command(path, label, theirs).spawn().map_err(error)?;
         Ok(Self {

@@ -106,6 +106,7 @@ fn missing_helper() {
     let error =
         refused(first_party("wait"), |launch| launch.helper = Helper::Executable("/nonexistent".into()));
     assert!(matches!(error, LaunchError::Helper { .. }), "{error:?}");
+    assert!(error.to_string().contains("/nonexistent: No such file"), "{error}");
 }
 
 fn invalid() {
