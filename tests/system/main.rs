@@ -27,6 +27,8 @@ mod conflicts;
 #[cfg(target_os = "linux")]
 mod deletions;
 #[cfg(target_os = "linux")]
+mod descriptors;
+#[cfg(target_os = "linux")]
 mod failures;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod kill;

@@ -540,7 +540,7 @@ fn p6_a_plugin_that_floods_and_hangs_does_not_delay_another() {
     no_process_is_left(world.root());
 }
 
-fn signal(host: &PluginHost, signal: Signal) {
+pub(crate) fn signal(host: &PluginHost, signal: Signal) {
     let pid = i32::try_from(host.facts().pid).unwrap();
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
 }

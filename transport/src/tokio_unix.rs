@@ -20,17 +20,22 @@ use crate::unix::{retry, send_runs};
 #[derive(Debug)]
 pub struct SocketStream {
     socket: AsyncFd<OwnedFd>,
-    /// The same socket, while there is no room in it.
+    /// The same socket once more, while nobody waits for room in it. Made in advance: when it is
+    /// needed, the process may have no descriptor left.
+    spare: Option<OwnedFd>,
+    /// That one, while there is no room.
     full: Option<AsyncFd<OwnedFd>>,
 }
 
 impl SocketStream {
-    /// Takes a connected stream socket. Call it within a runtime.
+    /// Takes a connected stream socket, and a second descriptor of it. Call it within a runtime.
+    /// From then on it needs none, and works on when the process has none left.
     ///
     /// # Errors
-    /// The runtime cannot watch it: too many descriptors.
+    /// There is no descriptor left, or the runtime cannot watch it.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
-        Ok(Self { socket: watch(socket, Interest::READABLE)?, full: None })
+        let spare = Some(socket.try_clone()?);
+        Ok(Self { socket: watch(socket, Interest::READABLE)?, spare, full: None })
     }
 
     /// Writes what there is room for, or waits for room.
@@ -44,8 +49,10 @@ impl SocketStream {
             match retry(|| send(self.socket.get_ref())) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(self.poll_room(context))?,
                 sent => {
-                    if sent.as_ref().is_ok_and(|count| *count == length) {
-                        self.full = None;
+                    if sent.as_ref().is_ok_and(|count| *count == length)
+                        && let Some(full) = self.full.take()
+                    {
+                        self.spare = Some(full.into_inner());
                     }
                     return Poll::Ready(sent);
                 }
@@ -58,11 +65,11 @@ impl SocketStream {
             // There was none though the runtime said so: what it said is over.
             Some(full) => ready!(full.poll_write_ready(context))?.clear_ready(),
             None => {
-                let again = self.socket.get_ref().try_clone()?;
-                self.full = Some(watch(again, Interest::WRITABLE)?);
+                let spare = self.spare.take().map(|spare| watch(spare, Interest::WRITABLE));
+                self.full = spare.transpose()?;
             }
         }
-        let Some(full) = &self.full else { return Poll::Ready(Ok(())) };
+        let Some(full) = &self.full else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         full.poll_write_ready(context).map_ok(|_| ())
     }
 }
