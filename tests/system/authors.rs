@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::plugins::example;
+use crate::support::host::example;
 use crate::support::{Link, World};
 
 /// Enough that a listing does not fit the smallest window.

@@ -15,7 +15,7 @@ use outrigger::protocol::{
 };
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::plugins::{AT_ONCE, EVERY_RUNG, block_on, commit, finish, initialize, list, spec, write};
+use crate::support::host::{AT_ONCE, EVERY_RUNG, block_on, commit, finish, initialize, list, spec, write};
 use crate::support::{World, no_process_is_left, over_both_connections};
 
 over_both_connections!(

@@ -1,6 +1,6 @@
 //! A plugin that knows what means the same in its format is asked before a conflict is raised.
 
-use crate::plugins::example;
+use crate::support::host::example;
 use crate::support::{LAPTOP, PHONE, World, card, over_both_connections};
 
 over_both_connections!(

@@ -10,7 +10,7 @@ use outrigger::broker::{PluginHost, SinkClient, StartError, start};
 use outrigger::protocol::{CommitKind, CommitOutcome};
 use outrigger_transport::{Endpoint, Listener, dial};
 
-use crate::plugins::{AT_ONCE, block_on, commit, connected, finish, list, read, signal, spec, write};
+use crate::support::host::{AT_ONCE, block_on, commit, connected, finish, list, read, signal, spec, write};
 use crate::support::{Link, World, no_process_is_left};
 
 /// Descriptors that the process of such a test may have: more than two plugins take.

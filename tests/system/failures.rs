@@ -13,7 +13,7 @@ use outrigger::run::{Options, Unwatched, run};
 use outrigger::sandbox::{Helper, Program};
 use outrigger::store::Store;
 
-use crate::plugins::example;
+use crate::support::host::example;
 use crate::support::{DEADLINE, LAPTOP, World, no_process_is_left, over_both_connections, until};
 
 over_both_connections!(

@@ -2,7 +2,7 @@
 //!
 //! Places: `start` (before it connects), `hello` (instead of its first bytes), or the name of a
 //! method (while it works on that call); `end` (after the goodbye). What it does elsewhere is
-//! right. `plugins.rs` says what each deed must cost.
+//! right. `plugins.rs` and `hangs.rs` say what each deed must cost.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

@@ -7,7 +7,7 @@ use outrigger::broker::{Instance, PluginHost, SinkClient, start};
 use outrigger::protocol::{Anchor, Code, CommitKind, CommitOutcome, Error, Revision};
 use outrigger::sandbox::Exit;
 
-use crate::plugins::{AT_ONCE, block_on, commit, connected, finish, list, read, spec, write};
+use crate::support::host::{AT_ONCE, block_on, commit, connected, finish, list, read, spec, write};
 use crate::support::{Link, World, no_process_is_left};
 
 async fn begin(world: &World, deed: &str) -> (PluginHost, Instance, SinkClient) {

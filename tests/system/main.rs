@@ -30,6 +30,8 @@ mod deletions;
 mod descriptors;
 #[cfg(target_os = "linux")]
 mod failures;
+#[cfg(target_os = "linux")]
+mod hangs;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod kill;
 #[cfg(target_os = "linux")]

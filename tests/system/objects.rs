@@ -6,7 +6,7 @@ use std::fs;
 
 use outrigger::store::Store;
 
-use crate::plugins::example;
+use crate::support::host::example;
 use crate::support::{DEADLINE, LAPTOP, PHONE, Run, World, over_both_connections};
 
 over_both_connections!(

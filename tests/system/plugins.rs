@@ -3,20 +3,16 @@
 
 use std::fs;
 use std::os::fd::AsRawFd as _;
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-use outrigger::broker::{ConnectBy, Death, Instance, PluginHost, PluginSpec, SinkClient, StartError, start};
-use outrigger::protocol::{
-    Blame, Change, Code, CommitItem, CommitKind, CommitOutcome, Connect, ConnectDone, Effect, Error,
-    GetChanges, Group, Href, Initialize, Listing, Member, Method, ObjectId, OperationId, RawDigest, ReadItem,
-    ReadOutcome, Revision,
-};
+use outrigger::broker::{Death, PluginSpec, StartError, start};
+use outrigger::protocol::{Blame, Code, CommitKind, CommitOutcome, Connect, ConnectDone, Effect, Href};
 use outrigger::sandbox::{Exit, Helper, Program};
 
+use crate::support::host::{
+    AT_ONCE, EVERY_RUNG, block_on, commit, connected, finish, hostile, initialize, list, live, read, spec,
+    write,
+};
 use crate::support::{Link, World, no_process_is_left, over_both_connections, processes, until};
 
 over_both_connections!(
@@ -28,166 +24,9 @@ over_both_connections!(
     a_crash_at_any_place_is_told_with_signal_words_and_calls,
     what_breaks_the_protocol_ends_the_connection_and_nothing_else,
     ten_mebibytes_on_both_outputs_cost_nothing,
-    w3_a_call_that_hangs_ends_at_its_deadline_and_its_plugin_soon_after,
     p1_a_plugin_has_its_own_environment_and_three_descriptors,
     what_a_plugin_started_ends_with_it,
 );
-
-/// How long what happens at once may take on a busy machine.
-pub(crate) const AT_ONCE: Duration = Duration::from_secs(5);
-
-/// How long a plugin that ignores everything can put off its end: every rung of the way out.
-pub(crate) const EVERY_RUNG: Duration = Duration::from_secs(20);
-
-pub(crate) fn block_on<T>(story: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(crate::support::DEADLINE, story).await.expect("it hangs") })
-}
-
-/// An example program. `cargo test` builds them all; a run of this test alone may have to.
-pub(crate) fn example(name: &str, source: &str) -> PathBuf {
-    static BUILT: Once = Once::new();
-    let own = std::env::current_exe().unwrap();
-    let profile = own.ancestors().nth(2).unwrap();
-    let examples = profile.join("examples");
-    BUILT.call_once(|| {
-        let age = |path: PathBuf| fs::metadata(path).and_then(|found| found.modified()).ok();
-        let sources = [
-            ("echo_plugin", "examples/echo_plugin.rs"),
-            ("hostile_plugin", "tests/system/hostile_plugin.rs"),
-            ("new_plugin", "src/command/plugin/templates/rust/main.rs"),
-            ("asking_plugin", "tests/system/asking_plugin.rs"),
-            ("level0_plugin", "tests/system/level0_plugin.rs"),
-            ("comparing_plugin", "tests/system/comparing_plugin.rs"),
-            ("showing_plugin", "tests/system/showing_plugin.rs"),
-        ];
-        let is_fresh = |(name, source): (&str, &str)| {
-            age(examples.join(name)).is_some_and(|built| {
-                Some(built) >= age(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(source))
-            })
-        };
-        if !sources.into_iter().all(is_fresh) {
-            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-            cargo.args(["build", "--quiet", "--examples", "--target-dir"]).arg(profile.parent().unwrap());
-            if profile.ends_with("release") {
-                cargo.arg("--release");
-            }
-            let built = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap();
-            assert!(built.success(), "the examples could not be built");
-        }
-    });
-    let program = examples.join(name);
-    assert!(program.exists(), "{} is missing: it is built from {source}", program.display());
-    program
-}
-
-fn connect_by(link: Link) -> ConnectBy {
-    match link {
-        Link::Inherited => ConnectBy::Inherited,
-        Link::Named => ConnectBy::Name,
-    }
-}
-
-/// An example in a world, so that its processes can be told from others.
-pub(crate) fn spec(world: &World, name: &str, args: &[&str]) -> PluginSpec {
-    let program = world.path(name);
-    if !program.exists() {
-        let built = example(name, name);
-        fs::hard_link(&built, &program).or_else(|_| fs::copy(&built, &program).map(|_| ())).unwrap();
-    }
-    let args = args.iter().map(Into::into).collect();
-    let mut spec = PluginSpec::new(name, Program::Executable { path: program, args });
-    spec.connect = connect_by(world.link());
-    spec.helper = Helper::Executable(world.program());
-    spec
-}
-
-fn hostile(world: &World, place: &str, deed: &str) -> PluginSpec {
-    spec(world, "hostile_plugin", &[place, deed])
-}
-
-pub(crate) fn initialize(options: &[(&str, &str)]) -> Initialize {
-    let options = options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
-    Initialize::new(Member::new("m", options), Group::new("g", vec!["m".into()]))
-}
-
-/// The life of a plugin up to a run that has listed.
-pub(crate) async fn connected(host: &PluginHost) -> Result<(Instance, SinkClient), Error> {
-    let instance = host.initialize(&initialize(&[])).await?;
-    let mut sinks = instance.discover().await?.sinks;
-    let sink = instance.sink(sinks.remove(0));
-    sink.connect(&Connect { slow_sync: false, read_only: false, anchor: None }).await?;
-    sink.connect_done(&ConnectDone { slow_sync: false }).await?;
-    Ok((instance, sink))
-}
-
-pub(crate) async fn list(sink: &SinkClient) -> Result<(Vec<Change>, Listing), Error> {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let each = Arc::clone(&seen);
-    let request = GetChanges { slow_sync: false, anchor: None };
-    let end = sink.get_changes(&request, move |change| each.lock().unwrap().push(change)).await?;
-    let seen = std::mem::take(&mut *seen.lock().unwrap());
-    Ok((seen, end))
-}
-
-pub(crate) async fn read(sink: &SinkClient, hrefs: &[&str]) -> Result<Vec<Option<Vec<u8>>>, Error> {
-    let items = hrefs.iter().map(|href| ReadItem { href: Href::from(*href), known: None }).collect();
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let each = Arc::clone(&seen);
-    let take = move |result: outrigger::protocol::ReadResult<'_>| {
-        let data = match result.outcome {
-            ReadOutcome::Item { data, .. } => Some(data.into_owned()),
-            _ => None,
-        };
-        each.lock().unwrap().push(data);
-    };
-    sink.read(items, take).await?;
-    let seen = std::mem::take(&mut *seen.lock().unwrap());
-    Ok(seen)
-}
-
-pub(crate) fn write(
-    kind: CommitKind,
-    href: &str,
-    expected: Option<&Revision>,
-    text: &str,
-) -> CommitItem<'static> {
-    let data = text.as_bytes().to_vec();
-    CommitItem {
-        operation: OperationId(uuid::Uuid::now_v7()),
-        kind,
-        href: Href::from(href),
-        expected: expected.cloned(),
-        expected_digest: None,
-        key: b"new".as_slice().into(),
-        object_type: "note".into(),
-        format: "text".into(),
-        digest: RawDigest::of(&data),
-        data: data.into(),
-    }
-}
-
-pub(crate) async fn commit(sink: &SinkClient, item: CommitItem<'static>) -> Result<CommitOutcome, Error> {
-    let mut results = sink.commit(vec![item]).await?.results;
-    Ok(results.remove(0).outcome)
-}
-
-/// The rest of the life.
-pub(crate) async fn finish(instance: Instance, sink: &SinkClient) -> Result<(), Error> {
-    sink.committed_all().await?;
-    sink.sync_done().await?;
-    sink.disconnect().await?;
-    instance.finalize().await
-}
-
-/// All of it, for a plugin that may go wrong anywhere.
-pub(crate) async fn live(host: &PluginHost) -> Result<(), Error> {
-    let (instance, sink) = connected(host).await?;
-    list(&sink).await?;
-    read(&sink, &["note-1"]).await?;
-    commit(&sink, write(CommitKind::Create, "", None, "x")).await?;
-    finish(instance, &sink).await
-}
 
 fn the_whole_life_of_the_echo_plugin(world: World) {
     block_on(async {
@@ -405,48 +244,6 @@ fn what_breaks_the_protocol_ends_the_connection_and_nothing_else(world: World) {
     no_process_is_left(world.root());
 }
 
-/// A plugin that takes one call, which runs out of time; and how another ends, which waits for room.
-async fn one_call_too_many(spec: PluginSpec) -> (PluginHost, Error) {
-    let host = start(PluginSpec { calls_timeout: Some(Duration::from_millis(500)), ..spec }).await.unwrap();
-    let request = initialize(&[]);
-    let another = ObjectId(1);
-    // In this order: when the second is made, there is no room.
-    let (first, waiting) = tokio::join!(
-        biased;
-        host.initialize(&request),
-        host.call::<_, ()>(another, Method::DISCOVER, &(), None)
-    );
-    assert_eq!(first.unwrap_err().code, Code::DEADLINE);
-    (host, waiting.unwrap_err())
-}
-
-/// No call is left that could tell of room by its end.
-#[test]
-fn b3_a_call_that_waits_for_room_ends_with_the_plugin() {
-    let world = World::empty(Link::Inherited);
-    block_on(async {
-        let begun = Instant::now();
-        let (host, error) = one_call_too_many(hostile(&world, "hello", "stare")).await;
-        assert!(begun.elapsed() < EVERY_RUNG, "{:?}", begun.elapsed());
-        assert_eq!((error.code, error.effect), (Code::DISCONNECTED, Effect::NotStarted), "{error:?}");
-        host.stop().await;
-    });
-    no_process_is_left(world.root());
-}
-
-/// An answer that comes too late ends no call, and makes room all the same.
-#[test]
-fn b3_a_call_that_waits_for_room_goes_on_when_an_answer_comes_too_late() {
-    let world = World::empty(Link::Inherited);
-    block_on(async {
-        let (host, error) = one_call_too_many(hostile(&world, "hello", "dawdle")).await;
-        assert_eq!((error.code, &*error.message), (Code::NOT_FOUND, "so late"), "it was sent and answered");
-        assert_eq!(host.death(), None);
-        host.stop().await;
-    });
-    no_process_is_left(world.root());
-}
-
 /// The code says that some server is gone; the plugin is not.
 /// Eight answers of a mebibyte have room: the other commits are made when those are answered.
 #[test]
@@ -502,130 +299,6 @@ fn ten_mebibytes_on_both_outputs_cost_nothing(world: World) {
         });
         no_process_is_left(world.root());
     }
-}
-
-/// P6, invariant 6: while one floods with 100 MiB and then hangs, another answers as if it were alone.
-#[test]
-fn p6_a_plugin_that_floods_and_hangs_does_not_delay_another() {
-    let world = World::empty(Link::Inherited);
-    block_on(async {
-        let good = start(spec(&world, "echo_plugin", &[])).await.unwrap();
-        let (instance, sink) = connected(&good).await.unwrap();
-        let floods = start(hostile(&world, "discover", "flood-much")).await.unwrap();
-        let hangs = start(hostile(&world, "discover", "hang")).await.unwrap();
-        let bad = tokio::spawn(async move {
-            let instance = floods.initialize(&initialize(&[])).await.unwrap();
-            instance.discover().await.unwrap();
-            floods.stop().await.0
-        });
-        let hanging = tokio::spawn(async move {
-            let instance = hangs.initialize(&initialize(&[])).await.unwrap();
-            let called = tokio::time::timeout(Duration::from_secs(1), instance.discover()).await;
-            assert!(called.is_err(), "it hangs");
-            hangs.stop().await.0
-        });
-        let (mut calls, mut slowest) = (0, Duration::ZERO);
-        while !(bad.is_finished() && hanging.is_finished()) {
-            let begun = Instant::now();
-            assert_eq!(read(&sink, &["first"]).await.unwrap(), [Some(b"hello".to_vec())]);
-            slowest = slowest.max(begun.elapsed());
-            calls += 1;
-        }
-        assert!(slowest < Duration::from_secs(1), "{slowest:?} for one of {calls} calls");
-        assert_eq!(bad.await.unwrap().last_words.last().map(String::as_str), Some("the flood is over"));
-        assert!(!hanging.await.unwrap().exit.unwrap().success());
-        finish(instance, &sink).await.unwrap();
-        good.stop().await;
-    });
-    no_process_is_left(world.root());
-}
-
-pub(crate) fn signal(host: &PluginHost, signal: Signal) {
-    let pid = i32::try_from(host.facts().pid).unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), signal).unwrap();
-}
-
-/// P6: PING is fatal only when no call is open.
-#[test]
-fn p6_a_ping_that_is_not_answered_ends_an_idle_plugin_and_no_busy_one() {
-    const SHORT: Duration = Duration::from_millis(200);
-    let world = World::empty(Link::Inherited);
-    block_on(async {
-        let host = start(spec(&world, "echo_plugin", &[])).await.unwrap();
-        let (instance, sink) = connected(&host).await.unwrap();
-        host.ping(AT_ONCE).await.unwrap();
-
-        signal(&host, Signal::SIGSTOP); // it works on a call, and for long
-        let hrefs = ["first"];
-        let (called, asked) = tokio::join!(read(&sink, &hrefs), async {
-            let asked = host.ping(SHORT).await;
-            signal(&host, Signal::SIGCONT);
-            asked
-        });
-        assert_eq!(asked.unwrap_err().code, Code::BUSY);
-        assert_eq!(called.unwrap(), [Some(b"hello".to_vec())], "the call goes on");
-        host.ping(AT_ONCE).await.unwrap();
-        finish(instance, &sink).await.unwrap();
-
-        signal(&host, Signal::SIGSTOP); // and now it has nothing to do
-        let error = host.ping(SHORT).await.unwrap_err();
-        assert_eq!((error.code, error.blame), (Code::IDLE_TIMEOUT, Blame::Plugin), "{error:?}");
-        let death = host.wait().await;
-        assert_eq!(death.exit, Some(Exit::Signal(9)), "{death}");
-        assert!(death.connection.unwrap().contains("PING"));
-        assert_eq!(host.ping(AT_ONCE).await.unwrap_err().code, Code::DISCONNECTED);
-    });
-    no_process_is_left(world.root());
-}
-
-fn w3_a_call_that_hangs_ends_at_its_deadline_and_its_plugin_soon_after(world: World) {
-    let limit = Duration::from_millis(500);
-    // The last one does not even hear SIGTERM.
-    for (place, deed) in
-        [("initialize", "hang"), ("get_changes", "hang"), ("read", "drip"), ("commit", "deaf")]
-    {
-        block_on(async {
-            let mut spec = hostile(&world, place, deed);
-            spec.calls_timeout = Some(limit);
-            let host = start(spec).await.unwrap();
-            let begun = Instant::now();
-            let error = live(&host).await.unwrap_err();
-            let after = begun.elapsed();
-            assert!(matches!(error.code, Code::DEADLINE | Code::IDLE_TIMEOUT), "{place}: {error:?}");
-            assert!(after >= limit && after < limit + AT_ONCE, "{place}: {after:?}");
-            assert_eq!(error.effect, Effect::Unknown, "{place}: {error:?}");
-            // Nobody has to ask for its end.
-            let death = host.wait().await;
-            assert!(begun.elapsed() < EVERY_RUNG, "{place}: {:?}", begun.elapsed());
-            let signal = if deed == "deaf" { 9 } else { 15 };
-            assert_eq!(death.exit, Some(Exit::Signal(signal)), "{place}: {death}");
-        });
-        no_process_is_left(world.root());
-    }
-}
-
-/// Stopped at every kind of place by somebody who no longer waits for its call.
-#[test]
-fn a_plugin_that_ignores_everything_is_stopped_in_bounded_time() {
-    std::thread::scope(|scope| {
-        for (place, deed) in
-            [("get_changes", "deaf"), ("end", "deaf"), ("get_changes", "drip"), ("end", "hang")]
-        {
-            scope.spawn(move || {
-                let world = World::empty(Link::Inherited);
-                block_on(async {
-                    let host = start(hostile(&world, place, deed)).await.unwrap();
-                    let (_instance, sink) = connected(&host).await.unwrap();
-                    drop(tokio::time::timeout(Duration::from_millis(300), list(&sink)).await);
-                    let begun = Instant::now();
-                    let (death, _) = host.stop().await;
-                    assert!(begun.elapsed() < EVERY_RUNG, "{place} {deed}: {:?}", begun.elapsed());
-                    assert!(death.exit.is_some(), "{place} {deed}: {death}");
-                });
-                no_process_is_left(world.root());
-            });
-        }
-    });
 }
 
 fn p1_a_plugin_has_its_own_environment_and_three_descriptors(world: World) {

@@ -1,6 +1,7 @@
 //! A world of one test, and what can be done and seen in it.
 
 mod cards;
+pub(crate) mod host;
 mod processes;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod trace;
