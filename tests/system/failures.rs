@@ -14,13 +14,14 @@ use outrigger::sandbox::{Helper, Program};
 use outrigger::store::Store;
 
 use crate::support::host::example;
-use crate::support::{DEADLINE, LAPTOP, World, no_process_is_left, over_both_connections, until};
+use crate::support::{DEADLINE, LAPTOP, World, card, no_process_is_left, over_both_connections, until};
 
 over_both_connections!(
     a_refused_password_ends_with_the_code_of_credentials,
     a_broken_plugin_ends_with_the_code_of_plugins,
     a_member_that_breaks_the_contract_is_cancelled_at_once,
     a_member_that_breaks_the_contract_and_hears_no_cancel_is_ended,
+    a_member_whose_process_is_stopped_is_named_and_another_group_goes_on,
 );
 
 /// Below this no clock of a call runs out (60 s), far above what it takes.
@@ -28,12 +29,17 @@ const NO_CLOCK: Duration = Duration::from_secs(40);
 
 /// A run of an empty folder and the hostile plugin.
 fn run_with(world: &World, place: &str, deed: &str) -> RunReport {
+    run_beside(world, place, deed, "")
+}
+
+/// The same, with more lines behind the table of the hostile member.
+fn run_beside(world: &World, place: &str, deed: &str, more: &str) -> RunReport {
     // Empty, so that nothing but the hostile plugin is waited for.
     fs::create_dir_all(world.member(LAPTOP).join("notes")).unwrap();
     let connection = world.connection();
     world.configure_as(&format!(
         "state = \"./state\"\n[member.laptop]\nplugin = \"vdir\"\npath = \"./laptop\"\n{connection}\n\
-         [member.phone]\nplugin = \"hostile\"\n{connection}\n\
+         [member.phone]\nplugin = \"hostile\"\n{connection}\n{more}\n\
          [group.contacts]\nmembers = [\"laptop\", \"phone\"]\ncollections = [\"notes\"]\n"
     ));
     let path = example("hostile_plugin", "hostile_plugin");
@@ -97,6 +103,27 @@ fn a_member_that_breaks_the_contract_and_hears_no_cancel_is_ended(world: World) 
     let report = run_with(&world, "read", "long-deaf");
     expect(&report, Exit::Plugin, "beyond the limit of a name");
     assert!(begun.elapsed() < NO_CLOCK, "{:?}", begun.elapsed());
+}
+
+/// S35: what the command says of a process that is stopped, and that the other group is kept the same.
+fn a_member_whose_process_is_stopped_is_named_and_another_group_goes_on(world: World) {
+    let members = ["desk", "shelf"].map(|name| {
+        fs::create_dir_all(world.member(name).join("notes")).unwrap();
+        format!("[member.{name}]\nplugin = \"vdir\"\npath = \"./{name}\"\n{}", world.connection())
+    });
+    let item = |member| world.member(member).join("notes/anna.vcf");
+    fs::write(item("desk"), card("anna", "Anna")).unwrap();
+    let more = format!(
+        "[member.phone.sandbox]\ncalls_timeout = \"500ms\"\n{}\n\
+         [group.others]\nmembers = [\"desk\", \"shelf\"]\ncollections = [\"notes\"]\n",
+        members.concat()
+    );
+    let begun = Instant::now();
+    let report = run_beside(&world, "get_changes", "stop", &more);
+    assert!(begun.elapsed() < NO_CLOCK, "{:?}", begun.elapsed());
+    expect(&report, Exit::Plugin, "phone: \"get_changes: not answered in time");
+    expect(&report, Exit::Plugin, "1 group in sync, 1 group with trouble");
+    assert_eq!(fs::read_to_string(item("shelf")).unwrap(), card("anna", "Anna"));
 }
 
 /// 256 MiB of names are more than any listing may bring.

@@ -4,19 +4,27 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use outrigger::broker::{PluginHost, PluginSpec, start};
-use outrigger::protocol::{Blame, Code, Effect, Error, Method, ObjectId};
+use outrigger::broker::{Death, PluginHost, PluginSpec, SinkClient, start};
+use outrigger::protocol::{Blame, Code, CommitKind, Effect, Error, Method, ObjectId};
 use outrigger::sandbox::Exit;
+use tokio::task::JoinHandle;
 
 use crate::support::host::{
-    AT_ONCE, EVERY_RUNG, block_on, connected, finish, hostile, initialize, list, live, read, signal, spec,
+    AT_ONCE, EVERY_RUNG, block_on, commit, connected, finish, hostile, initialize, list, live, read, signal,
+    spec, write,
 };
 use crate::support::{Link, World, no_process_is_left, over_both_connections};
 
-over_both_connections!(w3_a_call_that_hangs_ends_at_its_deadline_and_its_plugin_soon_after);
+over_both_connections!(
+    w3_a_call_that_hangs_ends_at_its_deadline_and_its_plugin_soon_after,
+    a_stopped_process_is_found_out_and_ended_and_no_other_notices,
+);
+
+/// What a call may take where it is meant to run out of time.
+const SHORT_CALLS: Duration = Duration::from_millis(500);
 
 fn w3_a_call_that_hangs_ends_at_its_deadline_and_its_plugin_soon_after(world: World) {
-    let limit = Duration::from_millis(500);
+    let limit = SHORT_CALLS;
     // The last one does not even hear SIGTERM.
     for (place, deed) in
         [("initialize", "hang"), ("get_changes", "hang"), ("read", "drip"), ("commit", "deaf")]
@@ -39,6 +47,41 @@ fn w3_a_call_that_hangs_ends_at_its_deadline_and_its_plugin_soon_after(world: Wo
         });
         no_process_is_left(world.root());
     }
+}
+
+/// A plugin that is stopped, then called with an item of `size`: how the call ends and when, and how
+/// the plugin does.
+async fn stopped(mut spec: PluginSpec, size: usize) -> (Error, Duration, Death) {
+    (spec.name, spec.calls_timeout) = ("phone".into(), Some(SHORT_CALLS));
+    let host = start(spec).await.unwrap();
+    let (_instance, sink) = connected(&host).await.unwrap();
+    signal(&host, Signal::SIGSTOP);
+    let begun = Instant::now();
+    let error = commit(&sink, write(CommitKind::Create, "", None, &"x".repeat(size))).await.unwrap_err();
+    (error, begun.elapsed(), host.wait().await)
+}
+
+/// S35. It neither reads nor answers, nor hears SIGTERM: our own clocks end its call, and it. One of
+/// the calls is more than a socket holds.
+fn a_stopped_process_is_found_out_and_ended_and_no_other_notices(world: World) {
+    block_on(async {
+        let good = start(spec(&world, "echo_plugin", &[])).await.unwrap();
+        let (instance, sink) = connected(&good).await.unwrap();
+        let begun = Instant::now();
+        let dying = [1, 900_000].map(|size| tokio::spawn(stopped(spec(&world, "echo_plugin", &[]), size)));
+        answers_until(&sink, || dying.iter().all(JoinHandle::is_finished)).await;
+        assert!(begun.elapsed() < EVERY_RUNG, "{:?}", begun.elapsed());
+        for stopped in dying {
+            let (error, after, death) = stopped.await.unwrap();
+            assert!(after >= SHORT_CALLS && after < SHORT_CALLS + AT_ONCE, "{after:?}");
+            assert_eq!((error.blame, error.effect), (Blame::Plugin, Effect::Unknown), "{error:?}");
+            assert_eq!(&*error.message, "commit: not answered in time");
+            assert_eq!(death.to_string(), "the plugin of phone was ended by signal 9 (SIGKILL)");
+        }
+        finish(instance, &sink).await.unwrap();
+        good.stop().await;
+    });
+    no_process_is_left(world.root());
 }
 
 /// Stopped at every kind of place by somebody who no longer waits for its call.
@@ -67,7 +110,7 @@ fn a_plugin_that_ignores_everything_is_stopped_in_bounded_time() {
 
 /// A plugin that takes one call, which runs out of time; and how another ends, which waits for room.
 async fn one_call_too_many(spec: PluginSpec) -> (PluginHost, Error) {
-    let host = start(PluginSpec { calls_timeout: Some(Duration::from_millis(500)), ..spec }).await.unwrap();
+    let host = start(PluginSpec { calls_timeout: Some(SHORT_CALLS), ..spec }).await.unwrap();
     let request = initialize(&[]);
     let another = ObjectId(1);
     // In this order: when the second is made, there is no room.
@@ -107,6 +150,18 @@ fn b3_a_call_that_waits_for_room_goes_on_when_an_answer_comes_too_late() {
     no_process_is_left(world.root());
 }
 
+/// Reads one item again and again until something has come about: no answer takes a second.
+async fn answers_until(sink: &SinkClient, come_about: impl Fn() -> bool) {
+    let (mut calls, mut slowest) = (0, Duration::ZERO);
+    while !come_about() {
+        let begun = Instant::now();
+        assert_eq!(read(sink, &["first"]).await.unwrap(), [Some(b"hello".to_vec())]);
+        slowest = slowest.max(begun.elapsed());
+        calls += 1;
+    }
+    assert!(calls > 10 && slowest < Duration::from_secs(1), "{slowest:?} for one of {calls} calls");
+}
+
 /// P6, invariant 6: while one floods with 100 MiB and then hangs, another answers as if it were alone.
 #[test]
 fn p6_a_plugin_that_floods_and_hangs_does_not_delay_another() {
@@ -127,14 +182,7 @@ fn p6_a_plugin_that_floods_and_hangs_does_not_delay_another() {
             assert!(called.is_err(), "it hangs");
             hangs.stop().await.0
         });
-        let (mut calls, mut slowest) = (0, Duration::ZERO);
-        while !(bad.is_finished() && hanging.is_finished()) {
-            let begun = Instant::now();
-            assert_eq!(read(&sink, &["first"]).await.unwrap(), [Some(b"hello".to_vec())]);
-            slowest = slowest.max(begun.elapsed());
-            calls += 1;
-        }
-        assert!(slowest < Duration::from_secs(1), "{slowest:?} for one of {calls} calls");
+        answers_until(&sink, || bad.is_finished() && hanging.is_finished()).await;
         assert_eq!(bad.await.unwrap().last_words.last().map(String::as_str), Some("the flood is over"));
         assert!(!hanging.await.unwrap().exit.unwrap().success());
         finish(instance, &sink).await.unwrap();

@@ -97,6 +97,7 @@ mod hostile {
                 // The first one only takes away the handler with which Rust finds stack overflows.
                 "segv" => drop(raise(Signal::SIGSEGV).and_then(|()| raise(Signal::SIGSEGV))),
                 "kill" => drop(raise(Signal::SIGKILL)),
+                "stop" => drop(raise(Signal::SIGSTOP)),
                 "draw" => {
                     writeln!(stderr(), "{DRAWING}").ok();
                     std::process::exit(3);
