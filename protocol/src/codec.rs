@@ -66,12 +66,12 @@ impl Codec {
 
     fn encode_onto<T: Serialize + ?Sized, O: Out>(self, value: &T, out: &mut O) -> Result<(), BodyError> {
         let start = out.copied().len();
-        let appender = Appender { out, room: MAX_BODY };
+        let mut appender = Appender { out, length: 0 };
         let written = match self {
-            Self::Bincode => encode_binary(value, appender),
-            Self::Json => json::encode(value, appender),
+            Self::Bincode => encode_binary(value, &mut appender),
+            Self::Json => json::encode(value, &mut appender),
         };
-        written.inspect_err(|_| out.cut(start))
+        written.and_then(|()| appender.fits()).inspect_err(|_| out.cut(start))
     }
 
     /// As [`Codec::encode`], onto any buffer, for a receiver that takes at most `limit` bytes.
@@ -118,7 +118,10 @@ impl Codec {
     }
 }
 
-fn encode_binary<T: Serialize + ?Sized, O: Out>(value: &T, out: Appender<'_, O>) -> Result<(), BodyError> {
+fn encode_binary<T: Serialize + ?Sized, O: Out>(
+    value: &T,
+    out: &mut Appender<'_, O>,
+) -> Result<(), BodyError> {
     let written = bincode::serde::encode_into_writer(value, out, BINARY);
     written.map_err(|error| BodyError(error.to_string()))
 }
@@ -215,25 +218,30 @@ impl Out for Sharing<'_> {
     }
 }
 
-/// Where an encoder writes: the end of a buffer, up to a limit.
+/// Where an encoder writes: the end of a buffer. What is beyond the largest body is counted, so that
+/// whoever made it hears by how much, and not kept.
 struct Appender<'a, O> {
     out: &'a mut O,
-    room: usize,
+    length: usize,
 }
 
 impl<O: Out> Appender<'_, O> {
-    /// Appends `bytes`, unless the body becomes larger than a frame may be.
-    fn append(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
-        let left = self.room.checked_sub(bytes.len());
-        self.room = left.ok_or("the body is larger than a frame may be")?;
-        self.out.put(bytes);
-        Ok(())
+    fn append(&mut self, bytes: &[u8]) {
+        self.length = self.length.saturating_add(bytes.len());
+        if self.length <= MAX_BODY {
+            self.out.put(bytes);
+        }
+    }
+
+    fn fits(&self) -> Result<(), BodyError> {
+        if self.length <= MAX_BODY { Ok(()) } else { Err(too_large(self.length, MAX_BODY)) }
     }
 }
 
 impl<O: Out> Writer for Appender<'_, O> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        self.append(bytes).map_err(EncodeError::Other)
+        self.append(bytes);
+        Ok(())
     }
 }
 
@@ -269,7 +277,8 @@ mod tests {
     fn too_large_a_body_leaves_the_buffer_alone() {
         for codec in Codec::ALL {
             let mut bytes = vec![1];
-            assert!(codec.encode(&"x".repeat(MAX_BODY), &mut bytes).is_err());
+            let error = codec.encode(&"x".repeat(MAX_BODY), &mut bytes).unwrap_err().to_string();
+            assert!(error.ends_with("bytes, above the limit of 1048576"), "{error}");
             assert_eq!(bytes, [1]);
         }
     }

@@ -17,10 +17,10 @@ const MAX_DEPTH: usize = 16;
 
 pub(super) fn encode<T: Serialize + ?Sized, O: Out>(
     value: &T,
-    mut out: Appender<'_, O>,
+    out: &mut Appender<'_, O>,
 ) -> Result<(), BodyError> {
     let start = out.out.copied().len();
-    serde_json::to_writer(&mut out, value).map_err(|error| BodyError(error.to_string()))?;
+    serde_json::to_writer(&mut *out, value).map_err(|error| BodyError(error.to_string()))?;
     if out.out.copied().get(start..) == Some(b"null") {
         out.out.cut(start);
     }
@@ -64,7 +64,8 @@ fn depth(json: &[u8]) -> usize {
 
 impl<O: Out> io::Write for Appender<'_, O> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.append(bytes).map(|()| bytes.len()).map_err(io::Error::other)
+        self.append(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -278,6 +278,9 @@ fn items_around_the_limit_pass_or_are_refused_with_both_sizes() {
         let item = vec![7u8; size];
         let pushed = pair.plugin.connection.push_item(stream, serde_bytes::Bytes::new(&item));
         assert_eq!(pushed.is_ok(), fits, "{size}");
+        if let Err(error) = pushed {
+            assert_eq!(error.to_string(), "1048577 bytes, above the limit of 1048576");
+        }
         let (seen, _) = pair.settle();
         let arrived: Vec<usize> = seen
             .iter()
