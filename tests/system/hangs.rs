@@ -84,12 +84,13 @@ fn a_stopped_process_is_found_out_and_ended_and_no_other_notices(world: World) {
     no_process_is_left(world.root());
 }
 
-/// Stopped at every kind of place by somebody who no longer waits for its call.
+/// Stopped at every kind of place by somebody who no longer waits for its call. One that is deaf
+/// does not even hear SIGTERM.
 #[test]
 fn a_plugin_that_ignores_everything_is_stopped_in_bounded_time() {
     std::thread::scope(|scope| {
-        for (place, deed) in
-            [("get_changes", "deaf"), ("end", "deaf"), ("get_changes", "drip"), ("end", "hang")]
+        for (place, deed, signal) in
+            [("get_changes", "deaf", 9), ("end", "deaf", 9), ("get_changes", "drip", 15), ("end", "hang", 15)]
         {
             scope.spawn(move || {
                 let world = World::empty(Link::Inherited);
@@ -100,7 +101,7 @@ fn a_plugin_that_ignores_everything_is_stopped_in_bounded_time() {
                     let begun = Instant::now();
                     let (death, _) = host.stop().await;
                     assert!(begun.elapsed() < EVERY_RUNG, "{place} {deed}: {:?}", begun.elapsed());
-                    assert!(death.exit.is_some(), "{place} {deed}: {death}");
+                    assert_eq!(death.exit, Some(Exit::Signal(signal)), "{place} {deed}: {death}");
                 });
                 no_process_is_left(world.root());
             });
@@ -187,6 +188,47 @@ fn p6_a_plugin_that_floods_and_hangs_does_not_delay_another() {
         assert!(!hanging.await.unwrap().exit.unwrap().success());
         finish(instance, &sink).await.unwrap();
         good.stop().await;
+    });
+    no_process_is_left(world.root());
+}
+
+/// Ten thousand answers that a plugin asked for and does not read fill what lies between, and stop
+/// nobody but itself.
+#[test]
+fn a_plugin_that_does_not_read_its_answers_stops_only_itself() {
+    let world = World::empty(Link::Inherited);
+    block_on(async {
+        let good = start(spec(&world, "echo_plugin", &[])).await.unwrap();
+        let (instance, sink) = connected(&good).await.unwrap();
+        let mut spec = hostile(&world, "discover", "unread");
+        spec.calls_timeout = Some(SHORT_CALLS);
+        let bad = start(spec).await.unwrap();
+        let ending = tokio::spawn(async move {
+            let instance = bad.initialize(&initialize(&[])).await.unwrap();
+            let error = instance.discover().await.unwrap_err();
+            (error, bad.wait().await)
+        });
+        answers_until(&sink, || ending.is_finished()).await;
+        let (error, death) = ending.await.unwrap();
+        assert_eq!(error.code, Code::DEADLINE, "{error:?}");
+        assert_eq!(death.exit, Some(Exit::Signal(15)), "{death}");
+        finish(instance, &sink).await.unwrap();
+        good.stop().await;
+    });
+    no_process_is_left(world.root());
+}
+
+/// W3: what a call may take says nothing of the start, which has a limit of its own.
+#[test]
+fn w3_a_start_may_take_longer_than_a_call() {
+    let world = World::empty(Link::Inherited);
+    let limit = Duration::from_micros(1);
+    block_on(async {
+        let spec = PluginSpec { calls_timeout: Some(limit), ..hostile(&world, "initialize", "hang") };
+        let host = start(spec).await.unwrap();
+        assert!(host.facts().start > limit, "{:?}", host.facts().start);
+        assert_eq!(host.initialize(&initialize(&[])).await.unwrap_err().code, Code::DEADLINE);
+        host.stop().await;
     });
     no_process_is_left(world.root());
 }

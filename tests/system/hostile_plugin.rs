@@ -104,10 +104,13 @@ mod hostile {
                 }
                 "dawdle" => self.narrow(Some(Duration::from_secs(1))),
                 "stare" => self.narrow(None),
+                "last-words" => self.answer_once(),
                 "refuse" => self.send(&refusal()),
-                "hang" | "deaf" => loop {
-                    std::thread::park();
-                },
+                "hang" | "deaf" => hang(),
+                "unread" => {
+                    self.send(&Header::new(Kind::PING, 0).encode().repeat(10_000));
+                    hang();
+                }
                 "flood" => flood(5 << 20),
                 "flood-much" => flood(50 << 20),
                 "garbage" => self.send(b"HTTP/1.1 400 Bad Request\r\n\r\n".repeat(8).as_slice()),
@@ -152,15 +155,33 @@ mod hostile {
             }
         }
 
-        /// Takes one call at a time, and answers the first one late, or never.
-        fn narrow(&self, late: Option<Duration>) {
-            let Some(raw) = self.raw.as_ref().and_then(|raw| raw.try_clone().ok()) else { return };
+        /// A connection by hand, which takes one call at a time.
+        fn link(&self) -> Option<BlockingLink<()>> {
+            let raw = self.raw.as_ref()?.try_clone().ok()?;
             let mut hello = Hello::new("narrow", AuthKind::Inherited, [7; 32]);
             hello.limits.max_calls = 1;
             let carrier = Box::new(SocketCarrier::new(raw.into()));
-            let established =
-                BlockingLink::<()>::establish(carrier, Handshake::dial(hello, None), Role::Plugin);
-            let Ok(mut link) = established else { return };
+            BlockingLink::establish(carrier, Handshake::dial(hello, None), Role::Plugin).ok()
+        }
+
+        /// Answers one call, and leaves at once.
+        fn answer_once(&self) {
+            let Some(mut link) = self.link() else { return };
+            let mut answered = false;
+            while !answered && link.take_in(Wait::Forever).is_ok() {
+                let answer = |event: Event<'_, ()>, connection: &mut Connection<()>| {
+                    if let Event::Call(call) = event {
+                        answered = connection.fail(call.id, &Error::new(Code::NOT_FOUND, "last words"));
+                    }
+                };
+                link.events(answer).and_then(|_| link.flush()).ok();
+            }
+            std::process::exit(3);
+        }
+
+        /// Answers the first call late, or never.
+        fn narrow(&self, late: Option<Duration>) {
+            let Some(mut link) = self.link() else { return };
             let mut first = true;
             let mut wait = || match late {
                 Some(late) if std::mem::take(&mut first) => std::thread::park_timeout(late),
@@ -210,9 +231,13 @@ mod hostile {
             if let Some(raw) = &self.raw {
                 raw.shutdown(std::net::Shutdown::Both).ok();
             }
-            loop {
-                std::thread::park();
-            }
+            hang();
+        }
+    }
+
+    fn hang() -> ! {
+        loop {
+            std::thread::park();
         }
     }
 

@@ -132,6 +132,24 @@ fn unsafe_code_stays_in_one_room() {
     assert_none(wrong);
 }
 
+/// Time is measured by clocks that nobody sets.
+#[test]
+fn no_call_goes_by_a_wall_clock() {
+    let mut wrong = Vec::new();
+    for room in ["protocol", "transport", "sandbox", "broker", "plugin-sdk"] {
+        for file in sources(room) {
+            if code(&file).any(|line| words(line).any(|word| word == "SystemTime")) {
+                wrong.push(format!("{} reads a clock that can be set", file.display()));
+            }
+        }
+    }
+    let python = fs::read_to_string(root().join("plugin-sdk/python/outrigger.py")).unwrap();
+    if python.contains("time.time(") || !python.contains("time.monotonic()") {
+        wrong.push("outrigger.py reads a clock that can be set".into());
+    }
+    assert_none(wrong);
+}
+
 #[test]
 fn only_the_codec_knows_bincode() {
     let mut wrong = Vec::new();

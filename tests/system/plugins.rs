@@ -106,6 +106,22 @@ fn one_that_exits_before_it_connects_is_known_to_have_done_so_at_once(world: Wor
     }
 }
 
+/// Over and over: its end is known by its process and by its connection, and neither may be heard
+/// before its answer.
+#[test]
+fn the_last_answer_of_a_process_that_exits_at_once_arrives() {
+    let world = World::empty(Link::Inherited);
+    block_on(async {
+        for _ in 0..20 {
+            let host = start(hostile(&world, "hello", "last-words")).await.unwrap();
+            let error = host.initialize(&initialize(&[])).await.unwrap_err();
+            assert_eq!((error.code, &*error.message), (Code::NOT_FOUND, "last words"));
+            assert_eq!(host.wait().await.exit, Some(Exit::Code(3)));
+        }
+    });
+    no_process_is_left(world.root());
+}
+
 /// That it cannot even be executed is told as such, not as the end of a connection.
 #[test]
 fn p1_a_program_that_cannot_run_is_named() {

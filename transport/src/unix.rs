@@ -110,6 +110,18 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_signals_interrupt_is_made_until_it_says_something_else() {
+        let mut storm = 1000;
+        let mut interrupted = |then: rustix::io::Result<u8>| {
+            storm -= 1;
+            if storm % 100 == 0 { then } else { Err(rustix::io::Errno::INTR) }
+        };
+        assert_eq!(retry(|| interrupted(Ok(7))).unwrap(), 7);
+        let error = retry(|| interrupted(Err(rustix::io::Errno::AGAIN))).unwrap_err();
+        assert_eq!((error.kind(), storm), (io::ErrorKind::WouldBlock, 800));
+    }
+
+    #[test]
     fn writing_to_a_peer_that_does_not_read_does_not_wait() {
         let (a, _b) = UnixStream::pair().unwrap();
         let mut a = SocketCarrier::new(a.into());

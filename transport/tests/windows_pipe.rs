@@ -68,20 +68,69 @@ async fn round_trip(link: &Link<Caller>, round: u32) {
     assert_eq!(told.await.expect("an answer"), bytes);
 }
 
-/// The broker's side: listens, proves the secret, calls.
-async fn call(listener: Listener) -> Ending {
+/// The broker's side: listens, proves the secret.
+async fn greet(listener: Listener) -> (Link<Caller>, impl Future<Output = Ending> + Send) {
     let hello = Hello::new("broker", AuthKind::Inherited, nonce().expect("randomness"));
     let handshake = Handshake::listen(hello, Some(SECRET), SessionId(uuid::Uuid::from_u128(7)));
     let stream = listener.accept().await.expect("a peer");
-    let (link, driver) = Link::establish(stream, handshake, Role::Broker, limits::HANDSHAKE_TIME, Answers)
+    Link::establish(stream, handshake, Role::Broker, limits::HANDSHAKE_TIME, Answers)
         .await
-        .expect("a connection");
+        .expect("a connection")
+}
+
+/// The broker's side: calls.
+async fn call(listener: Listener) -> Ending {
+    let (link, driver) = greet(listener).await;
     let driver = tokio::spawn(driver);
     for round in 0..ROUND_TRIPS {
         round_trip(&link, round).await;
     }
     link.with(|connection| connection.goodbye());
     driver.await.expect("the driver")
+}
+
+/// A plugin that answers its first call and is gone.
+fn answer_and_go(endpoint: &Endpoint) -> Result<(), LinkError> {
+    let hello = Hello::new("plugin", AuthKind::Inherited, nonce()?);
+    let handshake = Handshake::dial(hello, Some(SECRET));
+    let mut link = BlockingLink::<()>::establish(dial(endpoint)?, handshake, Role::Plugin)?;
+    let mut answered = false;
+    while !answered {
+        link.take_in(Wait::Forever)?;
+        link.events(|event, connection| {
+            if let Event::Call(call) = event {
+                let body: &[u8] = Codec::Bincode.decode(call.body).expect("bytes");
+                answered = connection.reply(call.id, body);
+            }
+        })?;
+    }
+    link.flush()
+}
+
+/// What was written is read, though the end that wrote it is closed.
+#[test]
+fn the_last_answer_over_a_name_arrives() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    for _ in 0..20 {
+        runtime.block_on(async {
+            let endpoint = Endpoint::fresh(folder.path()).unwrap();
+            let listener = Listener::bind(&endpoint).unwrap();
+            let plugin = tokio::task::spawn_blocking(move || answer_and_go(&endpoint));
+            let (link, driver) = greet(listener).await;
+            let driver = tokio::spawn(driver);
+            let (tell, told) = oneshot::channel();
+            link.with(|connection| {
+                let body = vec![7u8; 50_000];
+                connection.call(ObjectId(1), ECHO, &body[..], CallOptions::default(), tell, link.now())
+            })
+            .expect("a call");
+            plugin.await.unwrap().unwrap();
+            assert_eq!(told.await.expect("the answer"), vec![7; 50_000]);
+            let ending = driver.await.expect("the driver");
+            assert!(matches!(ending, Ending::Failed(LinkError::Closed { mid_frame: false })), "{ending:?}");
+        });
+    }
 }
 
 #[test]

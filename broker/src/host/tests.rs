@@ -6,10 +6,12 @@ use std::sync::Mutex;
 use std::task::Poll;
 
 use outrigger_protocol::{AuthKind, Codec, Effect, Event, Handshake, Hello, Role, SessionId, limits};
-use outrigger_transport::memory::{Line, pair};
+use outrigger_transport::memory::{Line, MemoryEnd, pair};
 use outrigger_transport::{Handler, LinkError};
 
 use super::*;
+
+mod proxies;
 
 const ECHO: Method = Method(900);
 
@@ -69,28 +71,17 @@ struct Stage {
 impl Stage {
     /// `capacity`: of the line, in bytes. `max_calls`: how many the peer takes at a time.
     async fn new(capacity: usize, max_calls: u32) -> Self {
-        let (ours, theirs) = pair(capacity);
-        let (seen, line) = (Seen::default(), ours.outgoing());
+        let ends = pair(capacity);
+        let (seen, line) = (Seen::default(), ends.0.outgoing());
         let (events, wiring, _) = PluginHost::wiring(&Arc::new(PluginLog::new("m".into())));
-        let listen = Handshake::listen(
-            Hello::new("broker", AuthKind::Inherited, [2; 32]),
-            None,
-            SessionId(uuid::Uuid::from_u128(7)),
-        );
-        let mut hello = Hello::new("plugin", AuthKind::Inherited, [1; 32]);
-        hello.limits.max_calls = max_calls;
-        let limit = limits::HANDSHAKE_TIME;
-        let (ours, theirs) = tokio::join!(
-            Link::establish(ours, listen, Role::Broker, limit, Counted(events, seen.clone())),
-            Link::establish(theirs, Handshake::dial(hello, None), Role::Plugin, limit, Echo(seen.clone())),
-        );
-        let ((link, driver), (_, peer)) = (ours.unwrap(), theirs.unwrap());
+        let (ours, theirs) = (Counted(events, seen.clone()), Echo(seen.clone()));
+        let ((link, driver), (_, peer)) = greet(ends, max_calls, ours, theirs).await;
         let (host, end) = host(link, wiring);
-        let (driver, greeted): (Driver, _) = (Box::pin(driver), line.carried());
+        let greeted = line.carried();
         Self {
             host,
             driver: Some(driver),
-            peer: Box::pin(peer),
+            peer,
             ending: None,
             peer_ending: None,
             line,
@@ -175,6 +166,26 @@ impl Stage {
         assert!(bodies.iter().all(|body| rest.any(|sent| *sent == body)), "{what}: {bodies:?}");
         bodies
     }
+}
+
+/// The connection of a host, and of a plugin that takes so many calls at a time.
+async fn greet<P: Handler<()> + 'static>(
+    (ours, theirs): (MemoryEnd, MemoryEnd),
+    max_calls: u32,
+    events: impl Handler<Caller> + 'static,
+    plugin: P,
+) -> ((Link<Caller>, Driver), (Link<()>, Driver)) {
+    let hello = Hello::new("broker", AuthKind::Inherited, [2; 32]);
+    let listen = Handshake::listen(hello, None, SessionId(uuid::Uuid::from_u128(7)));
+    let mut hello = Hello::new("plugin", AuthKind::Inherited, [1; 32]);
+    hello.limits.max_calls = max_calls;
+    let (dial, limit) = (Handshake::dial(hello, None), limits::HANDSHAKE_TIME);
+    let (ours, theirs) = tokio::join!(
+        Link::establish(ours, listen, Role::Broker, limit, events),
+        Link::establish(theirs, dial, Role::Plugin, limit, plugin),
+    );
+    let ((link, driver), (their_link, serving)) = (ours.unwrap(), theirs.unwrap());
+    ((link, Box::pin(driver)), (their_link, Box::pin(serving)))
 }
 
 /// A host of no process, and the word that it has ended.

@@ -4,7 +4,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use outrigger_plugin_sdk::Context;
-use outrigger_plugin_sdk::protocol::{Code, Codec, Commit, Committed, Effect, Error, Kind, Method, ObjectId};
+use outrigger_plugin_sdk::protocol::{
+    Code, Codec, Commit, Committed, Effect, Error, Href, Kind, Method, ObjectId,
+};
 
 use crate::client::{Client, decoded, listing, part, seen, start, start_run, total};
 use crate::connector::{Connector, item};
@@ -28,6 +30,31 @@ fn held() -> (Connector, Receiver<()>, Sender<()>) {
         Ok(())
     });
     (connector, running, release)
+}
+
+/// All of them wait in the plugin while the first one runs.
+#[test]
+fn commits_that_come_together_run_in_the_order_in_which_they_were_sent() {
+    let (release, released) = channel();
+    let (tell, told) = channel();
+    let connector = Connector::new().on_commit(move |batch: &Commit<'_>, _| {
+        tell.send(batch.items[0].href.clone()).unwrap();
+        released.recv().unwrap();
+        Ok(())
+    });
+    let (mut client, served, sink) = start_run(connector);
+    let names: Vec<String> = (0..50).map(|number| format!("n{number}")).collect();
+    let calls: Vec<u32> = names.iter().map(|name| client.commit(sink, item(name, b"new"))).collect();
+    client.link.flush().unwrap();
+    for name in &names {
+        assert_eq!(told.recv().unwrap(), Href::from(name.as_str()));
+        assert!(told.try_recv().is_err(), "one at a time");
+        release.send(()).unwrap();
+    }
+    for call in calls {
+        assert_eq!(decoded::<Committed>(client.wait(call)).results.len(), 1);
+    }
+    part(client, served);
 }
 
 #[test]

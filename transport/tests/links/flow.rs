@@ -139,11 +139,14 @@ fn two_blocking_ends_never_wait_for_each_other() {
     });
 }
 
-/// An end that answers one call and exits at once; what is sent to it meanwhile finds nobody.
+/// What a peer still answers before it exits.
+const LAST_ANSWERS: usize = 50;
+
+/// An end that answers so many calls and exits at once; what is sent to it meanwhile finds nobody.
 fn answer_and_exit(end: MemoryEnd) {
     let mut link = establish_blocking::<()>(end, Role::Plugin).unwrap();
     let mut calls = 0;
-    while calls == 0 {
+    while calls < LAST_ANSWERS {
         link.take_in(Wait::Forever).unwrap();
         let each = |event: Event<'_, ()>, connection: &mut Connection<()>| {
             calls += usize::from(matches!(event, Event::Call(_)));
@@ -164,17 +167,22 @@ fn the_last_frames_of_an_exiting_peer_are_delivered_then_the_end() {
             let incoming = ours.incoming();
             let (link, driver) = establish(ours, Role::Broker, teller).await.unwrap();
             incoming.hold();
-            link.with(|connection| call(connection, 0, b"last words", Duration::ZERO)).unwrap();
+            for context in 0..LAST_ANSWERS {
+                let now = link.now();
+                link.with(|connection| call(connection, context, b"last words", now)).unwrap();
+            }
             let driver = tokio::spawn(driver);
             tokio::task::spawn_blocking(move || peer.join().unwrap()).await.unwrap();
-            // It has exited. A write fails before its answer is read.
-            link.with(|connection| call(connection, 1, b"too late", Duration::ZERO)).unwrap();
+            // It has exited. A write fails before its answers are read.
+            link.with(|connection| call(connection, LAST_ANSWERS, b"too late", link.now())).unwrap();
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
             incoming.release_all();
-            assert_eq!(told.recv().await.unwrap(), (0, Ok(b"last words".to_vec())));
+            for context in 0..LAST_ANSWERS {
+                assert_eq!(told.recv().await.unwrap(), (context, Ok(b"last words".to_vec())));
+            }
             let (context, outcome) = told.recv().await.unwrap();
-            assert_eq!((context, outcome.unwrap_err().code), (1, Code::DISCONNECTED));
+            assert_eq!((context, outcome.unwrap_err().code), (LAST_ANSWERS, Code::DISCONNECTED));
             let ending = driver.await.unwrap();
             assert!(matches!(ending, Ending::Failed(LinkError::Closed { mid_frame: false })), "{ending:?}");
         });

@@ -1,11 +1,16 @@
 //! Time: simulated, so that nothing here waits for it.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use outrigger_protocol::{CallOptions, Code, Connection, Event, ObjectId, Progress, Role, limits};
-use outrigger_transport::memory::{CAPACITY, pair};
-use outrigger_transport::{BlockingLink, Carrier, Handler, LinkError, Wait};
+use outrigger_protocol::{
+    AuthKind, CallId, CallOptions, Code, Connection, Event, Handshake, Hello, ObjectId, Progress, Role,
+    limits,
+};
+use outrigger_transport::memory::{CAPACITY, MemoryEnd, pair};
+use outrigger_transport::{BlockingLink, Carrier, Handler, Link, LinkError, Wait};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::support::{ECHO, Silent, dialling, establish, teller};
@@ -87,6 +92,63 @@ async fn a_shorter_deadline_is_noticed_behind_a_longer_one() {
         let (ended, outcome) = told.recv().await.unwrap();
         assert_eq!(ended, context);
         assert_about((begun.elapsed(), outcome.unwrap_err().code), seconds, Code::DEADLINE);
+    }
+}
+
+/// A plugin that waits a second for each call, five at a time, and says nothing meanwhile.
+async fn wait_and_answer(end: MemoryEnd) {
+    let (tell, mut calls) = tokio::sync::mpsc::unbounded_channel();
+    let mut hello = Hello::new("plugin", AuthKind::Inherited, [1; 32]);
+    hello.limits.dispatch_window = 5;
+    let dial = Handshake::dial(hello, None);
+    let (link, driver) =
+        Link::establish(end, dial, Role::Plugin, limits::HANDSHAKE_TIME, Told(tell)).await.unwrap();
+    tokio::spawn(driver);
+    let window = Arc::new(Semaphore::new(5));
+    while let Some(call) = calls.recv().await {
+        let (link, turn) = (link.clone(), Arc::clone(&window).acquire_owned().await.unwrap());
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            link.with(|connection| connection.reply(call, serde_bytes::Bytes::new(b"done")));
+            drop(turn);
+        });
+    }
+}
+
+/// Tells of calls.
+struct Told(tokio::sync::mpsc::UnboundedSender<CallId>);
+
+impl Handler<()> for Told {
+    fn event(&mut self, event: Event<'_, ()>, _: &mut Connection<()>) {
+        if let Event::Call(call) = event {
+            self.0.send(call.id).unwrap();
+        }
+    }
+}
+
+/// What waits in a queue, or in silence, has its whole time once it is begun: total and idle.
+#[tokio::test(start_paused = true)]
+async fn twenty_calls_that_wait_a_second_each_keep_their_three_also_after_an_hour_of_silence() {
+    let (ours, theirs) = pair(CAPACITY);
+    let (teller, mut told) = teller();
+    tokio::spawn(wait_and_answer(theirs));
+    let (link, driver) = establish(ours, Role::Broker, teller).await.unwrap();
+    tokio::spawn(driver);
+    for _ in 0..3 {
+        let begun = Instant::now();
+        for context in 0..20 {
+            let (target, now) = (ObjectId(context), link.now());
+            let call = |connection: &mut Connection<usize>| {
+                connection.call(target, ECHO, &(), options(3, 3), context as usize, now)
+            };
+            link.with(call).unwrap();
+        }
+        for _ in 0..20 {
+            assert_eq!(told.recv().await.unwrap().1.unwrap(), b"done");
+        }
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_secs(4) && took < Duration::from_secs(5), "{took:?}");
+        tokio::time::sleep(Duration::from_secs(3600)).await;
     }
 }
 
