@@ -141,6 +141,7 @@ mod tests {
         assert_eq!(line, "a\\u{1b}[2Jb\\u{202e}c\\u{9b}");
     }
 
+    /// Holds S22, S41.
     #[tokio::test]
     async fn a_flood_is_discarded_and_counted() {
         let log = PluginLog::new("p".into());

@@ -182,6 +182,7 @@ mod tests {
         [&header.encode()[..], body].concat()
     }
 
+    /// Holds S13.
     #[test]
     fn frames_come_out_whatever_the_cut() {
         let bytes = [frame(Kind::CALL, 1, b"one"), frame(Kind::PING, 0, b""), frame(Kind::DATA, 3, b"three")]
@@ -223,6 +224,7 @@ mod tests {
         decoder.buffer.windows(text.len()).any(|window| window == text)
     }
 
+    /// Holds S48.
     #[test]
     fn a_secret_is_wiped_once_it_was_looked_at() {
         for behind in [&b""[..], &frame(Kind::PING, 0, b"")] {
@@ -239,6 +241,7 @@ mod tests {
         }
     }
 
+    /// Holds S48.
     #[test]
     fn a_secret_that_comes_in_pieces_is_wiped_wherever_the_buffer_moved_it() {
         let bytes = [frame(Kind::LOG, 0, &[7; 60_000]), secret(&b"hunter2".repeat(3000))].concat();
@@ -252,6 +255,7 @@ mod tests {
         assert!(!holds(&decoder, b"hunter2"));
     }
 
+    /// Holds S13.
     #[test]
     fn memory_follows_the_bytes_that_came() {
         let mut decoder = Decoder::new(1 << 20);

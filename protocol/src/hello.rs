@@ -278,6 +278,7 @@ mod tests {
         SessionId(uuid::Uuid::from_u128(7))
     }
 
+    /// Holds S29.
     #[test]
     fn the_highest_common_major_and_the_lower_minor_are_used() {
         let agreed = agree(&hello(&[(1, 4), (2, 3)]), &hello(&[(2, 1), (1, 9)]), false, session()).unwrap();
@@ -322,6 +323,7 @@ mod tests {
         assert!(agree(&broker, &plugin, false, session()).unwrap_err().reason.ends_with("theirs are 77"));
     }
 
+    /// Holds S29.
     #[test]
     fn unknown_keys_are_ignored() {
         let mut json = serde_json::to_value(hello(&[(0, 9)])).unwrap();

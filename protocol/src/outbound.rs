@@ -289,6 +289,7 @@ mod tests {
         buffer.windows(HUNTER2.len()).any(|window| window == HUNTER2)
     }
 
+    /// Holds S48.
     #[test]
     fn a_secret_is_wiped_once_it_is_written() {
         let mut outbound = Outbound::default();
@@ -326,6 +327,7 @@ mod tests {
         assert_eq!(outbound.writing.own, vec![0; 3 * HEADER + HUNTER2.len()], "wiped in place");
     }
 
+    /// Holds S48.
     #[test]
     fn a_secret_that_is_taken_back_leaves_nothing() {
         let mut outbound = Outbound::default();
@@ -337,6 +339,7 @@ mod tests {
         assert!(outbound.control.own.ends_with(b"three") && !holds(&outbound.control.own));
     }
 
+    /// Holds S48.
     #[test]
     fn a_secret_that_waited_behind_data_is_wiped_as_well() {
         let mut outbound = Outbound::default();

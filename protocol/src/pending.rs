@@ -359,6 +359,7 @@ mod tests {
         assert_eq!(calls.unanswered(), (0, 0, 0));
     }
 
+    /// Holds S32.
     #[test]
     fn w3_twenty_queued_calls_of_one_second_meet_a_limit_of_three() {
         let mut calls = PendingCalls::new(5);
@@ -406,6 +407,7 @@ mod tests {
         assert_eq!(clock, Clock::Total);
     }
 
+    /// Holds S43.
     #[test]
     fn waiting_for_a_rate_limit_is_life() {
         let mut calls = PendingCalls::new(64);

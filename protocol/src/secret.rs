@@ -104,6 +104,7 @@ mod tests {
         assert_eq!(secret.expose(), "hunter2");
     }
 
+    /// Holds S48.
     #[test]
     fn a_malformed_secret_is_not_quoted() {
         for codec in Codec::ALL {

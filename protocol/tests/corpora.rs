@@ -16,6 +16,7 @@ fn directory(target: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds").join(target)
 }
 
+/// Holds S14.
 #[test]
 #[expect(clippy::disallowed_methods, reason = "the seeds are files")]
 fn every_seed_is_survived() {

@@ -228,6 +228,7 @@ fn a_question_is_answered_declined_or_has_nobody_to_answer_it(world: World) {
     no_process_is_left(world.root());
 }
 
+/// Holds S39.
 fn d28_a_user_who_cancels_a_listing_cancels_its_question(world: World) {
     block_on(async {
         let (engine, mut ear) = engine();
@@ -252,6 +253,7 @@ fn d28_a_user_who_cancels_a_listing_cancels_its_question(world: World) {
     no_process_is_left(world.root());
 }
 
+/// Holds S39.
 fn w3_a_question_that_nobody_answers_ends_in_its_time(world: World) {
     block_on(async {
         let (engine, mut ear) = engine();
@@ -314,6 +316,7 @@ fn a_plugin_calls_what_it_was_given_and_nothing_else(world: World) {
     no_process_is_left(world.root());
 }
 
+/// Holds S2, S8.
 fn w2_calls_to_one_object_are_answered_in_order_and_those_to_others_overlap(world: World) {
     block_on(async {
         let (engine, _ear) = engine();
@@ -351,6 +354,7 @@ fn a_callback_that_panics_fails_its_call_only(world: World) {
     no_process_is_left(world.root());
 }
 
+/// Holds S9.
 fn what_answers_ends_with_the_plugin(world: World) {
     block_on(async {
         let (engine, mut ear) = engine();
@@ -433,6 +437,7 @@ fn w6_a_flood_of_notices_or_cancels_costs_nothing(world: World) {
     no_process_is_left(world.root());
 }
 
+/// Holds S3.
 fn w6_a_thousand_questions_at_once_end_the_plugin_that_asks_them(world: World) {
     block_on(async {
         let (engine, mut ear) = engine();

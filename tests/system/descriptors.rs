@@ -138,21 +138,22 @@ fn dialled_in_vain() {
     });
 }
 
-/// S20
+/// Holds S20.
 #[test]
 fn without_descriptors_a_listener_says_so_at_once_and_lets_in_later() {
     let test = "descriptors::without_descriptors_a_listener_says_so_at_once_and_lets_in_later";
     in_a_process_of_its_own(test, dialled_in_vain);
 }
 
-/// S20
+/// Holds S20.
 #[test]
 fn without_descriptors_nothing_is_started_and_what_runs_lives_on() {
     let test = "descriptors::without_descriptors_nothing_is_started_and_what_runs_lives_on";
     in_a_process_of_its_own(test, || few_descriptors(Link::Inherited));
 }
 
-/// S20. The same where plugins dial.
+/// The same where plugins dial.
+/// Holds S20.
 #[test]
 fn without_descriptors_nothing_is_started_by_name_and_what_runs_lives_on() {
     let test = "descriptors::without_descriptors_nothing_is_started_by_name_and_what_runs_lives_on";

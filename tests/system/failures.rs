@@ -105,7 +105,8 @@ fn a_member_that_breaks_the_contract_and_hears_no_cancel_is_ended(world: World) 
     assert!(begun.elapsed() < NO_CLOCK, "{:?}", begun.elapsed());
 }
 
-/// S35: what the command says of a process that is stopped, and that the other group is kept the same.
+/// What the command says of a process that is stopped, and that the other group is kept the same.
+/// Holds S35.
 fn a_member_whose_process_is_stopped_is_named_and_another_group_goes_on(world: World) {
     let members = ["desk", "shelf"].map(|name| {
         fs::create_dir_all(world.member(name).join("notes")).unwrap();

@@ -23,6 +23,7 @@ over_both_connections!(
 /// What a call may take where it is meant to run out of time.
 const SHORT_CALLS: Duration = Duration::from_millis(500);
 
+/// Holds S7, S34.
 fn w3_a_call_that_hangs_ends_at_its_deadline_and_its_plugin_soon_after(world: World) {
     let limit = SHORT_CALLS;
     // The last one does not even hear SIGTERM.
@@ -61,8 +62,9 @@ async fn stopped(mut spec: PluginSpec, size: usize) -> (Error, Duration, Death) 
     (error, begun.elapsed(), host.wait().await)
 }
 
-/// S35. It neither reads nor answers, nor hears SIGTERM: our own clocks end its call, and it. One of
+/// It neither reads nor answers, nor hears SIGTERM: our own clocks end its call, and it. One of
 /// the calls is more than a socket holds.
+/// Holds S35.
 fn a_stopped_process_is_found_out_and_ended_and_no_other_notices(world: World) {
     block_on(async {
         let good = start(spec(&world, "echo_plugin", &[])).await.unwrap();
@@ -86,6 +88,7 @@ fn a_stopped_process_is_found_out_and_ended_and_no_other_notices(world: World) {
 
 /// Stopped at every kind of place by somebody who no longer waits for its call. One that is deaf
 /// does not even hear SIGTERM.
+/// Holds S7, S37.
 #[test]
 fn a_plugin_that_ignores_everything_is_stopped_in_bounded_time() {
     std::thread::scope(|scope| {
@@ -164,6 +167,7 @@ async fn answers_until(sink: &SinkClient, come_about: impl Fn() -> bool) {
 }
 
 /// P6, invariant 6: while one floods with 100 MiB and then hangs, another answers as if it were alone.
+/// Holds S22, S41.
 #[test]
 fn p6_a_plugin_that_floods_and_hangs_does_not_delay_another() {
     let world = World::empty(Link::Inherited);
@@ -194,6 +198,7 @@ fn p6_a_plugin_that_floods_and_hangs_does_not_delay_another() {
 
 /// Ten thousand answers that a plugin asked for and does not read fill what lies between, and stop
 /// nobody but itself.
+/// Holds S3.
 #[test]
 fn a_plugin_that_does_not_read_its_answers_stops_only_itself() {
     let world = World::empty(Link::Inherited);
@@ -219,6 +224,7 @@ fn a_plugin_that_does_not_read_its_answers_stops_only_itself() {
 }
 
 /// W3: what a call may take says nothing of the start, which has a limit of its own.
+/// Holds S7.
 #[test]
 fn w3_a_start_may_take_longer_than_a_call() {
     let world = World::empty(Link::Inherited);

@@ -133,6 +133,7 @@ fn unsafe_code_stays_in_one_room() {
 }
 
 /// Time is measured by clocks that nobody sets.
+/// Holds S38.
 #[test]
 fn no_call_goes_by_a_wall_clock() {
     let mut wrong = Vec::new();
@@ -166,6 +167,7 @@ fn only_the_codec_knows_bincode() {
     assert_none(wrong);
 }
 
+/// Holds S38.
 #[test]
 fn pure_rooms_disallow_clock_files_sockets_and_threads() {
     let mut wrong = Vec::new();

@@ -104,6 +104,7 @@ fn s7_the_second_item_of_a_uid_is_left_alone(world: World) {
     world.assert_at_rest(0);
 }
 
+/// Holds S15.
 fn an_item_that_is_too_large_is_named_and_the_rest_goes_on(world: World) {
     let photo = "QUJD".repeat(300_000);
     let large =
@@ -181,6 +182,7 @@ fn x3_a_group_that_is_held_is_not_touched() {
 
 /// Three times: the command is killed in the middle of its writes, once with its plugins stopped,
 /// and the next run is started before anybody has looked.
+/// Holds S36.
 #[test]
 fn x3_a_run_that_follows_a_killed_one_at_once_waits_for_its_last_process() {
     for (link, stop_plugins) in [(Link::Inherited, false), (Link::Named, false), (Link::Inherited, true)] {
@@ -209,6 +211,7 @@ fn x3_a_run_that_follows_a_killed_one_at_once_waits_for_its_last_process() {
 
 /// A keeper that is stopped cannot end anything, and a plugin may still be writing: as long as it
 /// holds the lock, no run begins.
+/// Holds S36.
 #[test]
 fn x3_no_run_begins_while_a_process_of_a_killed_one_is_left() {
     let world = World::new(Link::Inherited);

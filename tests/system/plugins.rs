@@ -108,6 +108,7 @@ fn one_that_exits_before_it_connects_is_known_to_have_done_so_at_once(world: Wor
 
 /// Over and over: its end is known by its process and by its connection, and neither may be heard
 /// before its answer.
+/// Holds S19.
 #[test]
 fn the_last_answer_of_a_process_that_exits_at_once_arrives() {
     let world = World::empty(Link::Inherited);
@@ -184,6 +185,7 @@ fn w8_what_is_no_handshake_ends_it(world: World) {
     }
 }
 
+/// Holds S11.
 fn a_crash_at_any_place_is_told_with_signal_words_and_calls(world: World) {
     let places = [
         "initialize",
@@ -304,6 +306,7 @@ fn a_plugins_own_disconnected_is_no_lost_connection() {
     no_process_is_left(world.root());
 }
 
+/// Holds S22, S41.
 fn ten_mebibytes_on_both_outputs_cost_nothing(world: World) {
     for place in ["start", "initialize", "get_changes", "finalize", "end"] {
         block_on(async {

@@ -333,6 +333,7 @@ fn s7_without_a_uid_the_name_is_the_item(world: World) {
     world.assert_at_rest(0);
 }
 
+/// Holds S21.
 fn names_may_be_any_bytes(world: World) {
     let names: [&[u8]; 5] = [
         b"caf\xe9.vcf",

@@ -397,6 +397,7 @@ mod tests {
         assert_eq!(read(&mut b, Wait::Forever).unwrap(), b"");
     }
 
+    /// Holds S24.
     #[test]
     fn every_read_and_write_is_split() {
         let (mut a, mut b) = pair(CAPACITY);

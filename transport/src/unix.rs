@@ -109,6 +109,7 @@ mod tests {
         assert_eq!(a.read(&mut buffer, Wait::Forever).unwrap(), 0);
     }
 
+    /// Holds S24.
     #[test]
     fn a_call_that_signals_interrupt_is_made_until_it_says_something_else() {
         let mut storm = 1000;

@@ -108,6 +108,7 @@ fn answer_and_go(endpoint: &Endpoint) -> Result<(), LinkError> {
 }
 
 /// What was written is read, though the end that wrote it is closed.
+/// Holds S19.
 #[test]
 fn the_last_answer_over_a_name_arrives() {
     let folder = tempfile::tempdir().unwrap();

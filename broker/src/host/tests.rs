@@ -268,7 +268,8 @@ async fn second_goes_away(capacity: usize, max_calls: u32, length: usize, polls:
     })
 }
 
-/// S16. Also where the frame is of several runs, and where the call waits for room.
+/// Also where the frame is of several runs, and where the call waits for room.
+/// Holds S16.
 #[tokio::test]
 async fn a_caller_that_goes_away_at_any_moment_leaves_no_half_frame() {
     for (capacity, max_calls, length) in [(1, 64, 20), (1, 1, 20), (100, 64, 6000), (100, 1, 6000)] {
@@ -332,7 +333,8 @@ async fn driver_goes_away(capacity: usize, length: usize, polls: usize) -> Optio
     }
 }
 
-/// S16. Nothing half is accepted: the frame that was being written is missing as a whole.
+/// Nothing half is accepted: the frame that was being written is missing as a whole.
+/// Holds S16.
 #[tokio::test]
 async fn a_driver_that_goes_away_at_any_moment_leaves_nothing_half_accepted() {
     for (capacity, length) in [(1, 20), (100, 6000)] {

@@ -8,6 +8,7 @@ use outrigger_plugin_sdk::protocol::{
 use crate::client::{decoded, part, start, start_run};
 use crate::connector::{Connector, item};
 
+/// Holds S11.
 #[test]
 fn a_panic_is_an_answer_and_the_process_stays_usable() {
     let mut first = true;
@@ -52,6 +53,7 @@ fn an_error_with_more_causes_than_a_peer_takes_still_arrives() {
     part(client, served);
 }
 
+/// Holds S12.
 #[test]
 fn an_unknown_method_is_unimplemented() {
     let (mut client, served) = start(Connector::new());

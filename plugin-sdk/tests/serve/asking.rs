@@ -167,6 +167,7 @@ fn a_question_ends_with_the_connection() {
     assert!(served.join().unwrap().is_err());
 }
 
+/// Holds S1.
 #[test]
 fn w2_a_nested_call_into_a_busy_plugin_is_refused_at_once_and_its_question_goes_on() {
     let (connector, told) = asking();

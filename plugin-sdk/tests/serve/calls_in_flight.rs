@@ -33,6 +33,7 @@ fn held() -> (Connector, Receiver<()>, Sender<()>) {
 }
 
 /// All of them wait in the plugin while the first one runs.
+/// Holds S8.
 #[test]
 fn commits_that_come_together_run_in_the_order_in_which_they_were_sent() {
     let (release, released) = channel();
@@ -57,6 +58,7 @@ fn commits_that_come_together_run_in_the_order_in_which_they_were_sent() {
     part(client, served);
 }
 
+/// Holds S39.
 #[test]
 fn a_running_call_learns_that_it_was_cancelled() {
     let (connector, running) = gated(|context| {
@@ -153,6 +155,7 @@ fn w2_a_barrier_is_refused_while_another_call_on_the_object_or_below_it_is_open(
     assert!(served.join().unwrap().is_err());
 }
 
+/// Holds S8.
 #[test]
 fn w2_a_listing_of_one_sink_does_not_mind_a_call_on_another() {
     let (connector, running, release) = held();

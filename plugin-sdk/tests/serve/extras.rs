@@ -55,6 +55,7 @@ fn without_a_main_sink_none_is_named() {
     part(client, served);
 }
 
+/// Holds S12.
 #[test]
 fn a_format_of_its_own_is_named_remarshalled_and_compared() {
     let (mut client, served) = start(Connector::new());

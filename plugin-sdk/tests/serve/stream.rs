@@ -78,6 +78,7 @@ impl Carrier for Counting {
     }
 }
 
+/// Holds S42.
 #[test]
 fn a_long_listing_needs_no_more_memory_than_a_short_one() {
     const COUNT: u64 = 1_000_000;
@@ -133,6 +134,7 @@ fn a_slow_broker_makes_a_push_wait() {
     part(client, served);
 }
 
+/// Holds S39.
 #[test]
 fn a_push_says_that_the_call_was_cancelled() {
     let (tell, told) = channel();
@@ -170,6 +172,7 @@ fn a_push_says_that_the_broker_has_gone() {
     assert!(served.join().unwrap().is_err());
 }
 
+/// Holds S15.
 #[test]
 fn an_item_that_is_too_large_fails_alone() {
     let connector = Connector::new().on_changes(|changes| {

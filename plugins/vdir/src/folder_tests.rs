@@ -116,6 +116,7 @@ fn links_pipes_and_folders_are_not_items_to_read() {
     }
 }
 
+/// Holds S21.
 #[test]
 fn reading_is_conditional_and_exact() {
     let root = tempfile::tempdir().unwrap();
@@ -136,6 +137,7 @@ fn reading_is_conditional_and_exact() {
     assert_eq!(read(&folder, "gone.vcf", None), ReadOutcome::NotFound);
 }
 
+/// Holds S15.
 #[test]
 fn an_item_that_is_too_large_is_refused_by_its_size_alone() {
     let root = tempfile::tempdir().unwrap();

@@ -40,6 +40,7 @@ mod tests {
         (0..tries).filter(|_| bucket.take(now)).count()
     }
 
+    /// Holds S49.
     #[test]
     fn w6_a_burst_then_the_rate_whatever_the_clock_begins_at() {
         let start = Duration::from_secs(1_000_000);

@@ -51,6 +51,7 @@ fn windows_near_the_end_of_numbers_overflow_nothing() {
     assert!(matches!(broker.last(), Some(Seen::Reply { .. })));
 }
 
+/// Holds S4.
 #[test]
 fn an_answer_while_our_cancel_is_queued_is_the_answer() {
     let mut pair = Pair::new();
@@ -89,6 +90,7 @@ fn a_peer_that_resets_streams_of_either_side_reaches_only_those() {
     assert_eq!(plugin.connection.push_item(stream, &1u8), Ok(None));
 }
 
+/// Holds S40.
 #[test]
 fn a_second_answer_of_ours_is_not_sent() {
     let (mut plugin, _) = sender();
@@ -219,6 +221,7 @@ fn an_hour_of_silence_ends_calls_and_nothing_else() {
 }
 
 /// An answer is for one call, once: the second of a peer is late, and costs nothing but itself.
+/// Holds S40.
 #[test]
 fn a_second_answer_of_the_peer_is_late_and_a_change_after_the_answer_is_dropped() {
     let mut broker = End::alone(Role::Broker);
@@ -236,6 +239,7 @@ fn a_second_answer_of_the_peer_is_late_and_a_change_after_the_answer_is_dropped(
 }
 
 /// Text is looked at once, where it comes in; bytes are never looked at.
+/// Holds S21, S27.
 #[test]
 fn bytes_that_are_no_text_are_refused_where_text_stands_and_pass_where_bytes_do() {
     let mut log = frames::log("abcd");
@@ -250,6 +254,7 @@ fn bytes_that_are_no_text_are_refused_where_text_stands_and_pass_where_bytes_do(
     }
 }
 
+/// Holds S27.
 #[test]
 fn a_text_of_10_mib_is_refused_where_it_is_made_with_its_context() {
     let mut broker = End::alone(Role::Broker);

@@ -13,6 +13,7 @@ fn broker() -> End {
     End::of(Role::Broker, &Session { peer_level: 0, ..session(limits, limits) })
 }
 
+/// Holds S46.
 #[test]
 fn it_answers_logs_and_shows_progress() {
     let mut broker = broker();
@@ -30,6 +31,7 @@ fn it_answers_logs_and_shows_progress() {
     assert_eq!(broker.hear(&frames::raw(Kind::GOODBYE_OK, 0, &[])), [Seen::Closed]);
 }
 
+/// Holds S46.
 #[test]
 fn it_makes_no_calls_and_has_no_streams() {
     let forbidden = [
@@ -50,6 +52,7 @@ fn it_makes_no_calls_and_has_no_streams() {
 }
 
 /// It need not know what it is told unasked, and is not told.
+/// Holds S46.
 #[test]
 fn it_is_sent_no_snapshot() {
     let mut broker = broker();
@@ -73,6 +76,7 @@ fn a_cancel_that_is_ignored_ends_with_the_answer() {
 }
 
 /// A header alone is enough to skip what a peer does not know, whatever its length.
+/// Holds S46.
 #[test]
 fn what_it_does_not_know_is_skipped_by_length() {
     let mut decoder = outrigger_protocol::Decoder::new(1 << 20);

@@ -41,6 +41,7 @@ fn refused(end: &mut End) -> Code {
     Codec::Bincode.decode::<Error>(&said[0].1).unwrap().code
 }
 
+/// Holds S1.
 #[test]
 fn a_nested_call_names_the_call_that_it_is_made_for() {
     let mut pair = Pair::new();
@@ -54,6 +55,7 @@ fn a_nested_call_names_the_call_that_it_is_made_for() {
     assert!(matches!(pair.settle().0[..], [Seen::Call { parent: None, flags: Flags::NONE, .. }]));
 }
 
+/// Holds S45.
 #[test]
 fn a_nested_call_that_names_no_parent_ends_the_connection() {
     let header = Header { flags: Flags::NESTED, ..frames::call_header(2, 7, Method::ASK) };
@@ -67,6 +69,7 @@ fn a_nested_call_that_names_no_parent_ends_the_connection() {
     }
 }
 
+/// Holds S45.
 #[test]
 fn a_nested_call_whose_parent_is_over_or_never_was_is_answered_at_once() {
     for parent in [0, 2, 3, u64::MAX] {
@@ -82,6 +85,7 @@ fn a_nested_call_whose_parent_is_over_or_never_was_is_answered_at_once() {
     assert_eq!(refusal.error.code, Code::INVALID_STATE, "nor do we call for a call that has its answer");
 }
 
+/// Holds S1.
 #[test]
 fn calls_nest_eight_deep() {
     let mut pair = Pair::new();
@@ -101,6 +105,7 @@ fn calls_nest_eight_deep() {
     assert_eq!(refused(&mut pair.broker), Code::QUOTA);
 }
 
+/// Holds S1, S6.
 #[test]
 fn a_nested_call_has_no_more_time_than_is_left_to_its_parent() {
     for (budget, at, expected) in [
@@ -118,6 +123,7 @@ fn a_nested_call_has_no_more_time_than_is_left_to_its_parent() {
     assert_eq!(refused(&mut broker), Code::DEADLINE);
 }
 
+/// Holds S44.
 #[test]
 fn the_parents_idle_clock_rests_while_a_nested_call_is_open_and_starts_again_behind_it() {
     let mut broker = broker();
@@ -135,6 +141,7 @@ fn the_parents_idle_clock_rests_while_a_nested_call_is_open_and_starts_again_beh
     assert_eq!(ended[0].failure().map(|(_, error)| error.code), Some(Code::IDLE_TIMEOUT));
 }
 
+/// Holds S6.
 #[test]
 fn nothing_extends_the_parents_total_time() {
     let mut broker = broker();
@@ -146,6 +153,7 @@ fn nothing_extends_the_parents_total_time() {
 }
 
 /// A peer cannot keep a call alive with calls that are refused.
+/// Holds S44.
 #[test]
 fn a_refused_nested_call_is_no_sign_of_life() {
     let mut broker = broker();

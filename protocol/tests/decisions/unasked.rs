@@ -10,6 +10,7 @@ use crate::support::{callback_values, frames};
 
 const S: Duration = Duration::from_secs(1);
 
+/// Holds S47.
 #[test]
 fn w11_a_snapshot_goes_to_the_plugin_and_a_notice_to_the_broker() {
     for snapshot in callback_values::snapshots() {
@@ -22,6 +23,7 @@ fn w11_a_snapshot_goes_to_the_plugin_and_a_notice_to_the_broker() {
     }
 }
 
+/// Holds S47.
 #[test]
 fn w11_either_in_the_wrong_direction_ends_the_connection() {
     let snapshot = frames::frame(Kind::SNAPSHOT, 0, &callback_values::snapshots()[0]);
@@ -41,6 +43,7 @@ fn w11_a_snapshot_is_a_member_or_a_group_and_a_notice_is_empty() {
 }
 
 /// The generation is for the receiver to compare: a snapshot is handed over as it came.
+/// Holds S47.
 #[test]
 fn w11_a_snapshot_keeps_its_generation() {
     let mut plugin = End::alone(Role::Plugin);
@@ -60,6 +63,7 @@ fn broker() -> End {
     broker
 }
 
+/// Holds S22, S49.
 #[test]
 fn w6_a_flood_of_each_kind_is_dropped_and_counted_and_ends_nothing() {
     let floods = [frames::log("x"), frames::raw(Kind::NOTIFY, 0, &[]), frames::progress(1, 0)];
@@ -75,6 +79,7 @@ fn w6_a_flood_of_each_kind_is_dropped_and_counted_and_ends_nothing() {
     }
 }
 
+/// Holds S49.
 #[test]
 fn w6_logs_and_progress_share_one_rate_and_cost_no_notice() {
     let mut broker = broker();
@@ -88,6 +93,7 @@ fn w6_logs_and_progress_share_one_rate_and_cost_no_notice() {
     assert_eq!((seen.len(), broker.connection.counters.throttled), (2000, 1001));
 }
 
+/// Holds S43.
 #[test]
 fn w6_progress_that_nobody_listens_to_is_still_a_sign_of_life() {
     let mut broker = broker();

@@ -27,6 +27,7 @@ const fn values_now() -> std::time::Duration {
     std::time::Duration::ZERO
 }
 
+/// Holds S4.
 #[test]
 fn a_cancel_of_a_queued_call_takes_it_back_not_started() {
     let mut pair = Pair::new();

@@ -14,6 +14,7 @@ const BARRIERS: [Method; 6] = [
     Method::GET_CHANGES_PAGE,
 ];
 
+/// Holds S8.
 #[test]
 fn what_must_wait_is_not_sent_while_a_call_to_its_object_is_open() {
     for method in BARRIERS {
@@ -39,6 +40,7 @@ fn exactly_these_methods_wait() {
     assert_eq!(waiting, BARRIERS);
 }
 
+/// Holds S8.
 #[test]
 fn calls_that_need_not_wait_are_sent_behind_one_another() {
     let mut broker = End::alone(Role::Broker);

@@ -45,6 +45,7 @@ fn five_milliseconds_minus_five_are_none() {
     assert_eq!(frames::parse(&relay.say())[0].0.budget, Budget(1), "little is not none");
 }
 
+/// Holds S32.
 #[test]
 fn twenty_calls_behind_a_slow_one_keep_their_time() {
     let window = Limits { dispatch_window: 5, ..Limits::default() };
@@ -92,6 +93,7 @@ fn calls_within_calls_do_not_hold_back_the_clock_of_others() {
     assert_eq!(pair.broker.connection.next_deadline(), Some(3 * S));
 }
 
+/// Holds S7, S31.
 #[test]
 fn a_stuck_target_gets_nothing_until_its_late_answer() {
     let mut pair = Pair::new();
@@ -144,6 +146,7 @@ fn calls_that_ran_out_of_time_still_fill_the_peers_window() {
     pair.settle();
 }
 
+/// Holds S33.
 #[test]
 fn progress_data_and_waiting_extend_the_idle_clock_and_nothing_extends_the_total() {
     let mut broker = End::alone(Role::Broker);
@@ -178,6 +181,7 @@ fn no_time_is_long_enough_to_overflow() {
 }
 
 /// Also the small ones at the beginning and at the end, and one that nobody knows yet.
+/// Holds S6, S30, S34.
 #[test]
 fn every_call_has_a_deadline_and_a_silent_peer_gives_one_error_each() {
     let methods = Method::ALL.iter().copied().chain([Method(60_000)]);
@@ -197,6 +201,7 @@ fn every_call_has_a_deadline_and_a_silent_peer_gives_one_error_each() {
 
 /// The machine knows no clock but the one that it is handed: a day that is skipped ends what is
 /// due and nothing twice, and numbers go on rising.
+/// Holds S38.
 #[test]
 fn a_clock_that_jumps_ends_each_call_once_and_repeats_no_number() {
     let mut pair = Pair::new();

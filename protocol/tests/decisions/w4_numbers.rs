@@ -15,6 +15,7 @@ fn the_brokers_side_is_odd_and_the_plugins_even() {
     pair.settle();
 }
 
+/// Holds S4, S31.
 #[test]
 fn a_late_answer_is_counted_and_dropped_and_its_number_never_matches_again() {
     let mut broker = End::alone(Role::Broker);

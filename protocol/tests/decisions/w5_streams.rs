@@ -91,6 +91,7 @@ fn credit_never_falls() {
     assert_eq!(plugin.connection.stream_waiting(stream), Some(0), "all within the credit once given");
 }
 
+/// Holds S18.
 #[test]
 fn data_without_credit_ends_the_connection() {
     let one = Limits { stream_window: 70_000, connection_window: 1 << 20, ..Limits::default() };
@@ -107,6 +108,7 @@ fn data_without_credit_ends_the_connection() {
 }
 
 /// Windows of all streams count for one connection, data of streams that are over included.
+/// Holds S18.
 #[test]
 fn discarded_data_needs_credit_as_well() {
     let mut broker = End::new(Role::Broker, small(), Limits::default());
@@ -238,6 +240,7 @@ fn what_a_reader_grants_never_falls() {
     assert!(highest >= 40 * 33_000);
 }
 
+/// Holds S17.
 #[test]
 fn streams_are_served_in_turn() {
     let mut plugin = End::alone(Role::Plugin);
@@ -267,6 +270,7 @@ fn a_stream_of_bytes_comes_out_as_bytes() {
     assert!(matches!(&seen[..], [Seen::Items { items, .. }] if items[..] == [bytes.clone()]), "{seen:?}");
 }
 
+/// Holds S15.
 #[test]
 fn items_around_the_limit_pass_or_are_refused_with_both_sizes() {
     const LENGTH: usize = 8; // in front of bytes in codec 1
@@ -296,6 +300,7 @@ fn items_around_the_limit_pass_or_are_refused_with_both_sizes() {
 }
 
 /// A reader that takes nothing of one stream stops that stream: no other, no call, no ping.
+/// Holds S17, S18.
 #[test]
 fn a_stream_without_credit_delays_no_other() {
     let limits = Limits { connection_window: 256 << 10, ..small() };

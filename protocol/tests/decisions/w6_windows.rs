@@ -74,6 +74,7 @@ fn a_caller_keeps_to_the_bytes_that_the_other_announced() {
 }
 
 /// Answers need no credit: 64 calls are answered while not a byte of data may be sent.
+/// Holds S17.
 #[test]
 fn calls_and_answers_pass_where_data_stands_still() {
     let mut pair = Pair::new();

@@ -10,6 +10,7 @@ use crate::support::pair::End;
 use crate::support::seen::Seen;
 use crate::support::{frames, values};
 
+/// Holds S12.
 #[test]
 fn an_unknown_kind_is_skipped() {
     let mut plugin = End::alone(Role::Plugin);
@@ -20,6 +21,7 @@ fn an_unknown_kind_is_skipped() {
     assert!(plugin.say().is_empty());
 }
 
+/// Holds S12.
 #[test]
 fn an_unknown_kind_marked_critical_is_answered_with_its_header_and_that_is_never_answered() {
     let mut plugin = End::alone(Role::Plugin);
@@ -36,6 +38,7 @@ fn an_unknown_kind_marked_critical_is_answered_with_its_header_and_that_is_never
     assert!(broker.say().is_empty());
 }
 
+/// Holds S12, S29.
 #[test]
 fn an_unknown_method_is_an_ordinary_call_and_gets_an_ordinary_error() {
     let mut plugin = End::alone(Role::Plugin);
@@ -53,6 +56,7 @@ fn even_extension_entries_of_a_call_are_skipped() {
     assert!(matches!(&seen[..], [Seen::Call { body, .. }] if body == b"body"));
 }
 
+/// Holds S12.
 #[test]
 fn an_odd_entry_that_is_not_understood_fails_the_call_and_not_the_connection() {
     let mut plugin = End::alone(Role::Plugin);
@@ -84,6 +88,7 @@ fn entries_that_are_odd_elsewhere_or_malformed_end_the_connection() {
     assert_eq!(End::alone(Role::Plugin).hear(&even), []);
 }
 
+/// Holds S29.
 #[test]
 fn the_tail_of_an_object_keeps_what_it_does_not_know_and_refuses_odd_tags() {
     let back: Change = Codec::Bincode.decode(&frames::encoded(&values::change())).unwrap();

@@ -33,6 +33,7 @@ fn agreed(dials: &[u16], listens: &[u16]) -> Option<(Codec, Codec)> {
     Some((at_dialler.codec, at_listener.codec))
 }
 
+/// Holds S50.
 #[test]
 fn the_codec_is_the_first_of_the_dialler_that_the_listener_names_too() {
     const BINCODE: Option<(Codec, Codec)> = Some((Codec::Bincode, Codec::Bincode));
@@ -65,6 +66,7 @@ fn a_conversation_in_json_needs_nothing_else() {
     assert_eq!(Codec::Json.decode::<Change>(&items[0]).unwrap(), values::change());
 }
 
+/// Holds S51.
 #[test]
 fn whole_numbers_reach_two_to_the_53rd_and_no_further() {
     const MOST: u64 = 1 << 53;
@@ -97,6 +99,7 @@ fn the_number_of_a_call_can_always_be_said() {
 }
 
 /// Every object in every body, with one more key.
+/// Holds S51.
 #[test]
 fn an_unknown_key_anywhere_in_any_body_is_an_error() {
     let mut tried = 0;
@@ -113,6 +116,7 @@ fn an_unknown_key_anywhere_in_any_body_is_an_error() {
     assert!(tried > 80, "{tried} objects");
 }
 
+/// Holds S27, S51.
 #[test]
 fn a_key_that_may_be_absent_may_be_null_and_the_others_must_be_there() {
     let all = r#"{"slow_sync":false,"anchor":null,"cursor":null,"max":5}"#;
@@ -125,6 +129,7 @@ fn a_key_that_may_be_absent_may_be_null_and_the_others_must_be_there() {
     assert_eq!((page.next, page.anchor), (None, None));
 }
 
+/// Holds S51.
 #[test]
 fn bytes_are_padded_base64_and_nothing_else() {
     let page = |cursor: &str| {
@@ -137,6 +142,7 @@ fn bytes_are_padded_base64_and_nothing_else() {
     assert_eq!(page("").unwrap().cursor.unwrap().as_bytes(), b"");
 }
 
+/// Holds S51.
 #[test]
 fn a_text_is_one_value_of_utf_8_without_a_mark_or_a_rest() {
     let good = r#"{"slow_sync":true}"#;
@@ -149,6 +155,7 @@ fn a_text_is_one_value_of_utf_8_without_a_mark_or_a_rest() {
     assert!(Codec::Json.decode::<Answered>(b"{\"text\":\"\\ud800\"}").is_err(), "half a character");
 }
 
+/// Holds S14, S51.
 #[test]
 fn sixteen_brackets_deep_and_no_deeper() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));

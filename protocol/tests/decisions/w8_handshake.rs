@@ -128,6 +128,7 @@ fn a_refusal_fits_a_handshake_whatever_was_announced() {
     assert!(matches!(heard, Err(HandshakeError::Refused(_))), "{heard:?}");
 }
 
+/// Holds S12, S29.
 #[test]
 fn a_thousand_features_are_taken_and_those_of_both_are_used() {
     let mut theirs = hello();

@@ -158,6 +158,7 @@ fn an_abort_names_the_rule_and_is_short() {
 }
 
 /// No recursion, and no stack that grows with what is queued.
+/// Holds S10.
 #[test]
 fn a_hundred_thousand_queued_messages_end_at_once() {
     let many = Limits { max_calls: 1000, ..Limits::default() };

@@ -36,6 +36,7 @@ fn frames_and_bodies() -> (Vec<Sample>, Vec<Sample>) {
     samples::all().into_iter().partition(|sample| sample.is_frame)
 }
 
+/// Holds S13, S25.
 #[test]
 fn every_body_cut_or_flipped_is_an_error_or_a_value() {
     for sample in frames_and_bodies().1 {
@@ -54,6 +55,7 @@ fn every_body_read_as_every_other_type_is_an_error_or_a_value() {
     }
 }
 
+/// Holds S13, S25.
 #[test]
 fn every_frame_cut_or_flipped_ends_a_connection_or_is_taken() {
     for sample in frames_and_bodies().0 {
@@ -67,6 +69,7 @@ fn every_frame_cut_or_flipped_ends_a_connection_or_is_taken() {
 }
 
 /// The same before READY; and the decoder's own buffer is part of the 64 KiB here.
+/// Holds S25.
 #[test]
 fn every_frame_cut_or_flipped_in_a_handshake_is_an_error_or_waits() {
     for sample in frames_and_bodies().0 {
@@ -92,6 +95,7 @@ fn a_decoder_and_its_buffer_cost_64_kib_before_anything_came() {
     assert!(info.bytes_max <= BEYOND, "{}", info.bytes_max);
 }
 
+/// Holds S13.
 #[test]
 fn a_peer_that_claims_4_gib_gets_nothing() {
     for kind in [Kind::CALL, Kind::DATA, Kind::HELLO, Kind(200)] {
@@ -119,6 +123,7 @@ fn a_peer_that_trickles_holds_what_it_sent() {
 }
 
 /// Lengths inside bodies that claim the most that the limit allows.
+/// Holds S26.
 #[test]
 fn a_length_that_is_claimed_reserves_nothing() {
     for claimed in [1u64 << 10, 1 << 16, (1 << 20) - 100, 1 << 20, 1 << 40, u64::MAX] {
@@ -159,6 +164,7 @@ fn an_error_carries_16_causes_and_no_more() {
 type Flood = (&'static str, fn(u64) -> Vec<u8>);
 
 /// Peers that make this side answer and never read: what waits for them is bounded.
+/// Holds S3.
 #[test]
 fn a_peer_that_never_reads_is_cut_off() {
     let floods: [Flood; 5] = [

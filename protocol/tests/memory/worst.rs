@@ -7,6 +7,7 @@ use crate::support::worst;
 /// A body may cost this many times its own length.
 const FACTOR: u64 = 64;
 
+/// Holds S14.
 #[test]
 fn the_worst_64_kib_of_every_body_with_a_list_cost_64_times_as_much_at_most() {
     for input in worst::all() {

@@ -363,21 +363,25 @@ fn is_exact<T: Serialize + for<'de> Deserialize<'de>>(value: &T) {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1000) })]
 
+    /// Holds S28.
     #[test]
     fn every_request_and_answer_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
         requests(&mut Choices(&bytes));
     }
 
+    /// Holds S21, S27, S28.
     #[test]
     fn every_object_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
         objects(&mut Choices(&bytes));
     }
 
+    /// Holds S28.
     #[test]
     fn every_page_and_callback_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
         pages_and_callbacks(&mut Choices(&bytes));
     }
 
+    /// Holds S28.
     #[test]
     fn every_small_body_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..100)) {
         small(&mut Choices(&bytes));

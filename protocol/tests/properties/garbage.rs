@@ -118,6 +118,7 @@ proptest! {
         harness::handshake(&[&bytes[..], &conversation[2]].concat());
     }
 
+    /// Holds S14.
     #[test]
     fn a_body_survives_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         harness::every_body(&bytes);

@@ -209,6 +209,7 @@ fn codec() -> impl Strategy<Value = Codec> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(1500) })]
 
+    /// Holds S5.
     #[test]
     fn each_context_comes_out_exactly_once_when_the_link_breaks_at_any_moment(
         limits in limits(),
@@ -220,6 +221,7 @@ proptest! {
         race.hang_up();
     }
 
+    /// Holds S5.
     #[test]
     fn both_sides_finish_after_goodbye_whatever_came_before(
         limits in limits(),
@@ -297,6 +299,7 @@ fn take_ending(pair: &mut Pair, call: CallId, ending: Ending) -> Vec<Seen> {
     Vec::new()
 }
 
+/// Holds S5.
 #[test]
 fn answer_timeout_cancel_and_hang_up_in_every_order_end_a_call_once() {
     for order in orders(&ENDINGS) {

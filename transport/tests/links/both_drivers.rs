@@ -33,6 +33,7 @@ fn assert_echoed(ends: &Ends, bodies: &[Vec<u8>], what: &str) {
     }
 }
 
+/// Holds S16, S24.
 #[test]
 fn a_conversation_survives_every_split() {
     within(Duration::from_secs(60), || {
@@ -71,6 +72,7 @@ fn a_call_may_follow_the_handshake_at_once() {
     });
 }
 
+/// Holds S16, S42.
 #[test]
 fn a_conversation_survives_a_buffer_that_is_always_full() {
     within(Duration::from_secs(60), || {
@@ -82,6 +84,7 @@ fn a_conversation_survives_a_buffer_that_is_always_full() {
     });
 }
 
+/// Holds S5.
 #[test]
 fn wherever_the_connection_breaks_every_context_comes_out_once() {
     within(Duration::from_secs(120), || {

@@ -84,6 +84,7 @@ impl Handler<usize> for Lines {
     }
 }
 
+/// Holds S2.
 #[test]
 fn a_peer_that_does_not_read_does_not_stop_us_from_reading() {
     within(LIMIT, || {
@@ -116,6 +117,7 @@ fn a_peer_that_does_not_read_does_not_stop_us_from_reading() {
     });
 }
 
+/// Holds S2, S42.
 #[test]
 fn two_blocking_ends_never_wait_for_each_other() {
     within(LIMIT, || {
@@ -157,6 +159,7 @@ fn answer_and_exit(end: MemoryEnd) {
     link.flush().unwrap();
 }
 
+/// Holds S19, S23.
 #[test]
 fn the_last_frames_of_an_exiting_peer_are_delivered_then_the_end() {
     within(LIMIT, || {
@@ -208,6 +211,7 @@ fn a_call_after_the_end_is_refused_with_its_context() {
     });
 }
 
+/// Holds S9.
 #[test]
 fn a_driver_that_is_dropped_ends_its_calls() {
     run(async {
@@ -247,6 +251,7 @@ fn goodbye_ends_it_for_good() {
 }
 
 /// The other side says something that breaks a rule, and hears which.
+/// Holds S13, S26.
 #[test]
 fn a_claim_of_4_gib_costs_the_connection_and_no_memory() {
     within(LIMIT, || {

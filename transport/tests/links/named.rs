@@ -90,6 +90,7 @@ fn something_else_on_the_line_is_named() {
     });
 }
 
+/// Holds S26.
 #[test]
 fn a_claim_of_4_gib_before_ready_is_refused() {
     within(LIMIT, || {

@@ -44,6 +44,7 @@ fn both_drivers_talk_over_a_socket_pair() {
 }
 
 /// A process that dies leaves what was sent to it unread: the system calls that a reset.
+/// Holds S23.
 #[test]
 fn a_peer_that_dies_with_unread_calls_has_closed_the_connection() {
     within(LIMIT, || {

@@ -54,16 +54,19 @@ fn assert_about((took, code): (Duration, Code), seconds: u64, expected: Code) {
     assert_eq!(code, expected);
 }
 
+/// Holds S30.
 #[tokio::test(start_paused = true)]
 async fn a_call_fails_when_its_total_time_is_over() {
     assert_about(fails_after(Silent, options(5, 60)).await, 5, Code::DEADLINE);
 }
 
+/// Holds S30.
 #[tokio::test(start_paused = true)]
 async fn a_call_fails_when_it_shows_no_life() {
     assert_about(fails_after(Silent, options(60, 5)).await, 5, Code::IDLE_TIMEOUT);
 }
 
+/// Holds S33, S43.
 #[tokio::test(start_paused = true)]
 async fn waiting_for_a_rate_limit_extends_the_idle_clock_and_not_the_total() {
     assert_about(fails_after(Progressing(30), options(300, 5)).await, 35, Code::IDLE_TIMEOUT);
@@ -127,6 +130,7 @@ impl Handler<()> for Told {
 }
 
 /// What waits in a queue, or in silence, has its whole time once it is begun: total and idle.
+/// Holds S8, S32, S33.
 #[tokio::test(start_paused = true)]
 async fn twenty_calls_that_wait_a_second_each_keep_their_three_also_after_an_hour_of_silence() {
     let (ours, theirs) = pair(CAPACITY);
@@ -152,6 +156,7 @@ async fn twenty_calls_that_wait_a_second_each_keep_their_three_also_after_an_hou
     }
 }
 
+/// Holds S34.
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_has_as_long_as_it_was_given() {
     let (ours, _theirs) = pair(CAPACITY);

@@ -66,6 +66,7 @@ fn given(host: &PluginHost) -> String {
     format!("{:?}", host.exports())
 }
 
+/// Holds S9.
 #[tokio::test]
 async fn handles_that_go_end_no_call_in_silence_and_leave_no_object_call_or_stream() {
     timeout(Duration::from_secs(60), rounds()).await.expect("it hangs");
