@@ -12,7 +12,7 @@ use support::{frames, harness, vectors};
 const HOW: &str = "if the change is meant (never after a release): OUTRIGGER_WRITE_VECTORS=1 cargo test -p \
                    outrigger-protocol --test vectors";
 
-/// Holds S12.
+/// Holds S12, S29.
 #[test]
 fn every_vector_is_what_is_encoded_and_comes_back() {
     for sample in samples::all() {
