@@ -61,17 +61,7 @@ impl Codec {
     /// # Errors
     /// The body would exceed [`MAX_BODY`]; `out` is as it was.
     pub fn encode<T: Serialize + ?Sized>(self, value: &T, out: &mut Vec<u8>) -> Result<(), BodyError> {
-        self.encode_onto(value, out)
-    }
-
-    fn encode_onto<T: Serialize + ?Sized, O: Out>(self, value: &T, out: &mut O) -> Result<(), BodyError> {
-        let start = out.copied().len();
-        let mut appender = Appender { out, length: 0 };
-        let written = match self {
-            Self::Bincode => encode_binary(value, &mut appender),
-            Self::Json => json::encode(value, &mut appender),
-        };
-        written.and_then(|()| appender.fits()).inspect_err(|_| out.cut(start))
+        self.encode_within(value, out, MAX_BODY)
     }
 
     /// As [`Codec::encode`], onto any buffer, for a receiver that takes at most `limit` bytes.
@@ -81,14 +71,13 @@ impl Codec {
         out: &mut O,
         limit: usize,
     ) -> Result<(), BodyError> {
-        let (before, start) = (out.len(), out.copied().len());
-        self.encode_onto(value, out)?;
-        let length = out.len() - before;
-        if length <= limit {
-            return Ok(());
-        }
-        out.cut(start);
-        Err(BodyError(format!("{length} bytes, above the limit of {limit}")))
+        let start = out.copied().len();
+        let mut appender = Appender { out, length: 0, limit };
+        let written = match self {
+            Self::Bincode => encode_binary(value, &mut appender),
+            Self::Json => json::encode(value, &mut appender),
+        };
+        written.and_then(|()| appender.fits()).inspect_err(|_| out.cut(start))
     }
 
     /// As [`Codec::encode_within`]; byte strings of the value that are among `shared`, and large, are
@@ -143,11 +132,6 @@ pub(crate) trait Out {
 
     /// What was copied into it, as one piece.
     fn copied(&self) -> &[u8];
-
-    /// Bytes in it, copied or referred to.
-    fn len(&self) -> usize {
-        self.copied().len()
-    }
 
     /// Takes off all but the first `length` copied bytes.
     fn cut(&mut self, length: usize);
@@ -209,32 +193,33 @@ impl Out for Sharing<'_> {
         &self.out.own
     }
 
-    fn len(&self) -> usize {
-        self.out.len()
-    }
-
     fn cut(&mut self, length: usize) {
         self.out.truncate(length);
     }
 }
 
-/// Where an encoder writes: the end of a buffer. What is beyond the largest body is counted, so that
-/// whoever made it hears by how much, and not kept.
+/// Where an encoder writes: the end of a buffer. What is beyond the limit is counted, so that whoever
+/// made it hears by how much, and not kept.
 struct Appender<'a, O> {
     out: &'a mut O,
     length: usize,
+    limit: usize,
 }
 
 impl<O: Out> Appender<'_, O> {
     fn append(&mut self, bytes: &[u8]) {
         self.length = self.length.saturating_add(bytes.len());
-        if self.length <= MAX_BODY {
+        if self.length <= self.limit {
             self.out.put(bytes);
         }
     }
 
     fn fits(&self) -> Result<(), BodyError> {
-        if self.length <= MAX_BODY { Ok(()) } else { Err(too_large(self.length, MAX_BODY)) }
+        let Self { length, limit, .. } = self;
+        if length <= limit {
+            return Ok(());
+        }
+        Err(BodyError(format!("{length} bytes, above the limit of {limit}")))
     }
 }
 

@@ -275,6 +275,7 @@ fn w3_a_question_that_nobody_answers_ends_in_its_time(world: World) {
     no_process_is_left(world.root());
 }
 
+/// Holds S52.
 fn w3_a_plugin_is_told_how_long_its_calls_may_stay_silent(world: World) {
     block_on(async {
         for (limit, told) in [(None, "60000"), (Some(45), "45000"), (Some(90), "60000")] {

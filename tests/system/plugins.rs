@@ -6,7 +6,9 @@ use std::os::fd::AsRawFd as _;
 use std::time::{Duration, Instant};
 
 use outrigger::broker::{Death, PluginSpec, StartError, start};
-use outrigger::protocol::{Blame, Code, CommitKind, CommitOutcome, Connect, ConnectDone, Effect, Href};
+use outrigger::protocol::{
+    Blame, Code, CommitItem, CommitKind, CommitOutcome, Connect, ConnectDone, Effect, Href,
+};
 use outrigger::sandbox::{Exit, Helper, Program};
 
 use crate::support::host::{
@@ -264,6 +266,8 @@ fn what_breaks_the_protocol_ends_the_connection_and_nothing_else(world: World) {
 
 /// The code says that some server is gone; the plugin is not.
 /// Eight answers of a mebibyte have room: the other commits are made when those are answered.
+///
+/// Holds S53.
 #[test]
 fn w6_commits_for_whose_answers_there_is_no_room_wait_for_it() {
     let world = World::empty(Link::Inherited);

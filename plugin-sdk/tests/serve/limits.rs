@@ -22,6 +22,7 @@ fn start(connector: Connector, idle: IdleTimes) -> (Client, Served) {
     (Client::over(Box::new(ours), handshake), served)
 }
 
+/// Holds S52.
 #[test]
 fn w3_a_connector_knows_how_long_each_of_its_calls_may_stay_silent() {
     let (seven, table) = (Duration::from_secs(7), Duration::from_secs(60));
@@ -49,6 +50,8 @@ fn w3_a_connector_knows_how_long_each_of_its_calls_may_stay_silent() {
 }
 
 /// The connector answers with a name that it was given: not every answer has room for it.
+///
+/// Holds S53.
 #[test]
 fn w6_an_answer_without_room_is_an_error_and_the_plugin_goes_on() {
     let (mut client, served) = start(Connector::new(), IdleTimes::default());

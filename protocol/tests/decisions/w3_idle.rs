@@ -41,6 +41,7 @@ fn deadline(session: &Session, role: Role, method: Method) -> Duration {
     caller.next_deadline().unwrap()
 }
 
+/// Holds S52.
 #[test]
 fn w3_a_caller_waits_as_long_as_its_hello_says_and_the_peer_knows() {
     let (broker, plugin) = meet(IdleTimes::at_most(20 * S));
@@ -69,6 +70,8 @@ fn w3_what_is_not_named_is_as_the_table_says() {
 }
 
 /// From the bytes of either side.
+///
+/// Holds S52.
 #[test]
 fn w3_what_a_hello_may_name_is_bounded() {
     let named = |count: u16| (0..count).map(|n| (Method(60_000 - n), S)).collect::<IdleTimes>();

@@ -48,6 +48,7 @@ fn w6_answers_that_carry_lists_or_content_have_a_mebibyte_and_the_others_64_kib(
     assert!(methods().all(|method| [SMALL, LARGEST].contains(&limit(method))));
 }
 
+/// Holds S53.
 #[test]
 fn w6_what_comes_back_for_all_open_calls_is_bounded() {
     for role in [Role::Broker, Role::Plugin] {
@@ -117,6 +118,8 @@ fn w6_what_a_side_reserves_in_all_is_its_own_affair_and_one_call_always_fits() {
 }
 
 /// A reply, an error, taken back, too late in the queue, too late at work: many times more than fit.
+///
+/// Holds S53.
 #[test]
 fn w6_room_comes_back_however_a_call_ends() {
     let mut pair = Pair::new();
@@ -145,6 +148,8 @@ fn w6_room_comes_back_however_a_call_ends() {
 }
 
 /// The late answer may still come, and be as large.
+///
+/// Holds S53.
 #[test]
 fn w6_a_call_that_was_given_up_keeps_its_room_until_it_is_answered() {
     let mut pair = Pair::new();
@@ -180,6 +185,8 @@ fn error(bytes: usize) -> Vec<u8> {
 }
 
 /// What the extensions take counts as well: all of it is kept until it is dealt with.
+///
+/// Holds S53.
 #[test]
 fn w6_an_answer_above_its_reservation_ends_the_connection_with_the_reason() {
     for method in methods().filter(|method| limit(*method) == SMALL) {
@@ -251,6 +258,8 @@ fn sent(codec: Codec, caller: Role, method: Method, bytes: usize) -> Seen {
 }
 
 /// In either direction, and as the codec encodes it: the same text is shorter in JSON.
+///
+/// Holds S53.
 #[test]
 fn w6_whoever_answers_sends_no_answer_that_has_no_room() {
     for (codec, caller) in
