@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use outrigger_protocol::{
-    Blame, CallId, CallOptions, Code, Connection, Error, Method, ObjectId, Refusal, Session,
+    Blame, CallId, CallOptions, Code, Connection, Effect, Error, Method, ObjectId, Refusal, Session,
 };
 use outrigger_sandbox::{Ended, Report};
 use outrigger_transport::{Ending, Link};
@@ -119,11 +119,12 @@ impl PluginHost {
         self.read(method, &body)
     }
 
-    /// Reads the body of an answer.
+    /// Reads the body of an answer. One that cannot be read says nothing of what was done.
     pub(crate) fn read<'a, A: Deserialize<'a>>(&self, method: Method, body: &'a [u8]) -> Result<A, Error> {
         let answer = self.session().codec.decode(body);
         answer.map_err(|error| {
-            Error::new(Code::INVALID, format!("{method}: the answer cannot be read: {error}"))
+            let text = format!("{method}: the answer cannot be read: {error}");
+            Error::new(Code::INVALID, text).by(Blame::Plugin).with_effect(Effect::Unknown)
         })
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Server {
     next: u64,
     runs: u32,
     /// Collections that were made.
-    made: Vec<ObjectId>,
+    made: Vec<(ObjectId, String)>,
     /// A call that was cancelled while it waited for credit.
     cancelled: bool,
 }
@@ -172,20 +172,21 @@ impl Server {
             self.next += 2;
         }
         let kept = Sink { read_only: true, ..sink(KEPT, name) };
-        let made = self.made.iter().map(|object| sink(*object, format!("made {object}")));
+        let made = self.made.iter().map(|(object, name)| sink(*object, name.clone()));
         Discovered { main: None, sinks: std::iter::once(kept).chain(made).collect(), can_create: true }
     }
 
     /// Makes the one collection that can be written.
     fn create_collection(&mut self, message: &Message) -> Answered {
-        body::<CreateCollection>(message)?;
+        let CreateCollection { name, .. } = body(message)?;
+        let name = if self.is("renames_it") { format!("my {name}") } else { name };
         if self.made.is_empty() {
-            self.made.push(SINK);
+            self.made.push((SINK, name.clone()));
         } else if self.is("creates_twice") {
-            self.made.push(ObjectId(SINK.0 + 1));
+            self.made.push((ObjectId(SINK.0 + 1), name.clone()));
         }
-        let made = self.made.last().copied().unwrap_or(SINK);
-        answer(&sink(made, format!("made {made}")))
+        let made = self.made.last().map_or(SINK, |(made, _)| *made);
+        answer(&sink(made, name))
     }
 
     fn connect(&mut self, message: &Message) -> Answered {

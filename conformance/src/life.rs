@@ -101,6 +101,9 @@ impl Talk<'_> {
         request: &CreateCollection,
     ) -> Step<()> {
         let name = Printable(&made.name);
+        hold(made.name == request.name, Rule::CreateAgain, || {
+            format!("\"{}\" was asked for, and \"{name}\" was made", request.name)
+        })?;
         let again: Result<Sink, Box<Error>> = self.ask(Method::CREATE_COLLECTION, instance, request)?;
         let right = again.as_ref().is_ok_and(|again| again.object == made.object);
         hold(right, Rule::CreateAgain, || match &again {

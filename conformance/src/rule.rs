@@ -119,8 +119,8 @@ rules! {
         "keep the objects of the collections that you have named already";
     /// A collection is made once.
     CreateAgain, "create-again",
-        "create_collection that is sent again under the same operation names the same collection",
-        "find what the operation has made, by the name or by the operation, and answer it again";
+        "create_collection makes a collection of that name, and one only, however often it is sent",
+        "keep the name or refuse it, and answer a repeated operation with what it has made";
     /// A complete listing is complete.
     Complete, "complete",
         "a listing marked complete names every item that is there",

@@ -76,6 +76,7 @@ const FAULTS: &[(&str, Rule)] = &[
     ("ignores_cancel", Rule::Cancel),
     ("new_names", Rule::Discover),
     ("creates_twice", Rule::CreateAgain),
+    ("renames_it", Rule::CreateAgain),
     ("lies_complete", Rule::Complete),
     ("same_uid", Rule::NoUidTwice),
     ("changes_bytes", Rule::RoundTrip),
@@ -102,8 +103,8 @@ faults! {
     slow_hello wrong_major same_nonce ignores_refusal garbage large_answer garbled_body no_pong whole_frames_only
     unknown_frame_ends unknown_call_ends empty_body_ends one_at_a_time never_answers answers_twice
     answers_unasked change_after counts_wrong ends_twice ignores_credit ignores_cancel new_names
-    creates_twice     lies_complete same_uid changes_bytes cuts_names accepts_stale revision_of_before deletes_once marshals_otherwise one_run grows noise
-    no_goodbye ignores_close
+    creates_twice renames_it lies_complete same_uid changes_bytes cuts_names accepts_stale
+    revision_of_before deletes_once marshals_otherwise one_run grows noise no_goodbye ignores_close
 }
 
 fn breaks_one_rule(fault: &str) {

@@ -511,6 +511,7 @@ _CALL, _REPLY, _ERROR, _CANCEL, _PROGRESS = range(16, 21)
 _STREAM_OPEN, _DATA, _CREDIT, _STREAM_END, _STREAM_RESET = range(32, 37)
 _LOG, _SNAPSHOT, _NOTIFY = range(48, 51)
 _PING, _PONG, _GOODBYE, _GOODBYE_OK, _ABORT, _UNIMPLEMENTED = range(64, 70)
+_KINDS = {*range(1, 5), *range(16, 21), *range(32, 37), *range(48, 51), *range(64, 70)}
 _CRITICAL, _NESTED, _SECRET = 1, 2, 4
 _MAX_REPLY = 64 << 10  # bytes of an answer, if its method has no more
 _MAX_CALLS, _CALL_BYTES, _MAX_DATA, _MAX_ITEM, _HIGH_WATER = 64, 4 << 20, 64 << 10, 1 << 20, 128 << 10
@@ -647,6 +648,10 @@ class _Link:
 
     def _arrived(self, kind: int, flags: int, id: int, target: int, method: int, ext: bytes, body: bytes,
                  budget: int, head: bytes) -> None:
+        if kind not in _KINDS:  # from a later version, whatever its extension entries are
+            if flags & _CRITICAL:
+                self.send(_UNIMPLEMENTED, 0, head)
+            return
         unknown = _must_understand(ext)
         if kind == _CALL:
             return self._called(_Call(id, target, method, budget / 1000, body), flags, budget, unknown)
@@ -670,14 +675,14 @@ class _Link:
             self.keep(_decode(Union[Member, Group], body))
         elif kind == _PING:
             self.send(_PONG, id)
-        elif kind == _GOODBYE:
+        elif kind == _GOODBYE and self.goodbye is None:
             self.goodbye = _decode((("last_accepted", int),), body)["last_accepted"]
         elif kind == _ABORT:
             self.broken = ConnectionBroken("the broker aborted: " + _short(str(_decode(Any, body)), 1000))
         elif kind == _STREAM_OPEN:
             raise _PeerError("more open streams than announced")
-        elif kind not in (_PROGRESS, _DATA, _STREAM_END, _LOG, _NOTIFY, _PONG, _UNIMPLEMENTED) and flags & _CRITICAL:
-            self.send(_UNIMPLEMENTED, 0, head)
+        elif kind in (_HELLO, _HELLO_OK, _PROOF, _REFUSED, _GOODBYE, _GOODBYE_OK):
+            raise _PeerError(f"a frame of kind {kind} that has no place here")
 
     def _called(self, call: _Call, flags: int, budget: int, unknown: Optional[int]) -> None:
         if call.id % 2 == 0 or call.id <= self.highest or self.goodbye is not None:

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use outrigger_protocol::{Effect, Error, OperationId, Sink};
+use outrigger_protocol::{Effect, Error, OperationId, Printable, Sink};
 use uuid::Uuid;
 
 use super::members::MemberSession;
@@ -112,6 +112,12 @@ async fn make(
     let operation = keeper.begin_create(name, OperationId(Uuid::now_v7())).await;
     let operation = operation.map_err(|error| not_begun(group, side, name, &error))?;
     let made = session.create_collection(operation, name).await;
+    if let Ok(Sink { name: other, .. }) = &made
+        && other != name
+    {
+        // It stays in doubt, so that the next run does not make another one.
+        return Err(renamed(group, side, name, other));
+    }
     let is_known = made.as_ref().err().is_none_or(|error| error.effect == Effect::NotStarted);
     if is_known && let Err(error) = keeper.end_create(name).await {
         tracing::warn!(name, %error, "what became of the collection is not kept");
@@ -189,6 +195,17 @@ fn not_made(group: &GroupConfig, side: usize, name: &str, error: &Error) -> Fail
     let member = &group.members[side];
     let text = format!("the collection {name} could not be made at {member}");
     Failure::new(Exit::Partial, text).said_by(member, error.to_string())
+}
+
+/// The next run would not find it by the name of its pair.
+fn renamed(group: &GroupConfig, side: usize, name: &str, other: &str) -> Failure {
+    let member = &group.members[side];
+    let text =
+        format!("the collection {name} was made at {member}, but is called {} there", Printable(other));
+    Failure::new(Exit::Plugin, text).hint(format!(
+        "nothing was written; to use it, pair the two names under `collections` in [group.{}]",
+        group.name
+    ))
 }
 
 /// It was not asked for: the words are ours.

@@ -226,6 +226,7 @@ class Wire(unittest.TestCase):
         broker.send(200, 0, b"from the future")
         broker.send(201, 0, b"critical", flags=CRITICAL)
         self.assertEqual(broker.frame().kind, UNIMPLEMENTED)
+        broker.sock.sendall(frame(200, 0, ext=b"\x03\0\0\0") + frame(200, 0, ext=b"cut"))
         broker.send(PING, 5)
         pong = broker.frame()
         self.assertEqual((pong.kind, pong.id), (PONG, 5))
@@ -270,6 +271,7 @@ class Hostile(unittest.TestCase):
                            (frame(CREDIT, 0, b"short"), "24 bytes"), (frame(STREAM_OPEN, 9), "streams"),
                            (frame(CANCEL, 99), "never issued"), (frame(STREAM_RESET, 9), "never issued"),
                            (frame(SNAPSHOT, 0, b"[" * 1000), "nested"),
+                           (frame(GOODBYE_OK), "no place"), (frame(HELLO_OK, body=b"{}"), "no place"),
                            (frame(PING, 0, ext=b"\x03\0\0\0"), "extension"),
                            (frame(PING, 0, ext=b"\x04\0\xff\0"), "extension")):
             with self.subTest(words=words):
@@ -565,7 +567,8 @@ class Calls(unittest.TestCase):
         instance = broker.initialize()
 
         def create(length):
-            id = broker.call(3, instance, {"name": "x" * length, "object_types": []})
+            operation = str(uuid.UUID(int=length))
+            id = broker.call(3, instance, {"operation": operation, "name": "x" * length, "object_types": []})
             kind, body, _, _ = broker.answer(id)
             return body["name"] if kind == REPLY else body
 
@@ -586,7 +589,8 @@ class Calls(unittest.TestCase):
         broker = FakeBroker(Notes(discover=fails, create_collection=fails))
         instance = broker.initialize()
         self.assertEqual(broker.refused(2, instance)["code"], Code.REMOTE)
-        shortened = broker.refused(3, instance, {"name": "x", "object_types": []})
+        request = {"operation": str(uuid.UUID(int=1)), "name": "x", "object_types": []}
+        shortened = broker.refused(3, instance, request)
         self.assertEqual((shortened["code"], shortened["message"]), (Code.INTERNAL, "no"))
         self.assertEqual(broker.goodbye(), "goodbye")
 

@@ -15,6 +15,7 @@ over_both_connections!(
     w11_a_slow_sync_that_was_done_is_seen_to_be_over,
     w11_two_feeds_of_one_type_have_no_anchor_together,
     w11_a_plan_tells_and_keeps_nothing,
+    x1_a_collection_that_is_answered_with_another_name_is_left_alone,
     x1_a_create_whose_answer_was_lost_makes_no_second_collection,
 );
 
@@ -136,6 +137,19 @@ fn w11_a_plan_tells_and_keeps_nothing(world: World) {
     assert!(!world.state().exists());
 }
 
+/// By its name the next run would not find it, and would make another one.
+fn x1_a_collection_that_is_answered_with_another_name_is_left_alone(world: World) {
+    let lines = "collections = \"\"\nanswers = \"other\"";
+    configure(&world, lines, "collections = \"all\"\ncreate_collections = true");
+    for _ in 0..2 {
+        sync(&world)
+            .expect(7)
+            .says(&["book was made at phone, but is called other there", "pair the two names"]);
+    }
+    let made = fs::read_to_string(world.member(PHONE).join("made")).unwrap();
+    assert_eq!(made.lines().count(), 1);
+}
+
 fn x1_a_create_whose_answer_was_lost_makes_no_second_collection(world: World) {
     let lists = |name: &str, answers: &str| {
         let lines = format!("collections = \"{name}\"\ntypes = \"contact\"\nanswers = \"{answers}\"");
@@ -151,7 +165,7 @@ fn x1_a_create_whose_answer_was_lost_makes_no_second_collection(world: World) {
     assert_eq!(uuid::Uuid::parse_str(&operation).unwrap().get_version_num(), 7);
     assert_eq!(kept(&world).creates.len(), 1);
     // Its store does not list the new one yet.
-    lists("", "yes");
+    lists("", "");
     sync(&world).expect(0);
     assert_eq!(lines("asked"), [operation.clone(), operation.clone()], "the same operation");
     assert_eq!(lines("made"), [format!("{operation} book")]);

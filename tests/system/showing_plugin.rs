@@ -1,7 +1,7 @@
 //! A plugin that shows what it sees of its member and its group: a line a call in the file `saw` in
 //! its folder. It holds no items. `objects.rs` is the other side, and says with options what it is:
 //! `collections` and `types` (names), `feed` (where its feeds stand), `raise` (asks for a slow
-//! sync in `discover`), `answers` (whether it lives to answer `create_collection`).
+//! sync in `discover`), `answers` (to `create_collection`: `no`, for it dies, or another name).
 #![forbid(unsafe_code)]
 
 use std::fs::{OpenOptions, read_to_string};
@@ -92,10 +92,11 @@ impl Plugin for Showing {
         if self.made(request.operation).is_none() {
             self.note("made", &format!("{} {}", request.operation.0, request.name))?;
         }
-        if self.words("answers").next() == Some("no") {
-            std::process::exit(3);
+        match self.words("answers").next() {
+            Some("no") => std::process::exit(3),
+            Some(other) => Ok(self.collection(other)),
+            None => Ok(self.collection(&request.name)),
         }
-        Ok(self.collection(&request.name))
     }
 
     fn connect(&mut self, _: &str, _: Connect, context: &mut Context<'_>) -> Result<Connected, Error> {

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::Poll;
 
-use outrigger_protocol::{AuthKind, Codec, Effect, Event, Handshake, Hello, Role, SessionId, limits};
+use outrigger_protocol::{AuthKind, Codec, Event, Handshake, Hello, Role, SessionId, limits};
 use outrigger_transport::memory::{Line, MemoryEnd, pair};
 use outrigger_transport::{Handler, LinkError};
 
@@ -345,4 +345,11 @@ async fn a_driver_that_goes_away_at_any_moment_leaves_nothing_half_accepted() {
         assert!(cut.iter().filter(|mid_frame| **mid_frame).count() > 50, "{cut:?}");
         assert!(cut.contains(&false), "{cut:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_read_says_nothing_of_what_was_done() {
+    let stage = Stage::new(4096, 8).await;
+    let error = stage.host.read::<u64>(Method::COMMIT, b"short").unwrap_err();
+    assert_eq!((error.code, error.blame, error.effect), (Code::INVALID, Blame::Plugin, Effect::Unknown));
 }

@@ -44,6 +44,7 @@ fn commits_that_come_together_run_in_the_order_in_which_they_were_sent() {
         Ok(())
     });
     let (mut client, served, sink) = start_run(connector);
+    client.link.connection().set_reply_bytes(64 << 20); // each answer might be a mebibyte
     let names: Vec<String> = (0..50).map(|number| format!("n{number}")).collect();
     let calls: Vec<u32> = names.iter().map(|name| client.commit(sink, item(name, b"new"))).collect();
     client.link.flush().unwrap();

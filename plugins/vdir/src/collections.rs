@@ -9,7 +9,7 @@ use outrigger_plugin_sdk::protocol::{Blame, Code, Effect, Error};
 
 use crate::escape::{decode, encode, os_name};
 use crate::failure::{configuration, failed};
-use crate::names::Format;
+use crate::names::{Format, MAX_NAME};
 use crate::options::Options;
 use crate::system::{self, Dir};
 
@@ -96,6 +96,7 @@ impl Options {
     pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, Error> {
         let bytes = if encode(&decode(name)) == name { decode(name) } else { name.into() };
         let refused = bytes.is_empty()
+            || bytes.len() > MAX_NAME
             || bytes.starts_with(b".")
             || bytes
                 .iter()
@@ -196,7 +197,7 @@ mod tests {
         assert_eq!((made.object_types, made.formats), (vec!["event".into()], vec!["icalendar".into()]));
         let mode = fs::metadata(root.path().join("Private")).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0);
-        for bad in ["", ".", "..", ".hidden", "a/b", "../x", "nul\0"] {
+        for bad in ["", ".", "..", ".hidden", "a/b", "../x", "nul\0", &"x".repeat(256)] {
             assert_eq!(options.create(bad).unwrap_err().code, Code::INVALID, "{bad:?}");
         }
     }

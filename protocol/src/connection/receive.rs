@@ -63,6 +63,8 @@ impl<C> Connection<C> {
             Kind::LOG => self.receive_log(frame, now),
             Kind::NOTIFY => self.receive_notify(frame, now),
             Kind::SNAPSHOT => self.receive_snapshot(frame),
+            // GOODBYE_OK is the last frame (decisions W9).
+            Kind::PING if self.answered_goodbye => Ok(None),
             Kind::PING => self.send_raw(Header::new(Kind::PONG, frame.header.id), &[]).map(|()| None),
             Kind::PONG => Ok(Some(Event::Pong)),
             Kind::GOODBYE => self.receive_goodbye(frame).map(Some),

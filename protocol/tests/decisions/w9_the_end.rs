@@ -106,6 +106,14 @@ fn goodbye_is_said_once_and_heard_once() {
 }
 
 #[test]
+fn nothing_follows_goodbye_ok() {
+    let mut plugin = End::alone(Role::Plugin);
+    plugin.hear(&frames::goodbye(0));
+    plugin.hear(&frames::raw(Kind::PING, 7, &[]));
+    assert_eq!(frames::kinds(&plugin.say()), [(Kind::GOODBYE_OK, 0)]);
+}
+
+#[test]
 fn who_said_goodbye_calls_no_more() {
     let mut broker = End::alone(Role::Broker);
     broker.hear(&frames::goodbye(0));
