@@ -90,17 +90,24 @@ class Notes(outrigger.Plugin):
         if item.kind is CommitKind.DELETE:
             path.unlink()
             return Done(href, b"")
-        self.store(path, item.data)
+        self.store(path, item.data, item.kind is CommitKind.CREATE)
         return Done(href, revision(item.data), digest=item.digest)
 
-    def store(self, path, data):
-        """Whole or not at all, and on the disk before it gets its name."""
+    def store(self, path, data, is_new):
+        """Whole or not at all, and on the disk before it gets its name. A new file replaces none. What
+        another program saves between our look and an update is lost here: docs/protocol.md says how to
+        do without that moment ("With files")."""
         unfinished = path.with_name(UNFINISHED + path.name)
         with open(unfinished, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
+        if not is_new:
+            return os.replace(unfinished, path)
+        try:
+            os.link(unfinished, path)
+        finally:
+            os.unlink(unfinished)
 
     def sync(self):
         folder = os.open(self.folder, os.O_RDONLY)

@@ -144,21 +144,29 @@ impl Notes {
                 })
             }
             (CommitKind::Create | CommitKind::Update, _) => {
-                self.store(&wanted, &item.data)?;
+                self.store(&wanted, &item.data, item.kind == CommitKind::Create)?;
                 let revision = revision(&item.data);
                 Ok(CommitOutcome::Done { href: wanted, revision, settled: true, digest: Some(item.digest) })
             }
         }
     }
 
-    /// Whole or not at all, and on the disk before it gets its name.
-    fn store(&self, href: &Href, data: &[u8]) -> io::Result<()> {
+    /// Whole or not at all, and on the disk before it gets its name. A new file replaces none. What
+    /// another program saves between our look and an update is lost here: docs/protocol.md says how
+    /// to do without that moment ("With files").
+    fn store(&self, href: &Href, data: &[u8], is_new: bool) -> io::Result<()> {
         let name = href.to_string();
         let unfinished = self.folder.join(format!("{UNFINISHED}{name}"));
         let mut file = File::create(&unfinished)?;
         file.write_all(data)?;
         file.sync_all()?;
-        fs::rename(unfinished, self.folder.join(name))
+        let path = self.folder.join(name);
+        if !is_new {
+            return fs::rename(unfinished, path);
+        }
+        let linked = fs::hard_link(&unfinished, path);
+        fs::remove_file(unfinished)?;
+        linked
     }
 }
 
