@@ -4,50 +4,18 @@
 #
 #   scripts/windows.sh            all of it
 #   scripts/windows.sh build      only the compile
-#
-# Why Debian's second toolchain (rustc-web) and not the one that builds the rest: the packages
-# bring the sources of the standard library, so that it can be built for Windows here and nothing
-# is needed beyond the distribution's own archive. Its version must not be below `rust-version`.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly TARGET=x86_64-pc-windows-gnu
 readonly TARGET_DIR="${WINDOWS_TARGET_DIR:-$PWD/target/windows}"
-readonly PACKAGES=(rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64 wine64 wine)
-readonly DEBIAN_CARGO=/usr/bin/cargo
+readonly PACKAGES=(gcc-mingw-w64-x86-64 wine64 wine) ABOUT=windows
 readonly WINE=/usr/lib/wine/wine64
 
-# Whatever the caller set for its own toolchain must not reach this one.
-unset RUSTFLAGS RUSTDOCFLAGS CARGO_ENCODED_RUSTFLAGS RUSTUP_TOOLCHAIN CARGO_TARGET_DIR CARGO_BUILD_TARGET
-unset CARGO RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER CARGO_INCREMENTAL LD_LIBRARY_PATH
-export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc
-export RUSTC_BOOTSTRAP=1 # -Z build-std
+source scripts/debian-toolchain.sh
 export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER=x86_64-w64-mingw32-gcc
 export CC_x86_64_pc_windows_gnu=x86_64-w64-mingw32-gcc # SQLite is C
 export AR_x86_64_pc_windows_gnu=x86_64-w64-mingw32-ar
-
-say() { printf '\n--- windows: %s\n' "$*"; }
-
-missing_packages() {
-    local package
-    for package in "${PACKAGES[@]}"; do
-        [[ $(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true) == *'ok installed' ]] || echo "$package"
-    done
-}
-
-install_packages() {
-    local missing
-    mapfile -t missing < <(missing_packages)
-    ((${#missing[@]})) || return 0
-    say "installing ${missing[*]}"
-    if ((EUID)); then
-        echo "these Debian packages are missing, and only root can install them: ${missing[*]}" >&2
-        exit 1
-    fi
-    export DEBIAN_FRONTEND=noninteractive
-    [[ ${APT_UPDATED:-} ]] || apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null
-}
 
 # build-std compiles the standard library along; `panic_abort` is asked for by its profile.
 windows_cargo() {
