@@ -82,6 +82,11 @@ fuzz target seconds="60":
 windows:
     scripts/windows.sh
 
+# The golden vectors on an emulated machine of the other byte order
+[group('test')]
+big-endian:
+    scripts/big-endian.sh
+
 # Only compile for Windows
 [group('windows')]
 windows-build:

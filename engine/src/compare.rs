@@ -4,7 +4,7 @@
 //! a false difference costs a question to a person, a false equality an edit. Nothing is written on
 //! its account.
 
-use outrigger_protocol::{Error, RawDigest, ReadOutcome, Verdict};
+use outrigger_protocol::{Code, Error, RawDigest, ReadOutcome, Verdict};
 
 use crate::action::{Action, BatchId};
 use crate::apply::adopt;
@@ -94,7 +94,9 @@ impl Run {
         let size = left.format.len() + left.data.len() + right.data.len();
         let compares = |side: &Side| {
             let is_known = self.settings.compares[side.index()].contains(&left.format);
-            is_known && size + CALL_OVERHEAD <= self.settings.max_body[side.index()]
+            // A member that takes no writes is not shown the other one's content either.
+            let may_see = !self.settings.read_only[side.index()];
+            is_known && may_see && size + CALL_OVERHEAD <= self.settings.max_body[side.index()]
         };
         let side = Side::BOTH.into_iter().find(compares).filter(|_| left.format == right.format)?;
         self.comparer.asked.insert(batch, Asked { place, side, contents });
@@ -128,7 +130,24 @@ impl Run {
         // Also where the policy decides: should the member be lost over it before that is written,
         // the next run must not begin with the same question.
         self.change(place, raise);
+        if is_end(error) {
+            self.give_up_comparing();
+        }
     }
+
+    /// The plugin died or hung over a pair. Which one it was nobody knows, and the next run must get
+    /// to its writes: all that are left are taken for different.
+    fn give_up_comparing(&mut self) {
+        for place in self.comparer.give_up() {
+            self.act(place);
+            self.change(place, raise);
+        }
+    }
+}
+
+/// Whether no answer came.
+fn is_end(error: &Error) -> bool {
+    matches!(error.code, Code::DISCONNECTED | Code::DEADLINE | Code::IDLE_TIMEOUT)
 }
 
 #[cfg(test)]

@@ -60,6 +60,14 @@ impl Comparer {
         if is_awaited { None } else { self.reading.remove(&batch) }
     }
 
+    /// The rows of all pairs, none of which is compared any more.
+    pub(crate) fn give_up(&mut self) -> Vec<Place> {
+        let Self { queue, reading, asked } = std::mem::take(self);
+        let reading = reading.into_values().map(|pair| pair.place);
+        let asked = asked.into_values().map(|pair| pair.place);
+        queue.into_iter().chain(reading).chain(asked).collect()
+    }
+
     /// The pair that `side` was asked about under that number; once.
     pub(crate) fn take(&mut self, side: Side, batch: BatchId) -> Option<Asked> {
         self.asked.get(&batch).filter(|asked| asked.side == side)?;

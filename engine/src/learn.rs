@@ -6,12 +6,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outrigger_protocol::{Anchor, Code, Error, OperationId, limits::MAX_HREF};
+use outrigger_protocol::{Anchor, Code, Error, OperationId};
 
 use crate::member::{MAX_TYPE_NAME, MAX_TYPES, MemberState, refuse};
 
 /// Most collections of a member that can be in doubt at a time: 64.
 const MAX_CREATES: usize = 64;
+
+/// Bytes of anchors that a member shows.
+const MAX_ANCHORS: usize = 16 << 10;
 
 /// One collection of a member, as a run found it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,8 +44,8 @@ impl MemberState {
     /// only then the generation rises. A collection that was being made and is there is made.
     ///
     /// An anchor is shown where one collection alone can hold the object type, since a second one
-    /// has a feed of its own; and up to 4 KiB, so that a snapshot stays small. At most 64 object
-    /// types are kept, the first by name, with names of up to 256 bytes.
+    /// has a feed of its own; and up to 16 KiB of them, so that a snapshot fits every peer. At most
+    /// 64 object types are kept, the first by name, with names of up to 256 bytes.
     pub fn learn(&mut self, collections: &[FoundCollection]) -> bool {
         collections.iter().for_each(|there| self.end_create(&there.name));
         let found = object_types(collections);
@@ -87,14 +90,22 @@ impl MemberState {
 fn object_types(collections: &[FoundCollection]) -> BTreeMap<String, Option<Anchor>> {
     let named: BTreeSet<&str> = collections.iter().flat_map(FoundCollection::named).collect();
     let kept = named.into_iter().filter(|name| name.len() <= MAX_TYPE_NAME).take(MAX_TYPES);
-    kept.map(|name| (name.to_owned(), the_anchor(collections, name))).collect()
+    let mut room = MAX_ANCHORS;
+    let mut fits = |anchor: &Anchor| match room.checked_sub(anchor.0.len()) {
+        Some(left) => {
+            room = left;
+            true
+        }
+        None => false,
+    };
+    kept.map(|name| (name.to_owned(), the_anchor(collections, name).filter(&mut fits))).collect()
 }
 
 /// The anchor of the one collection that can hold the object type.
 fn the_anchor(collections: &[FoundCollection], object_type: &str) -> Option<Anchor> {
     let mut holders = collections.iter().filter(|collection| collection.can_hold(object_type));
     match (holders.next(), holders.next()) {
-        (Some(only), None) => only.anchor.clone().filter(|anchor| anchor.0.len() <= MAX_HREF),
+        (Some(only), None) => only.anchor.clone(),
         _ => None,
     }
 }
@@ -188,12 +199,14 @@ mod tests {
         let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
         let (long, longest) = ("0".repeat(257), "0".repeat(256));
         names.extend([long.as_str(), longest.as_str()]);
-        let mut state = learnt(&[collection("book", &names, Some(&"a".repeat(4097)))]);
+        let long_anchor = "a".repeat(5000);
+        let mut state = learnt(&[collection("book", &names, Some(&long_anchor))]);
         let shown = shown(&state);
         assert_eq!((shown.len(), &shown[0].0, &shown[63].0), (64, &longest, &"type 0062".to_owned()));
-        assert!(shown.iter().all(|(_, _, anchor)| anchor.is_none()));
+        let anchors: Vec<usize> = (0..64).filter(|at| shown[*at].2.is_some()).collect();
+        assert_eq!(anchors, [0, 1, 2], "16 KiB");
         names.reverse();
-        assert!(!state.learn(&[collection("book", &names, None)]), "in any order");
+        assert!(!state.learn(&[collection("book", &names, Some(&long_anchor))]), "in any order");
         let raise = RaiseSlowSync { operation: operation(1), object_type: long };
         assert_eq!(state.raise(&raise).unwrap_err().code, Code::QUOTA);
         assert_eq!(state.generation, 1);

@@ -225,8 +225,8 @@ impl Run {
         }
         let words = format!("it could not be listed: {error}");
         let checkpoint = self.member_mut(side).checkpoint.take();
-        // Who was asked for everything must tell everything.
-        let checkpoint = checkpoint.filter(|_| !slow && !self.has_lost_identity(side, store.as_ref()));
+        let may_go_on = !slow && self.begins_a_feed(side) && !self.has_lost_identity(side, store.as_ref());
+        let checkpoint = checkpoint.filter(|_| may_go_on);
         if checkpoint.is_none() {
             return self.leave_alone(side, FailureClass::Call(error.code), &words);
         }
@@ -234,7 +234,14 @@ impl Run {
         self.take_listing(side, Listing::Cut, checkpoint, store);
     }
 
-    /// What was listed so far counts for nothing; looks that are queued do no harm.
+    /// Whether what the listing did not come to will be named by the next one: it goes on from an
+    /// anchor, or nothing is known of the member. Otherwise it tells by silence what was deleted.
+    fn begins_a_feed(&self, side: Side) -> bool {
+        let knows = |place| self.table.packed(place).is_some_and(|row| row.href(side).is_some());
+        self.member(side).old_anchor.is_some() || !self.table.places().any(knows)
+    }
+
+    /// What was listed so far counts for nothing, nor does what was to be looked at for it.
     fn forget_listing(&mut self, side: Side) {
         let member = self.member_mut(side);
         member.fresh.clear();

@@ -253,6 +253,8 @@ impl Run {
         match decide(a, b, likeness(row), policy) {
             // What would be written is there already.
             Decision::WriteFrom(_) if holds_same_bytes(row) => Decision::Adopt,
+            // What looks like a deletion may be half of a move.
+            Decision::DeleteOn(side) if !self.member(side.other()).listing.is_conclusive() => Decision::Wait,
             decision => decision,
         }
     }

@@ -192,6 +192,15 @@ fn a_format_that_nobody_compares_is_asked_about_nobody() {
     rest(&mut world);
 }
 
+/// Nothing goes to it, so its plugin does not get to see what the other member holds either.
+#[test]
+fn a_member_that_takes_no_writes_is_not_asked() {
+    let mut world = both_edited(0, 1);
+    world.settings.read_only[1] = true;
+    let outcome = world.run();
+    assert_eq!((outcome.compared.len(), raised(&outcome)), (0, 1));
+}
+
 #[test]
 fn a_pair_goes_to_a_plugin_that_takes_so_much_at_once() {
     for (limits, asked) in [([600, 900], vec![Side::B]), ([900, 600], vec![Side::A]), ([600, 600], vec![])] {
@@ -299,7 +308,22 @@ fn a_comparison_that_fails_is_told_and_costs_no_more_than_a_conflict() {
     assert_eq!(both(&world, 0), [Some(0), Some(1)]);
 }
 
-/// Each run asks a plugin that dies about one pair more, and none of them about the same.
+/// Twenty pairs: the run after the one in which it died gets to its writes.
+#[test]
+fn a_plugin_that_dies_over_a_pair_is_asked_about_none_of_them_again() {
+    let mut world = comparing(&[Side::B]);
+    for uid in 0..20 {
+        world.edit(Side::A, PUT(uid, 0));
+        world.edit(Side::B, PUT(uid, 1));
+    }
+    world.edit(Side::A, PUT(30, 0));
+    world.comparisons = Comparisons::Fatal;
+    assert_eq!(raised(&world.run()), 20);
+    let outcome = world.run();
+    assert_eq!((outcome.compared.len(), outcome.writes), (0, vec![(Side::B, CommitKind::Create)]));
+}
+
+/// Nor is it asked about the same one again.
 #[test]
 fn a_plugin_that_dies_over_a_pair_is_not_asked_about_it_again() {
     for policy in [ConflictPolicy::Queue, ConflictPolicy::Prefer(Side::A)] {

@@ -12,7 +12,7 @@ mod sim;
 use outrigger_engine::{Canonical, ConflictPolicy, Report, Side};
 use outrigger_protocol::{Anchor, CommitKind};
 use sim::stories::{PUT, both, conflicts, in_sync, kill_at_commit, rest, text_of, texts};
-use sim::{Edit, ListFault, Trouble, World, card};
+use sim::{Edit, ListFault, Outcome, Trouble, World, card};
 
 #[test]
 fn x1_other_content_needs_a_new_operation() {
@@ -147,6 +147,39 @@ fn x5_a_feed_that_breaks_behind_a_checkpoint_goes_on_from_there() {
     assert_eq!(outcome.summary().sides[0].listed, 2, "the feed goes on, it does not begin anew");
     assert_eq!(both(&world, 9), [Some(8), Some(8)]);
     assert_eq!(both(&world, 4), [Some(0), Some(0)]);
+}
+
+/// A first feed of a member whose items are known names no item that is gone: it has to come to its
+/// end.
+#[test]
+fn x5_a_first_feed_that_breaks_behind_a_checkpoint_hides_no_deletion() {
+    let mut world = in_sync();
+    world.member(Side::A).feed = true;
+    world.edit(Side::A, PUT(1, 1));
+    world.edit(Side::A, Edit::Delete { uid: 0 });
+    let broken = Trouble { lists: [ListFault::Checkpoint, ListFault::None], ..Trouble::default() };
+    drop(world.run_with(broken));
+    assert_eq!(world.store.anchors[0], None);
+    rest(&mut world);
+    assert_eq!((both(&world, 0), both(&world, 1)), ([None, None], [Some(1), Some(1)]));
+}
+
+/// Half of a move: the deletion is in the feed before it breaks, the new name behind it.
+#[test]
+fn x5_a_deletion_waits_for_a_feed_that_came_to_its_end() {
+    let mut world = in_sync();
+    world.member(Side::A).feed = true;
+    rest(&mut world);
+    world.edit(Side::A, Edit::Delete { uid: 0 });
+    for uid in [1, 2, 0] {
+        world.edit(Side::A, PUT(uid, uid));
+    }
+    let broken = Trouble { lists: [ListFault::Checkpoint, ListFault::None], ..Trouble::default() };
+    let deletes = |outcome: &Outcome| outcome.writes.contains(&(Side::B, CommitKind::Delete));
+    assert!(!deletes(&world.run_with(broken)));
+    assert!(!deletes(&world.run()), "it was a move");
+    rest(&mut world);
+    assert_eq!(both(&world, 0), [Some(0), Some(0)]);
 }
 
 #[test]

@@ -37,7 +37,7 @@ impl IdleTimes {
         self.0.is_empty()
     }
 
-    /// Whether a call can live with them: none is zero, and there are no more than methods in use.
+    /// Whether a call can live with them: none is zero, and they are few enough to keep.
     pub(crate) fn are_possible(&self) -> bool {
         self.0.len() <= MAX_IDLE_TIMES && self.0.values().all(|millis| *millis > 0)
     }

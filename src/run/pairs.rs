@@ -26,8 +26,9 @@ pub(super) struct Pairs {
     pub(super) unknown: Vec<Failure>,
 }
 
-/// Pairs the collections of two members (only those named, if any is), and makes those that are missing where the group says so.
-/// One that is `known` to hold items is never made anew: a disk that is not mounted looks like that.
+/// Pairs the collections of two members (only those named, if any is), and makes those that are
+/// missing where the group says so. One that is `known` to hold items is never made anew: a disk that
+/// is not mounted looks like that.
 pub(super) async fn pair(
     group: &GroupConfig,
     sessions: [&MemberSession; 2],

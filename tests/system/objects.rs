@@ -15,6 +15,7 @@ over_both_connections!(
     w11_a_slow_sync_that_was_done_is_seen_to_be_over,
     w11_two_feeds_of_one_type_have_no_anchor_together,
     w11_a_plan_tells_and_keeps_nothing,
+    x5_a_feed_that_its_plugin_breaks_off_goes_on_from_its_checkpoint,
     x1_a_collection_that_is_answered_with_another_name_is_left_alone,
     x1_a_create_whose_answer_was_lost_makes_no_second_collection,
 );
@@ -135,6 +136,16 @@ fn w11_a_plan_tells_and_keeps_nothing(world: World) {
     assert!(!plan.stderr.contains("kept"), "{plan:?}");
     assert!(saw(&world).iter().all(|line| line.ends_with(": member 0 [], group 0 [] new")));
     assert!(!world.state().exists());
+}
+
+fn x5_a_feed_that_its_plugin_breaks_off_goes_on_from_its_checkpoint(world: World) {
+    let listed = || fs::read_to_string(world.member(PHONE).join("listed")).unwrap();
+    configure(&world, &contacts("t1", "cut = \"t-half\""), PAIR);
+    sync(&world).expect(4).says(&["the server is tired"]);
+    configure(&world, &contacts("t1", ""), PAIR);
+    sync(&world).expect(0);
+    sync(&world).expect(0);
+    assert_eq!(listed().lines().collect::<Vec<_>>(), ["", "t-half", "t1"]);
 }
 
 /// By its name the next run would not find it, and would make another one.

@@ -1,6 +1,6 @@
 //! A plugin that shows what it sees of its member and its group: a line a call in the file `saw` in
 //! its folder. It holds no items. `objects.rs` is the other side, and says with options what it is:
-//! `collections` and `types` (names), `feed` (where its feeds stand), `raise` (asks for a slow
+//! `collections` and `types` (names), `feed` (where its feeds stand), `cut` (the checkpoint behind which a feed breaks), `raise` (asks for a slow
 //! sync in `discover`), `answers` (to `create_collection`: `no`, for it dies, or another name).
 #![forbid(unsafe_code)]
 
@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use outrigger_plugin_sdk::protocol::{
-    Anchor, Commit, CommitResult, Connect, Connected, CreateCollection, Error, GetChanges, Group, Initialize,
-    Member, MemberObjectType, OperationId, ReadItem,
+    Anchor, Change, ChangeKind, Code, Commit, CommitResult, Connect, Connected, CreateCollection, Error,
+    Extensions, GetChanges, Group, Initialize, Member, MemberObjectType, OperationId, ReadItem, Revision,
 };
 use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, Plugin, ReadSink, serve};
 
@@ -107,9 +107,25 @@ impl Plugin for Showing {
     fn get_changes(
         &mut self,
         _: &str,
-        _: GetChanges,
-        _: &mut ChangeSink<'_, '_>,
+        request: GetChanges,
+        changes: &mut ChangeSink<'_, '_>,
     ) -> Result<ListingEnd, Error> {
+        let anchor = request.anchor.map(|anchor| anchor.to_string());
+        self.note("listed", &anchor.unwrap_or_default())?;
+        if let Some(at) = self.words("cut").next() {
+            let gone = Change {
+                href: "gone".into(),
+                kind: ChangeKind::Deleted,
+                revision: Revision::default(),
+                settled: true,
+                object_type: "contact".into(),
+                format: "vcard".into(),
+                ext: Extensions::default(),
+            };
+            changes.push(&gone.with_checkpoint(&Anchor::from(at)))?;
+            changes.context().progress(1, None)?; // which sends it: an error takes back what has not left
+            return Err(Error::new(Code::REMOTE, "the server is tired"));
+        }
         Ok(ListingEnd { complete: true, anchor: self.words("feed").next().map(Anchor::from) })
     }
 

@@ -292,7 +292,7 @@ impl<'a> Driver<'a> {
             }
         };
         if fault == ListFault::Checkpoint && member.feed {
-            changes = up_to_a_checkpoint(&member, since.unwrap_or(0));
+            changes = up_to_a_checkpoint(&member, since);
         } else if member.reverse {
             changes.reverse();
         }
@@ -328,10 +328,13 @@ impl<'a> Driver<'a> {
 }
 
 /// The first half of a feed, in its order, the last of it marked, and one change more.
-fn up_to_a_checkpoint(member: &Member, since: usize) -> Vec<Change> {
+fn up_to_a_checkpoint(member: &Member, since: Option<usize>) -> Vec<Change> {
+    // Who begins with nothing has nothing to delete: no feed names what is gone then.
+    let is_told = |href: &Vec<u8>| since.is_some() || member.items.contains_key(href);
+    let since = since.unwrap_or(0);
     let at = since + (member.log.len() - since).div_ceil(2);
     let mut hrefs: Vec<&Vec<u8>> = Vec::new();
-    for (href, _) in &member.log[since..at] {
+    for (href, _) in member.log[since..at].iter().filter(|(href, _)| is_told(href)) {
         hrefs.retain(|known| *known != href);
         hrefs.push(href);
     }
@@ -339,7 +342,8 @@ fn up_to_a_checkpoint(member: &Member, since: usize) -> Vec<Change> {
     if let Some(last) = changes.pop() {
         changes.push(last.with_checkpoint(&Anchor::from(at.to_string().as_str())));
     }
-    let behind = member.log[at..].iter().map(|(href, _)| href).find(|href| !hrefs.contains(href));
+    let behind =
+        member.log[at..].iter().map(|(href, _)| href).find(|href| !hrefs.contains(href) && is_told(href));
     changes.extend(behind.map(|href| member.change_since(href)));
     changes
 }

@@ -33,10 +33,13 @@ impl<C> Connection<C> {
         self.send(Header { target, ..Header::new(Kind::NOTIFY, 0) }, &());
     }
 
-    /// Tells a plugin what a member or group is now. One that does without is not told.
+    /// Tells a plugin what a member or group is now. One that does without is not told, nor one that
+    /// takes no frame so large.
     pub fn snapshot(&mut self, snapshot: &Snapshot) {
         if self.peer_level > 0 {
-            self.send(Header { target: snapshot.object(), ..Header::new(Kind::SNAPSHOT, 0) }, snapshot);
+            let header = Header { target: snapshot.object(), ..Header::new(Kind::SNAPSHOT, 0) };
+            let (codec, limit) = (self.codec, self.peer.max_body as usize);
+            let _too_large = self.out.frame(header, |out| codec.encode_within(snapshot, out, limit));
         }
     }
 
