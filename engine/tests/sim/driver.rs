@@ -248,9 +248,11 @@ impl<'a> Driver<'a> {
         assert!(formats.contains(&request.format), "its plugin does not compare these");
         self.check_size(side, |out| Codec::Bincode.encode(request, out));
         if self.world.comparisons != Comparisons::Done || self.chaos(6) {
-            let error = Error::new(Code::FORMAT, "no such thing");
+            let is_fatal = self.world.comparisons == Comparisons::Fatal;
+            let code = if is_fatal { Code::DISCONNECTED } else { Code::FORMAT };
+            let error = Error::new(code, "no such thing");
             self.sync.receive(Event::CompareFailed { side, batch, error });
-            if self.world.comparisons == Comparisons::Fatal {
+            if is_fatal {
                 self.lose(side, false);
             }
             return;
