@@ -1,6 +1,6 @@
 //! Table: all rows of a collection, found by href and key, and what of them is not yet durable.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use outrigger_protocol::OperationId;
 
@@ -55,7 +55,12 @@ impl Table {
         let mut table = Self { last_row, ..Self::default() };
         table.rows.reserve_exact(rows.len());
         table.marks.reserve_exact(rows.len());
-        for row in rows {
+        let mut rows = VecDeque::from(rows);
+        while let Some(row) = rows.pop_front() {
+            // All rows in both forms would be the most memory that a quiet run takes.
+            if rows.len() < rows.capacity() / 2 {
+                rows.shrink_to_fit();
+            }
             table.last_row = table.last_row.max(row.id.0);
             let place = table.insert(row);
             table.mark_mut(place, |mark| mark.stored = true);
