@@ -27,8 +27,8 @@ pub(super) struct Pairs {
 }
 
 /// Pairs the collections of two members (only those named, if any is), and makes those that are
-/// missing where the group says so. One that is `known` to hold items is never made anew: a disk that
-/// is not mounted looks like that.
+/// missing where the group says so. One that is `known` to hold items is never made anew, and nothing
+/// is made where such a one has gone: a disk that is not mounted looks like that.
 pub(super) async fn pair(
     group: &GroupConfig,
     sessions: [&MemberSession; 2],
@@ -44,9 +44,11 @@ pub(super) async fn pair(
     let names: Vec<&str> = wanted.iter().map(|pair| pair.name.as_str()).collect();
     let unknown = only.iter().filter(|name| !names.contains(&name.as_str()));
     found.unknown = unknown.map(|name| no_such_collection(group, name, &names)).collect();
+    let known_ones = || wanted.iter().filter(|pair| known.contains(&pair.name));
+    let is_whole = [0, 1].map(|side| known_ones().all(|pair| there(sessions, side, pair).is_some()));
     for wanted in wanted.iter().filter(|pair| only.is_empty() || only.contains(&pair.name)) {
-        let may_make = group.create_collections && !known.contains(&wanted.name);
-        match pair_one(group, sessions, wanted, may_make, dry_run).await {
+        let is_known = known.contains(&wanted.name);
+        match pair_one(group, sessions, wanted, is_known, is_whole, dry_run).await {
             Ok(pair) => found.pairs.push(pair),
             Err(failure) => found.failures.push(failure),
         }
@@ -73,16 +75,20 @@ fn wanted(group: &GroupConfig, sessions: [&MemberSession; 2]) -> Vec<CollectionP
     }
 }
 
+/// The collection of a pair at one member.
+fn there<'s>(sessions: [&'s MemberSession; 2], side: usize, pair: &CollectionPair) -> Option<&'s Sink> {
+    sessions[side].discovered.sinks.iter().find(|sink| sink.name == pair.at_members[side])
+}
+
 async fn pair_one(
     group: &GroupConfig,
     sessions: [&MemberSession; 2],
     wanted: &CollectionPair,
-    may_make: bool,
+    is_known: bool,
+    is_whole: [bool; 2],
     dry_run: bool,
 ) -> Result<Pair, Failure> {
-    let there = |side: usize| {
-        sessions[side].discovered.sinks.iter().find(|sink| sink.name == wanted.at_members[side])
-    };
+    let there = |side: usize| there(sessions, side, wanted);
     if there(0).is_none() && there(1).is_none() {
         return Err(nowhere(group, sessions, wanted));
     }
@@ -92,7 +98,8 @@ async fn pair_one(
         sinks[side] = match there(side) {
             Some(sink) => Some(available(group, side, sink)?),
             None if !group.create_collections => return Err(missing(group, side, name)),
-            None if !may_make => return Err(gone(group, side, name)),
+            None if is_known => return Err(gone(group, side, name)),
+            None if !is_whole[side] => return Err(held_back(group, side, name)),
             None if dry_run => None,
             None => Some(make(group, sessions[side], side, name).await?),
         };
@@ -170,6 +177,13 @@ fn gone(group: &GroupConfig, side: usize, name: &str) -> Failure {
         "is the disk of {member} not mounted, or was the folder renamed? Put it back. If it is gone for good: give \
          the group another name in the configuration; the next run then compares everything anew, and deletes nothing"
     ))
+}
+
+/// The failure of the one that has gone says what to do.
+fn held_back(group: &GroupConfig, side: usize, name: &str) -> Failure {
+    let member = &group.members[side];
+    let text = format!("the collection {name} is not made at {member} while one that was there has gone");
+    Failure::new(Exit::Guard, text)
 }
 
 fn available(group: &GroupConfig, side: usize, sink: &Sink) -> Result<Sink, Failure> {

@@ -12,6 +12,7 @@ over_both_connections!(
     the_guard_of_one_collection_does_not_stop_another,
     s2_a_renamed_file_is_no_deletion,
     s2_another_folder_in_the_same_place_deletes_nothing,
+    s2_nothing_is_made_where_a_disk_is_not_mounted,
 );
 
 fn fill(world: &World, count: usize) -> Vec<String> {
@@ -21,6 +22,24 @@ fn fill(world: &World, count: usize) -> Vec<String> {
     }
     world.sync_well().wrote(PHONE, [count as u64, 0, 0]);
     names
+}
+
+/// Also an empty collection, which is no evidence by itself.
+fn s2_nothing_is_made_where_a_disk_is_not_mounted(world: World) {
+    fs::create_dir(world.member(LAPTOP).join("empty")).unwrap();
+    fill(&world, 3);
+    let (mounted, away) = (world.member(PHONE), world.path("away"));
+    fs::rename(&mounted, &away).unwrap();
+    fs::create_dir(&mounted).unwrap();
+    fs::create_dir(world.member(LAPTOP).join("new")).unwrap();
+    for verb in ["plan", "sync"] {
+        world.run([verb]).expect(5).says(&["book was at phone", "empty is not made", "new is not made"]);
+        assert_eq!(fs::read_dir(&mounted).unwrap().count(), 0, "{verb}");
+    }
+    fs::remove_dir(&mounted).unwrap();
+    fs::rename(&away, &mounted).unwrap();
+    world.sync_well();
+    assert!(mounted.join("new").is_dir());
 }
 
 fn a_deletion_travels_and_can_be_had_back(world: World) {
