@@ -63,7 +63,7 @@ use unsupported as system;
 pub use error::{ExecError, ExecFailure, Failure, LaunchError, Unsupported};
 pub use exit::{Ended, Exit, Usage};
 pub use launch::{Connection, Deadlines, Descriptor, FirstParty, Helper, Launch, Program, Token};
-pub use policy::{OnUnsupported, Policy, Profile};
+pub use policy::{Ceiling, OnUnsupported, Policy, Profile, Tier};
 pub use protected::{GrantError, Protected};
 pub use report::{Guarantee, Report, Standing};
 pub use system::{Child, Prepared, host_main_if_requested, prepare};

@@ -1,5 +1,6 @@
 //! What a plugin asks for and may do: plain data, one vocabulary for manifest and configuration.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -8,8 +9,7 @@ use crate::{GrantError, Guarantee, LaunchError, Protected, Report};
 
 /// What a plugin may do.
 ///
-/// It travels to the helper whole. The layers that act on `profile`, the grants and the limits
-/// are not built yet; the [`Report`] says so for each of them.
+/// It travels to the helper whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
@@ -19,16 +19,56 @@ pub struct Policy {
     pub read: Vec<PathBuf>,
     /// Files and folders that it may change.
     pub write: Vec<PathBuf>,
+    /// Files and folders that it may read and execute, besides its own executable.
+    pub execute: Vec<PathBuf>,
     /// Hosts that it may reach, each `host:port`.
     pub network: Vec<String>,
     /// Memory of all its processes together, in bytes.
     pub memory: Option<u64>,
-    /// How many processes it may have at once.
+    /// How many processes and threads it may have at once. With 1 it cannot start any.
     pub processes: Option<u32>,
+    /// The longest file that it may write, in bytes.
+    pub file_size: Option<u64>,
     /// What must be enforced for it to be started at all.
     pub require: Vec<Guarantee>,
     /// What to do when a required guarantee cannot be given.
     pub on_unsupported: OnUnsupported,
+    /// The most that is used of what the machine offers: everything, unless somebody wants to see
+    /// how it goes with less.
+    pub at_most: Ceiling,
+}
+
+/// The most that is used of what the machine offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ceiling {
+    /// The highest tier that is tried.
+    pub tier: Option<Tier>,
+    /// The highest version of Landlock's interface that is used.
+    pub landlock_abi: Option<u32>,
+}
+
+/// What a sandbox is built from. Which one a plugin gets is found out by trying.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tier {
+    /// Nothing: the profile is [`Profile::None`], or nobody has built one.
+    #[default]
+    None,
+    /// Landlock, seccomp and limits.
+    Landlocked,
+    /// The same within namespaces of its own.
+    Namespaced,
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::None => "none",
+            Self::Landlocked => "landlocked",
+            Self::Namespaced => "namespaced",
+        })
+    }
 }
 
 /// How much a plugin may do beyond its grants.

@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Tier;
+
 /// One thing that a sandbox can guarantee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -133,8 +135,10 @@ impl fmt::Display for Standing {
 /// The plugin's own process writes it after the layers are in place and before any foreign code
 /// runs, so it tells what was done, not what was meant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
 pub struct Report {
+    #[serde(default)]
+    tier: Tier,
+    #[serde(flatten)]
     standings: BTreeMap<Guarantee, Standing>,
 }
 
@@ -142,7 +146,18 @@ impl Report {
     /// A report in which nothing holds, for one reason. Layers then [`set`](Self::set) what they give.
     pub fn nothing(reason: &str, hint: &str) -> Self {
         let standings = Guarantee::ALL.map(|guarantee| (guarantee, Standing::unavailable(reason, hint)));
-        Self { standings: BTreeMap::from(standings) }
+        Self { tier: Tier::None, standings: BTreeMap::from(standings) }
+    }
+
+    /// The same for a sandbox of this tier.
+    #[must_use]
+    pub fn of(self, tier: Tier) -> Self {
+        Self { tier, ..self }
+    }
+
+    /// What the sandbox is built from.
+    pub fn tier(&self) -> Tier {
+        self.tier
     }
 
     /// Writes down how far a guarantee holds.
@@ -197,6 +212,7 @@ mod tests {
         let mut report = Report::nothing("not built yet", "");
         report.set(Guarantee::EnvAndDescriptorsClean, Standing::Enforced);
         let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["tier"], "none");
         assert_eq!(json["env_and_descriptors_clean"]["standing"], "enforced");
         assert_eq!(json["fs_read"]["reason"], "not built yet");
         assert_eq!(serde_json::from_value::<Report>(json).unwrap(), report);

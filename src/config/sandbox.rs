@@ -26,11 +26,14 @@ pub(super) fn read(value: Value<'_>, protected: &[Protected]) -> Result<Sandbox>
         write: fields
             .read("write", |value| each(value, |path| writable(path, protected)))?
             .unwrap_or_default(),
+        execute: fields.read("execute", |value| each(value, |path| path.path()))?.unwrap_or_default(),
         network: fields.read("network", |value| each(value, endpoint))?.unwrap_or_default(),
         memory: fields.read("memory", |value| value.size())?,
         processes: fields.read("processes", processes)?,
+        file_size: fields.read("file_size", |value| value.size())?,
         require: fields.read("require", |value| each(value, guarantee))?.unwrap_or_default(),
         on_unsupported: fields.read("on_unsupported", on_unsupported)?.unwrap_or(otherwise.on_unsupported),
+        at_most: otherwise.at_most,
     };
     let calls_timeout = fields.read("calls_timeout", |value| value.duration())?;
     fields.finish("in the sandbox")?;
