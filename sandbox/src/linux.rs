@@ -1,14 +1,16 @@
-//! Linux: the broker's end (`child`), the helper that it starts (`helper`), and the two processes
-//! that the helper becomes (`keeper`, `plugin`).
+//! Linux: the broker's end (`child`), the helper that it starts (`helper`), and the processes that
+//! the helper becomes (`keeper`, `plugin`, and with namespaces `init` between them).
 //!
 //! ```text
 //!   broker: child ──messages over a channel── helper ─fork─ keeper
-//!                                                       └── plugin ── layers
+//!                                                       └── init ─fork─ reaper
+//!                                                                   └── plugin ── layers
 //! ```
 
 mod channel;
 mod child;
 mod helper;
+mod init;
 mod keeper;
 mod layers;
 mod messages;

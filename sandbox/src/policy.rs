@@ -29,7 +29,7 @@ pub struct Policy {
     pub processes: Option<u32>,
     /// The longest file that it may write, in bytes.
     pub file_size: Option<u64>,
-    /// What must be enforced for it to be started at all.
+    /// What must be enforced for it to be started at all, besides [`Guarantee::BASIC`].
     pub require: Vec<Guarantee>,
     /// What to do when a required guarantee cannot be given.
     pub on_unsupported: OnUnsupported,
@@ -106,13 +106,28 @@ impl Policy {
         self.write.iter().try_for_each(|grant| protected.iter().try_for_each(|place| place.check(grant)))
     }
 
+    /// The ports that it may connect to by itself, wherever they are: the entries `*:PORT` of
+    /// `network`. Everywhere else the broker connects for it.
+    pub fn ports(&self) -> Vec<u16> {
+        let network = self.network.iter().filter(|_| self.profile == Profile::Network);
+        network.filter_map(|entry| entry.strip_prefix("*:")?.parse().ok()).collect()
+    }
+
+    /// All that must be enforced. Without a sandbox that is only what was asked for by name.
+    pub fn required(&self) -> Vec<Guarantee> {
+        let basic =
+            |guarantee: &Guarantee| self.profile != Profile::None && Guarantee::BASIC.contains(guarantee);
+        let all = Guarantee::ALL.into_iter();
+        all.filter(|guarantee| basic(guarantee) || self.require.contains(guarantee)).collect()
+    }
+
     /// Whether a plugin with this report may be started.
     ///
     /// # Errors
     ///
     /// [`LaunchError::NotEnforced`] with every requirement that is not met.
     pub fn check(&self, report: &Report) -> Result<(), LaunchError> {
-        let missing = report.unmet(&self.require);
+        let missing = report.unmet(&self.required());
         match self.on_unsupported {
             OnUnsupported::Refuse if !missing.is_empty() => Err(LaunchError::NotEnforced { missing }),
             OnUnsupported::Refuse | OnUnsupported::Weaken => Ok(()),
@@ -126,7 +141,27 @@ mod tests {
     use crate::Standing;
 
     fn requiring(guarantee: Guarantee) -> Policy {
-        Policy { require: vec![guarantee], ..Policy::default() }
+        Policy { profile: Profile::None, require: vec![guarantee], ..Policy::default() }
+    }
+
+    #[test]
+    fn a_sandbox_without_its_basics_refuses_unless_somebody_says_otherwise() {
+        let report = Report::nothing("no Landlock", "");
+        let LaunchError::NotEnforced { missing } = Policy::default().check(&report).unwrap_err() else {
+            panic!("refused for another reason");
+        };
+        assert_eq!(missing.len(), Guarantee::BASIC.len());
+        assert!(Policy { profile: Profile::None, ..Policy::default() }.check(&report).is_ok());
+        let weaken = Policy { on_unsupported: OnUnsupported::Weaken, ..Policy::default() };
+        assert!(weaken.check(&report).is_ok());
+    }
+
+    #[test]
+    fn ports_are_the_entries_for_any_host() {
+        let network = vec!["*:443".into(), "dav.example.org:80".into(), "*:x".into()];
+        let policy = Policy { profile: Profile::Network, network, ..Policy::default() };
+        assert_eq!(policy.ports(), [443]);
+        assert!(Policy { profile: Profile::Strict, ..policy }.ports().is_empty());
     }
 
     #[test]

@@ -60,6 +60,20 @@ impl Guarantee {
         Self::NoNewPrivileges,
     ];
 
+    /// What every sandbox must give, or its plugin is not started: it keeps to its files, its
+    /// programs, its hosts and its own processes, and nothing of it is left over.
+    pub const BASIC: [Self; 9] = [
+        Self::FsRead,
+        Self::FsWrite,
+        Self::Exec,
+        Self::Network,
+        Self::IpcIsolation,
+        Self::ProcessIsolation,
+        Self::CleanupOnBrokerDeath,
+        Self::EnvAndDescriptorsClean,
+        Self::NoNewPrivileges,
+    ];
+
     /// The word for it in manifests, in the configuration and in `--json`.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,25 +1,31 @@
 //! The helper: what our own executable becomes when it is started as `outrigger host …`.
 //!
 //! In order: take over the control socket, close what was inherited, hear what to start, get the
-//! signals and the session right, fork. From there on it is [`keeper`](super::keeper) and
-//! [`plugin`](super::plugin).
+//! signals and the session right, fork. From there on it is [`keeper`](super::keeper),
+//! [`init`](super::init) and [`plugin`](super::plugin).
 
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::exit;
+use std::time::{Duration, Instant};
 
 use rustix::io::fcntl_dupfd_cloexec;
-use rustix::process::{chdir, getpid, set_child_subreaper, setsid};
+use rustix::process::{Pid, Signal, chdir, getpid, kill_process, set_child_subreaper, setsid};
 use rustix::stdio::{dup2_stdin, stdin};
 
 use super::channel::{self, Received, Wait};
-use super::keeper::Keeper;
-use super::messages::{Notice, Start};
+use super::init::Init;
+use super::keeper::{Keeper, Watched};
+use super::layers::{Confinement, cgroup::Cgroup};
+use super::messages::{Inner, Notice, Start};
 use super::names::{FAILED, name_process};
 use super::plugin::{Body, Plugin};
 use super::sys::{self, Disposition};
-use crate::{Failure, FirstParty, HOST_ARGUMENT};
+use crate::{Failure, FirstParty, HOST_ARGUMENT, Tier};
+
+/// How long building the namespaces may take: mounts of a network file system can hang.
+const ENTERING: Duration = Duration::from_secs(5);
 
 /// Becomes the sandbox helper if this process was started as one; otherwise returns at once.
 ///
@@ -43,9 +49,13 @@ fn run(first_party: &dyn Fn(&str) -> Option<FirstParty>) -> ! {
     let inherited = alone.and_then(|()| hear(&control));
     match inherited.and_then(|inherited| split(inherited, first_party)) {
         Ok(Role::Keeper(keeper)) => keeper.run(control),
-        Ok(Role::Plugin(plugin)) => {
+        Ok(Role::Init(init)) => {
             drop(control); // never the plugin's
-            plugin.run()
+            init.run()
+        }
+        Ok(Role::Plugin(plugin, confinement)) => {
+            drop(control); // never the plugin's
+            plugin.run(&confinement)
         }
         Err(failure) => give_up(&control, failure),
     }
@@ -94,26 +104,109 @@ fn sort(start: Start, descriptors: Vec<OwnedFd>) -> Option<Inherited> {
 /// What this process is after the fork.
 enum Role {
     Keeper(Keeper),
-    Plugin(Box<Plugin>),
+    Init(Init),
+    Plugin(Box<Plugin>, Confinement),
 }
 
 fn split(inherited: Inherited, first_party: &dyn Fn(&str) -> Option<FirstParty>) -> Result<Role, Failure> {
     let body = Body::find(&inherited.start.image, first_party)?;
     settle(&inherited.start.label).map_err(|error| Failure::system("settling down", &error))?;
-    fork(inherited, body).map_err(|error| Failure::system("forking", &error))
+    let confinement = Confinement::of(&inherited.start);
+    let group = confinement.group();
+    // Before any fork, or the end of a very short plugin would be missed.
+    let events = sys::signal_descriptor(&[libc::SIGCHLD])
+        .map_err(|error| Failure::system("watching for its end", &error))?;
+    let parts = Parts { inherited, body, confinement, group, events };
+    if parts.confinement.namespaces() { parts.try_namespaces() } else { parts.fork(None) }
 }
 
-fn fork(inherited: Inherited, body: Body) -> io::Result<Role> {
-    let Inherited { start, broker, stdin, locks } = inherited;
-    let (keepers, plugins) = channel::pair()?;
-    // Before the fork, or the end of a very short plugin would be missed.
-    let events = sys::signal_descriptor(&[libc::SIGCHLD])?;
-    let keeper = getpid();
-    // Each process keeps its own half; the other half is closed by being dropped here.
-    Ok(match sys::fork()? {
-        Some(plugin) => Role::Keeper(Keeper::new(plugin, broker, events, keepers, locks)),
-        None => Role::Plugin(Box::new(Plugin { start, body, stdin, keeper, channel: plugins })),
-    })
+/// All that the processes after the fork are made from.
+struct Parts {
+    inherited: Inherited,
+    body: Body,
+    confinement: Confinement,
+    group: Cgroup,
+    events: OwnedFd,
+}
+
+impl Parts {
+    /// Tries the higher tier, by doing it: what forbids namespaces shows itself at very different
+    /// steps. If it cannot be had, the lower one is.
+    fn try_namespaces(self) -> Result<Role, Failure> {
+        let failed = |error: io::Error| Failure::system("talking to the sandbox", &error);
+        let (keepers, plugins) = channel::pair().map_err(failed)?;
+        let (ours, inits) = channel::pair().map_err(failed)?;
+        match sys::fork_into_namespaces(self.confinement.own_network()) {
+            Ok(None) => Ok(Role::Init(self.init(plugins, inits))),
+            Ok(Some(init)) => {
+                drop((plugins, inits));
+                match first_word(&ours, init) {
+                    Ok(()) => Ok(Role::Keeper(self.keeper(init, keepers, Some(ours)))),
+                    Err(failure) => self.fork(Some(failure)),
+                }
+            }
+            Err(error) => self.fork(Some(Failure::system("making namespaces", &error))),
+        }
+    }
+
+    /// Forks into keeper and plugin, without namespaces.
+    fn fork(self, no_namespaces: Option<Failure>) -> Result<Role, Failure> {
+        let (keepers, plugins) =
+            channel::pair().map_err(|error| Failure::system("talking to the plugin", &error))?;
+        let parent = getpid();
+        match sys::fork().map_err(|error| Failure::system("forking", &error))? {
+            Some(plugin) => Ok(Role::Keeper(self.keeper(plugin, keepers, None))),
+            None => {
+                let tier = if self.confinement.wanted() { Tier::Landlocked } else { Tier::None };
+                let (plugin, confinement) = self.plugin(parent, tier, no_namespaces, plugins);
+                Ok(Role::Plugin(Box::new(plugin), confinement))
+            }
+        }
+    }
+
+    fn keeper(self, child: Pid, plugin: OwnedFd, init: Option<OwnedFd>) -> Keeper {
+        let Inherited { broker, locks, .. } = self.inherited;
+        Keeper::new(
+            Watched { child, broker, events: self.events, plugin, init },
+            self.group.into_folders(),
+            locks,
+        )
+    }
+
+    /// What the child does not take along is closed by being dropped here.
+    fn plugin(
+        self,
+        parent: Pid,
+        tier: Tier,
+        no_namespaces: Option<Failure>,
+        channel: OwnedFd,
+    ) -> (Plugin, Confinement) {
+        let Self { inherited: Inherited { start, stdin, .. }, body, confinement, group, .. } = self;
+        (Plugin { start, body, stdin, parent, tier, no_namespaces, group, channel }, confinement)
+    }
+
+    fn init(self, plugins: OwnedFd, keeper: OwnedFd) -> Init {
+        let (plugin, confinement) = self.plugin(Pid::INIT, Tier::Namespaced, None, plugins);
+        Init { plugin: Box::new(plugin), confinement, keeper }
+    }
+}
+
+/// Whether the plugin was forked within its namespaces. If not, nothing is left of them.
+fn first_word(init: &OwnedFd, process: Pid) -> Result<(), Failure> {
+    const STEP: &str = "entering namespaces";
+    let failure = match channel::wait_readable(init, Instant::now() + ENTERING) {
+        Ok(true) => match channel::receive(init, Wait::No) {
+            Ok(Received::Message(Inner::Ready, _)) => return Ok(()),
+            Ok(Received::Message(Inner::Failed(failure), _)) => failure,
+            Ok(_) => Failure::new(STEP, "its first process ended"),
+            Err(error) => Failure::system(STEP, &error),
+        },
+        Ok(false) => Failure::new(STEP, format!("it was not done after {ENTERING:?}")),
+        Err(error) => Failure::system(STEP, &error),
+    };
+    kill_process(process, Signal::KILL).ok();
+    sys::reap_next();
+    Err(failure)
 }
 
 /// What keeper and plugin both need: known signals, a session without a terminal, a folder that

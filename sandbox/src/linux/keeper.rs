@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
 use std::process::exit;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use rustix::stdio::{dup2_stderr, dup2_stdout};
 use serde::de::DeserializeOwned;
 
 use super::channel::{self, Received, Wait, timespec};
-use super::messages::{Notice, Order};
+use super::layers::cgroup;
+use super::messages::{Inner, Notice, Order};
 use super::proc;
 use super::sys::{self, Disposition, Reaped};
 use crate::{Ended, Exit, Failure, Usage};
@@ -42,16 +44,32 @@ enum Phase {
     Ended,
 }
 
+/// What a keeper listens to.
+pub(super) struct Watched {
+    /// The child: the plugin, or the first process of its namespaces.
+    pub(super) child: Pid,
+    /// A pidfd of the broker.
+    pub(super) broker: OwnedFd,
+    /// Readable while a child has ended.
+    pub(super) events: OwnedFd,
+    /// To the plugin until it runs.
+    pub(super) plugin: OwnedFd,
+    /// To the first process of its namespaces, where it has some.
+    pub(super) init: Option<OwnedFd>,
+}
+
 /// The parent of the fork.
 pub(super) struct Keeper {
-    plugin: Pid,
+    child: Pid,
+    /// The plugin; with namespaces, once it has said something.
+    plugin: Option<Pid>,
     phase: Phase,
-    /// A pidfd of the broker.
     broker: OwnedFd,
-    /// Readable while a child has ended.
     events: OwnedFd,
-    /// To the plugin until it runs.
     channel: Option<OwnedFd>,
+    init: Option<OwnedFd>,
+    /// The control groups, to be removed at the end.
+    groups: Vec<PathBuf>,
     /// Never looked at: they are held until this process ends, when nothing is left.
     _locks: Vec<OwnedFd>,
 }
@@ -62,18 +80,23 @@ struct Ready {
     broker: bool,
     events: bool,
     channel: bool,
+    init: bool,
 }
 
 impl Keeper {
-    /// Keeps `plugin`, a child of this process.
-    pub(super) fn new(
-        plugin: Pid,
-        broker: OwnedFd,
-        events: OwnedFd,
-        channel: OwnedFd,
-        locks: Vec<OwnedFd>,
-    ) -> Self {
-        Self { plugin, phase: Phase::Preparing, broker, events, channel: Some(channel), _locks: locks }
+    pub(super) fn new(watched: Watched, groups: Vec<PathBuf>, locks: Vec<OwnedFd>) -> Self {
+        let Watched { child, broker, events, plugin, init } = watched;
+        Self {
+            child,
+            plugin: init.is_none().then_some(child),
+            phase: Phase::Preparing,
+            broker,
+            events,
+            channel: Some(plugin),
+            init,
+            groups,
+            _locks: locks,
+        }
     }
 
     /// Keeps it until nothing is left of it.
@@ -83,6 +106,7 @@ impl Keeper {
         ignore_signals();
         while self.turn(&control) {}
         self.end_all(&control);
+        cgroup::remove(&self.groups);
         exit(0)
     }
 
@@ -92,6 +116,9 @@ impl Keeper {
         if ready.channel {
             self.hear(control);
         }
+        if ready.init {
+            self.hear_init(control);
+        }
         if ready.events {
             self.reap(control);
         }
@@ -100,16 +127,24 @@ impl Keeper {
 
     fn wait(&self, control: &OwnedFd) -> io::Result<Ready> {
         let watch = |descriptor| PollFd::from_borrowed_fd(descriptor, PollFlags::IN);
-        let mut watched =
-            vec![watch(control.as_fd()), watch(self.broker.as_fd()), watch(self.events.as_fd())];
-        watched.extend(self.channel.as_ref().map(|channel| watch(channel.as_fd())));
+        // One that is closed by now is not looked at: the end of the broker stands in for it.
+        let mut watched = [
+            Some(control.as_fd()),
+            Some(self.broker.as_fd()),
+            Some(self.events.as_fd()),
+            self.channel.as_ref().map(AsFd::as_fd),
+            self.init.as_ref().map(AsFd::as_fd),
+        ]
+        .map(|descriptor| watch(descriptor.unwrap_or(self.broker.as_fd())));
         while let Err(error) = poll(&mut watched, None) {
             if error != Errno::INTR {
                 return Err(error.into());
             }
         }
         let ready = |index: usize| watched.get(index).is_some_and(|watched| !watched.revents().is_empty());
-        Ok(Ready { control: ready(0), broker: ready(1), events: ready(2), channel: ready(3) })
+        let channel = self.channel.is_some() && ready(3);
+        let init = self.init.is_some() && ready(4);
+        Ok(Ready { control: ready(0), broker: ready(1), events: ready(2), channel, init })
     }
 
     /// Does what the broker says; false if everything is to end.
@@ -133,7 +168,8 @@ impl Keeper {
 
     /// A plugin that does not run yet cannot end in good order: then false.
     fn terminate(&self) -> bool {
-        self.phase == Phase::Running && kill_process_group(self.plugin, Signal::TERM).is_ok()
+        let group = self.plugin.filter(|_| self.phase == Phase::Running);
+        group.is_some_and(|group| kill_process_group(group, Signal::TERM).is_ok())
     }
 
     /// Passes on what the plugin says before it runs. The end of the channel means that it runs.
@@ -150,7 +186,21 @@ impl Keeper {
         }
     }
 
+    /// How the plugin ended in its namespaces, which only their first process sees.
+    fn hear_init(&mut self, control: &OwnedFd) {
+        let Some(init) = self.init.take() else { return };
+        match next(&init) {
+            Received::Message(Inner::Ended(ended), _) => {
+                self.ended(ended.exit, ended.usage.unwrap_or_default(), control);
+            }
+            Received::Nothing => self.init = Some(init),
+            Received::Message(..) | Received::Closed => {} // the end of that process says the rest
+        }
+    }
+
     fn pass_on(&mut self, notice: &Notice, control: &OwnedFd) {
+        // It waits for an answer, so it is there; nothing else has been forked in there yet.
+        self.plugin = self.plugin.or_else(|| proc::children_of(self.child).first().copied());
         if matches!(notice, Notice::Failed(_) | Notice::ExecFailed(_)) {
             self.phase = Phase::Failed;
         }
@@ -160,7 +210,8 @@ impl Keeper {
     fn started(&mut self, control: &OwnedFd) {
         if self.phase == Phase::Released {
             self.phase = Phase::Running;
-            tell(control, &Notice::Started { pid: self.plugin.as_raw_nonzero().get() });
+            let pid = self.plugin.map_or(0, |plugin| plugin.as_raw_nonzero().get());
+            tell(control, &Notice::Started { pid });
         }
     }
 
@@ -172,7 +223,10 @@ impl Keeper {
         while rustix::io::read(&self.events, &mut record[..]).is_ok_and(|length| length > 0) {}
         loop {
             match sys::reap() {
-                Reaped::Child(pid, exit, usage) if pid == self.plugin => self.ended(exit, usage, control),
+                Reaped::Child(pid, exit, usage) if pid == self.child => {
+                    self.hear_init(control);
+                    self.ended(exit, usage, control);
+                }
                 Reaped::Child(..) => {}
                 Reaped::AllAlive => return true,
                 Reaped::NoneLeft => return false,
@@ -186,7 +240,8 @@ impl Keeper {
         let usage = Some(Usage { keeper_peak_rss_bytes, ..usage });
         match self.phase {
             Phase::Running => tell(control, &Notice::Ended(Ended { exit, usage })),
-            Phase::Failed | Phase::Ended => {}
+            Phase::Failed => {}
+            Phase::Ended => return,
             Phase::Preparing | Phase::Released => {
                 let reason = format!("its process {exit}");
                 tell(control, &Notice::Failed(Failure::new("preparing the plugin", reason)));
@@ -209,8 +264,8 @@ impl Keeper {
     /// Only numbers that cannot have been given away: children that were not reaped, and the
     /// group of the plugin while it was not.
     fn kill_all(&self) {
-        if self.phase != Phase::Ended {
-            kill_process_group(self.plugin, Signal::KILL).ok();
+        if let Some(group) = self.plugin.filter(|_| self.phase != Phase::Ended) {
+            kill_process_group(group, Signal::KILL).ok();
         }
         for child in proc::children() {
             kill_process(child, Signal::KILL).ok();

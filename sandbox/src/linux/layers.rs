@@ -1,26 +1,222 @@
-//! The layers of the sandbox, applied by the plugin's own process before any foreign code runs,
+//! The layers of the sandbox, applied by the plugin's own processes before any foreign code runs,
 //! and the report of what they gave.
 //!
-//! Today this is one layer. Namespaces, rlimits, Landlock, capabilities and seccomp come here, in
-//! that order, each setting the guarantees that it gives. What they cannot give stays as it is.
+//! ```text
+//!   helper    makes the control group
+//!   init      only in tier *namespaced*: maps its user, builds the root      `enter`
+//!   plugin    joins the group, limits, Landlock, capabilities, seccomp       `apply`
+//! ```
+//!
+//! A layer that cannot be had does not stop the others: the report says what is missing, and whether
+//! that matters is the broker's to say. Once a layer has begun, failing means not starting.
 
+pub(super) mod cgroup;
+mod image;
+mod landlock;
+mod limits;
+mod places;
+mod root;
+mod seccomp;
+mod standings;
+
+use std::ffi::OsString;
+use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 
-use crate::{Guarantee, Policy, Report, Standing};
+use rustix::process::{getegid, geteuid, getpid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
+};
 
-/// Why the guarantees of layers to come do not hold.
-const NOT_BUILT: &str = "not built yet";
+use super::messages::{Image, Start};
+use crate::{Failure, Policy, Profile, Report, Tier};
+use cgroup::{Bounds, Cgroup};
+use limits::Limits;
+use places::{Place, Rights};
+use seccomp::Needs;
 
-/// How the cleanup can be got around today.
-const CLEANUP_REASON: &str = "holds against crashes and daemons, not against malice: without process isolation \
-                              a plugin can kill its keeper, or fork faster than the keeper can follow";
+/// Memory of a plugin whose policy does not say.
+const MEMORY: u64 = 1 << 30;
 
-/// Applies every layer. The environment and the descriptors are clean by now: the caller checked.
-pub(super) fn apply(_policy: &Policy) -> io::Result<Report> {
-    let mut report = Report::nothing(NOT_BUILT, "");
-    rustix::thread::set_no_new_privs(true)?;
-    report.set(Guarantee::NoNewPrivileges, Standing::Enforced);
-    report.set(Guarantee::EnvAndDescriptorsClean, Standing::Enforced);
-    report.set(Guarantee::CleanupOnBrokerDeath, Standing::advisory(CLEANUP_REASON));
-    Ok(report)
+/// Processes and threads of a program whose policy does not say. A plugin of our own has one.
+const PROCESSES: u32 = 64;
+
+/// Where programs are looked for, if the environment does not say.
+const SEARCH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// What one plugin is confined to: its policy, with the defaults for what it leaves open.
+#[derive(Debug)]
+pub(super) struct Confinement {
+    policy: Policy,
+    /// It is a program, not a plugin of our own: it expects what programs expect.
+    program: bool,
+    /// What it sees, by the names of the system as it is outside.
+    places: Vec<Place>,
+    memory: u64,
+    processes: u32,
+    ports: Vec<u16>,
+    /// Who runs it, as seen from outside.
+    user: (u32, u32),
+}
+
+impl Confinement {
+    /// Looks up all that is needed to know, while the whole system can be seen.
+    pub(super) fn of(start: &Start) -> Self {
+        let policy = start.policy.clone();
+        let program = match &start.image {
+            Image::FirstParty(_) => None,
+            Image::Executable { path, .. } => Some(PathBuf::from(path)),
+        };
+        let search = start.environment.iter().find(|(name, _)| name == "PATH");
+        let search = search.map_or_else(|| SEARCH.into(), |(_, value)| value.clone());
+        let mut this = Self {
+            program: program.is_some(),
+            places: Vec::new(),
+            memory: policy.memory.unwrap_or(MEMORY),
+            processes: policy.processes.unwrap_or(if program.is_some() { PROCESSES } else { 1 }),
+            ports: policy.ports(),
+            user: (geteuid().as_raw(), getegid().as_raw()),
+            policy,
+        };
+        if this.wanted() {
+            this.places = places::places(program.as_deref(), &search, &this.policy);
+        }
+        this
+    }
+
+    /// Whether there is to be a sandbox at all.
+    pub(super) fn wanted(&self) -> bool {
+        self.policy.profile != Profile::None && self.policy.at_most.tier != Some(Tier::None)
+    }
+
+    /// Whether namespaces are to be tried.
+    pub(super) fn namespaces(&self) -> bool {
+        self.wanted() && self.policy.at_most.tier.is_none_or(|tier| tier == Tier::Namespaced)
+    }
+
+    /// Whether the network is to be an empty one of its own.
+    pub(super) fn own_network(&self) -> bool {
+        self.ports.is_empty()
+    }
+
+    /// Makes the control group.
+    pub(super) fn group(&self) -> Cgroup {
+        if self.wanted() {
+            Cgroup::make(Bounds { memory: self.memory, processes: self.processes })
+        } else {
+            Cgroup::none("the profile is `none`")
+        }
+    }
+
+    /// One process with one thread, for ever.
+    fn single(&self) -> bool {
+        self.processes == 1
+    }
+
+    /// What it sees once it is inside: some of it is there only then.
+    fn inside(&self, tier: Tier) -> Vec<Place> {
+        let own: &[(&str, Rights)] = match tier {
+            _ if !self.program => &[],
+            Tier::Namespaced => &[("/proc", Rights::READ), ("/tmp", Rights::WRITE)],
+            Tier::Landlocked | Tier::None => &[("/proc/self", Rights::READ)],
+        };
+        let own = own.iter().filter_map(|(path, rights)| Place::find(Path::new(path), *rights));
+        self.places.iter().cloned().chain(own).collect()
+    }
+
+    fn needs(&self, tier: Tier, landlock: Option<landlock::Applied>) -> Needs {
+        let namespaced = tier == Tier::Namespaced;
+        let scopes = landlock.is_some_and(landlock::Applied::scopes);
+        Needs {
+            only_signals: (!namespaced && !scopes).then(|| getpid().as_raw_nonzero().get()),
+            alone: namespaced,
+            own_root: namespaced,
+            owns_all: self.places.iter().all(|place| place.rights.write),
+            keeps_length: !namespaced && !landlock.is_some_and(landlock::Applied::protects_length),
+            tcp: !self.ports.is_empty(),
+            single: self.single(),
+        }
+    }
+
+    fn limits(&self, tier: Tier, group: &Cgroup) -> Limits {
+        let bounded = group.memory.is_ok();
+        Limits {
+            file_size: self.policy.file_size,
+            address_space: (self.single() && !bounded).then_some(self.memory),
+            data: (!self.single() && !bounded).then_some(self.memory),
+            // Its init is one of them.
+            processes: (tier == Tier::Namespaced).then_some(u64::from(self.processes) + 1),
+        }
+    }
+}
+
+/// What the plugin adds to its environment, where the broker gave nothing else: a program expects
+/// these.
+pub(super) fn defaults(tier: Tier) -> Vec<(OsString, OsString)> {
+    let scratch = [("HOME", "/tmp"), ("TMPDIR", "/tmp")].into_iter().filter(|_| tier == Tier::Namespaced);
+    let always = [("PATH", SEARCH), ("LANG", "C.UTF-8")].into_iter().filter(|_| tier != Tier::None);
+    scratch.chain(always).map(|(name, value)| (name.into(), value.into())).collect()
+}
+
+/// Settles in namespaces that were just made; this process is the first in them.
+pub(super) fn enter(confinement: &Confinement) -> Result<(), Failure> {
+    map_user(confinement.user).map_err(|error| Failure::system("mapping its user", &error))?;
+    rustix::system::sethostname(b"sandbox").ok(); // the name of the host is not worth failing for
+    root::build(&confinement.places, confinement.program)
+}
+
+/// Its user and group stay who they are; there are no others.
+fn map_user((user, group): (u32, u32)) -> io::Result<()> {
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("{user} {user} 1"))?;
+    fs::write("/proc/self/gid_map", format!("{group} {group} 1"))
+}
+
+/// Without any, and none to be had from a program: an ordinary user has none to drop.
+fn drop_capabilities() -> io::Result<()> {
+    for number in 0..64 {
+        if remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)).is_err() {
+            break; // the last one was before, or none of them is ours to remove
+        }
+    }
+    let none = CapabilitySet::empty();
+    Ok(set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?)
+}
+
+/// Applies the layers that a process applies to itself. The last one is seccomp: from then on this
+/// is a plugin.
+pub(super) fn apply(
+    confinement: &Confinement,
+    tier: Tier,
+    group: Cgroup,
+    no_namespaces: Option<&Failure>,
+) -> Result<Report, Failure> {
+    set_no_new_privs(true).map_err(|error| Failure::system("giving up privileges", &error.into()))?;
+    if tier == Tier::None {
+        return Ok(standings::unconfined());
+    }
+    group.join().map_err(|error| Failure::system("joining its control group", &error))?;
+    let limits = confinement.limits(tier, &group);
+    limits::apply(&limits).map_err(|error| Failure::system("limiting it", &error))?;
+    let landlock = landlock::apply(
+        &confinement.inside(tier),
+        &confinement.ports,
+        confinement.policy.at_most.landlock_abi,
+    );
+    drop_capabilities().map_err(|error| Failure::system("dropping capabilities", &error))?;
+    let seccomp = seccomp::apply(&confinement.needs(tier, landlock.as_ref().ok().copied()));
+    let facts = standings::Facts {
+        policy: &confinement.policy,
+        tier,
+        no_namespaces,
+        landlock: &landlock,
+        seccomp: &seccomp,
+        cgroup: &group,
+        limits: &limits,
+        tcp: !confinement.ports.is_empty(),
+        single: confinement.single(),
+        root: geteuid().is_root(),
+    };
+    Ok(facts.report())
 }

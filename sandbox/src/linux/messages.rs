@@ -77,3 +77,15 @@ pub(super) enum Notice {
     /// The plugin ended; the keeper now ends what it left behind.
     Ended(Ended),
 }
+
+/// What the first process of namespaces says to the keeper. `Ready`, then `Ended`; or `Failed`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Inner {
+    /// The plugin was forked in there.
+    Ready,
+    /// A step on the way there failed.
+    Failed(Failure),
+    /// The plugin ended; everything else in there does now.
+    Ended(Ended),
+}

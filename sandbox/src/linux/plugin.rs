@@ -1,9 +1,8 @@
 //! The child of the fork: it becomes the plugin.
 //!
-//! In order: die with the keeper, take descriptor 0, apply the layers, check what is open,
-//! report, wait for "go", then execute the program or run our own.
+//! In order: die with its parent, take descriptor 0 and the environment, apply the layers, check
+//! what is open, report, wait for "go", then execute the program or run our own.
 
-use std::collections::BTreeSet;
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -16,11 +15,11 @@ use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal, set
 use rustix::stdio::dup2_stdin;
 
 use super::channel::{self, Received, Wait};
+use super::layers::{self, Confinement, cgroup::Cgroup};
 use super::messages::{Image, Notice, Order, Start};
 use super::names::{FAILED, name_process};
 use super::sys::{self, Disposition};
-use super::{layers, proc};
-use crate::{ExecError, ExecFailure, Failure, FirstParty, Report};
+use crate::{ExecError, ExecFailure, Failure, FirstParty, Tier};
 
 /// The exit code of a plugin that could not be executed, as a shell has it.
 const NOT_EXECUTED: i32 = 127;
@@ -71,18 +70,24 @@ pub(super) struct Plugin {
     pub(super) body: Body,
     /// What becomes descriptor 0.
     pub(super) stdin: OwnedFd,
-    pub(super) keeper: Pid,
+    pub(super) parent: Pid,
+    pub(super) tier: Tier,
+    /// Why it is not a higher one.
+    pub(super) no_namespaces: Option<Failure>,
+    pub(super) group: Cgroup,
     /// To the keeper. Close-on-exec: that it closes tells the keeper that the program runs.
     pub(super) channel: OwnedFd,
 }
 
 impl Plugin {
     /// Becomes the plugin.
-    pub(super) fn run(self) -> ! {
-        let Self { start, body, stdin, keeper, channel } = self;
-        let done = leash(keeper)
+    pub(super) fn run(self, confinement: &Confinement) -> ! {
+        let Self { mut start, body, stdin, parent, tier, no_namespaces, group, channel } = self;
+        let done = leash(parent)
             .map_err(|error| Failure::system("tying the plugin to its keeper", &error))
-            .and_then(|()| enclose(&start, stdin, &channel));
+            .and_then(|()| take_over(&mut start, &body, stdin, tier))
+            .and_then(|()| layers::apply(confinement, tier, group, no_namespaces.as_ref()))
+            .and_then(|report| check_descriptors(&channel).map(|()| report));
         match done {
             Ok(report) => tell(&channel, &Notice::Report(report)),
             Err(failure) => {
@@ -92,39 +97,57 @@ impl Plugin {
         }
         await_go(&channel);
         match body {
-            Body::FirstParty(body) => run_first_party(body, &start, channel),
+            Body::FirstParty(body) => run_first_party(body, channel),
             Body::Executable(path, args) => execute(&path, &args, &start, &channel),
         }
     }
 }
 
-/// Ties this process to the keeper's life: a session of its own, which the broker can end by its
-/// number if the keeper is gone, and SIGKILL when the keeper ends.
+/// Ties this process to its parent's life: a session of its own, which the broker can end by its
+/// number if the keeper is gone, and SIGKILL when the parent ends.
 ///
 /// The death signal is tied to the *thread* that forked, which is why the broker must not use it.
-/// The keeper has one thread only. It may have ended before the signal was set: hence the second look.
-fn leash(keeper: Pid) -> io::Result<()> {
+/// Keeper and init have one thread only. The parent may have ended before the signal was set: hence
+/// the second look.
+fn leash(parent: Pid) -> io::Result<()> {
     setsid()?;
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    if getppid() == Some(keeper) { Ok(()) } else { exit(FAILED) }
+    if getppid() == Some(parent) { Ok(()) } else { exit(FAILED) }
 }
 
-fn enclose(start: &Start, stdin: OwnedFd, channel: &OwnedFd) -> Result<Report, Failure> {
+/// Takes what a plugin has from its start: the connection, and its environment.
+fn take_over(start: &mut Start, body: &Body, stdin: OwnedFd, tier: Tier) -> Result<(), Failure> {
     dup2_stdin(&stdin).map_err(|error| Failure::system("passing the connection", &error.into()))?;
     drop(stdin);
-    check_descriptors(channel)?;
-    layers::apply(&start.policy).map_err(|error| Failure::system("applying the sandbox", &error))
+    match body {
+        Body::Executable(..) => add_defaults(&mut start.environment, tier),
+        Body::FirstParty(_) => {
+            name_process("plugin", &start.label);
+            sys::set_environment(&start.environment)
+                .map_err(|error| Failure::system("setting the environment", &error))?;
+        }
+    }
+    Ok(())
 }
 
-/// The report is about to say that the descriptors are clean: so look.
+fn add_defaults(environment: &mut Vec<(OsString, OsString)>, tier: Tier) {
+    for (name, value) in layers::defaults(tier) {
+        if !environment.iter().any(|(known, _)| *known == name) {
+            environment.push((name, value));
+        }
+    }
+}
+
+/// The report is about to say that the descriptors are clean: so look. Numbers are given out from
+/// the lowest, so what was opened since all were closed is below a few dozen.
 fn check_descriptors(channel: &OwnedFd) -> Result<(), Failure> {
-    const STEP: &str = "checking the descriptors";
-    let open = proc::descriptors().map_err(|error| Failure::system(STEP, &error))?;
-    let expected = BTreeSet::from([0, 1, 2, channel.as_raw_fd()]);
+    const HIGHEST: i32 = 1024;
+    let open = sys::open_descriptors(HIGHEST);
+    let expected = [0, 1, 2, channel.as_raw_fd()];
     if open == expected {
         return Ok(());
     }
-    Err(Failure::new(STEP, format!("open are {open:?} instead of {expected:?}")))
+    Err(Failure::new("checking the descriptors", format!("open are {open:?} instead of {expected:?}")))
 }
 
 /// If the keeper cannot hear us, it has ended, and so shall we in a moment.
@@ -143,11 +166,9 @@ fn await_go(channel: &OwnedFd) {
 
 /// Runs a plugin of our own in this very process. It gets what any Rust program has at the start
 /// of `main`: SIGPIPE ignored, everything else as the kernel has it.
-fn run_first_party(body: FirstParty, start: &Start, channel: OwnedFd) -> ! {
-    name_process("plugin", &start.label);
-    let ready = sys::block_only(&[]).and_then(|()| sys::set_environment(&start.environment));
-    if let Err(error) = ready {
-        tell(&channel, &Notice::Failed(Failure::system("setting the environment", &error)));
+fn run_first_party(body: FirstParty, channel: OwnedFd) -> ! {
+    if let Err(error) = sys::block_only(&[]) {
+        tell(&channel, &Notice::Failed(Failure::system("letting signals through", &error)));
         exit(FAILED);
     }
     drop(channel); // the keeper takes this for "started"

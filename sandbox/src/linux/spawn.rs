@@ -13,7 +13,7 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use super::channel;
 use super::messages::{Order, Start};
-use crate::{Connection, Helper, Launch, LaunchError, Program, Protected, Token};
+use crate::{Connection, Helper, Launch, LaunchError, Policy, Program, Protected, Token};
 
 /// Our own executable, as the kernel has it open for us.
 ///
@@ -43,12 +43,30 @@ pub(super) fn check(launch: &Launch) -> Result<(), LaunchError> {
     if matches!(&launch.connection, Connection::Named { token, .. } if !is_line(token)) {
         return invalid("the token must be one line of at most 4096 bytes");
     }
+    check_network(&launch.policy)?;
     check_grants(launch)
 }
 
-/// Where there is no grant to write, this looks at no file: most starts.
+/// A plugin that connects by itself can lead a socket that it was given elsewhere, so it is given
+/// none (decisions P5).
+fn check_network(policy: &Policy) -> Result<(), LaunchError> {
+    let ports = policy.ports().len();
+    if ports > 0 && ports < policy.network.len() {
+        let reason = "`network` grants hosts and ports (`*:PORT`) at once; they exclude each other";
+        return Err(LaunchError::Invalid { reason: reason.into() });
+    }
+    Ok(())
+}
+
+/// Where there is no grant, this looks at no file: most starts.
 fn check_grants(launch: &Launch) -> Result<(), LaunchError> {
-    if launch.policy.write.is_empty() {
+    let policy = &launch.policy;
+    for grant in policy.read.iter().chain(&policy.execute).chain(&policy.write) {
+        check_grant(grant)?;
+        // What is ours to keep is not for plugins to read either.
+        launch.protected.iter().try_for_each(|place| place.check(grant))?;
+    }
+    if policy.write.is_empty() {
         return Ok(());
     }
     let mut protected = Protected::program();
@@ -59,7 +77,25 @@ fn check_grants(launch: &Launch) -> Result<(), LaunchError> {
         protected.push(Protected::new("the plugin's executable", path));
     }
     protected.extend_from_slice(&launch.protected);
-    Ok(launch.policy.check_writes(&protected)?)
+    Ok(policy.check_writes(&protected)?)
+}
+
+/// What nobody can grant: everything at once, and what the kernel shows as files.
+fn check_grant(grant: &Path) -> Result<(), LaunchError> {
+    let invalid = |reason: &str| {
+        Err(LaunchError::Invalid { reason: format!("the grant {} {reason}", grant.display()) })
+    };
+    if !grant.is_absolute() {
+        return invalid("is not an absolute path");
+    }
+    let real = grant.canonicalize().unwrap_or_else(|_| grant.to_owned());
+    if real.parent().is_none() {
+        return invalid("covers everything");
+    }
+    if ["/proc", "/sys", "/dev"].iter().any(|kernel| real.starts_with(kernel)) {
+        return invalid("leads into what the kernel shows of itself");
+    }
+    Ok(())
 }
 
 fn is_variable(name: &OsStr, value: &OsStr) -> bool {

@@ -6,18 +6,26 @@
 use std::ffi::{CStr, CString, OsString, c_char, c_int};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::mount::MountAttrFlags;
 use rustix::process::Pid;
 
 use super::proc;
 use crate::{Exit, Usage};
 
+/// Whether the helper has found itself with one thread. Neither it nor what it forks starts another
+/// before the plugin's own code runs, and within a sandbox there may be no `/proc` to look again.
+static ALONE: AtomicBool = AtomicBool::new(false);
+
 /// Fails unless this process has exactly one thread.
-pub(super) fn only_thread() -> io::Result<()> {
+fn only_thread() -> io::Result<()> {
+    if ALONE.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     match proc::threads()? {
         1 => Ok(()),
         threads => Err(io::Error::other(format!(
@@ -39,6 +47,58 @@ pub(super) fn fork() -> io::Result<Option<Pid>> {
     }
 }
 
+/// As [`fork`], the child being the first process of namespaces of its own: user, process, mount,
+/// IPC, host name, and network if `network` says so.
+///
+/// # Errors
+///
+/// Whatever the system has against it: most often it lacks namespaces, or does not give them to
+/// this user.
+pub(super) fn fork_into_namespaces(network: bool) -> io::Result<Option<Pid>> {
+    only_thread()?;
+    let own = libc::CLONE_NEWUSER
+        | libc::CLONE_NEWPID
+        | libc::CLONE_NEWNS
+        | libc::CLONE_NEWIPC
+        | libc::CLONE_NEWUTS;
+    let flags = own | if network { libc::CLONE_NEWNET } else { 0 };
+    // SAFETY: `clone_args` consists of integers, for which zero is a value and means "not asked for".
+    let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
+    args.flags = u64::from(flags.cast_unsigned());
+    args.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
+    // SAFETY: without `CLONE_VM` and with no stack given this is a fork: the child gets a copy of
+    // everything and goes on here. As with `fork` above, this thread is the only one, so no lock is
+    // held that nobody would release. What the C library does around a fork is left out: handlers
+    // that this program has none of, and the thread number that it keeps of the child. That number
+    // serves functions that address a thread (`raise`, `pthread_kill`); the child calls none of them
+    // before it forks again in the ordinary way.
+    match unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) } {
+        -1 => Err(io::Error::last_os_error()),
+        pid => Ok(Pid::from_raw(i32::try_from(pid).unwrap_or(0))),
+    }
+}
+
+/// Adds attributes to a mount; `whole`: and to all that is mounted below it.
+pub(super) fn mount_setattr(mount: impl AsFd, add: MountAttrFlags, whole: bool) -> io::Result<()> {
+    let attributes =
+        libc::mount_attr { attr_set: add.bits().into(), attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let flags = libc::AT_EMPTY_PATH | if whole { libc::AT_RECURSIVE } else { 0 };
+    let descriptor = mount.as_fd().as_raw_fd();
+    // SAFETY: the path ends in NUL and the attributes are initialised, of the size that is told, and
+    // outlive the call; the descriptor is borrowed, so it is open.
+    let done = unsafe {
+        let (path, size) = (c"".as_ptr(), size_of::<libc::mount_attr>());
+        libc::syscall(libc::SYS_mount_setattr, descriptor, path, flags, &raw const attributes, size)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Which of the descriptors below `end` are open.
+pub(super) fn open_descriptors(end: RawFd) -> Vec<RawFd> {
+    // SAFETY: asking for the flags of a number changes nothing, whether it is open or not.
+    (0..end).filter(|number| unsafe { libc::fcntl(*number, libc::F_GETFD) } != -1).collect()
+}
+
 /// Closes every descriptor above 2, whoever leaked it to us. Does so once; later calls are errors.
 pub(super) fn close_inherited() -> io::Result<()> {
     static DONE: AtomicBool = AtomicBool::new(false);
@@ -51,7 +111,10 @@ pub(super) fn close_inherited() -> io::Result<()> {
     // which is the first act of `main` (the contract of `host_main_if_requested`), on the only
     // thread. What is open above 2 was inherited through exec and has no owner in this process.
     match unsafe { libc::close_range(3, libc::c_uint::MAX, 0) } {
-        0 => Ok(()),
+        0 => {
+            ALONE.store(true, Ordering::Relaxed);
+            Ok(())
+        }
         _ => Err(io::Error::last_os_error()),
     }
 }
@@ -125,12 +188,21 @@ pub(super) enum Reaped {
 
 /// Reaps one child that has ended, if there is one.
 pub(super) fn reap() -> Reaped {
+    wait(libc::WNOHANG)
+}
+
+/// Waits until a child has ended, and reaps it.
+pub(super) fn reap_next() -> Reaped {
+    wait(0)
+}
+
+fn wait(options: c_int) -> Reaped {
     let mut status = 0;
     // SAFETY: both pointers are valid for writing during the call. A `rusage` consists of
     // integers, for which zero is a value, so it is initialised even where the kernel wrote nothing.
     let (pid, used) = unsafe {
         let mut used = MaybeUninit::<libc::rusage>::zeroed();
-        let pid = libc::wait4(-1, &raw mut status, libc::WNOHANG | libc::__WALL, used.as_mut_ptr());
+        let pid = libc::wait4(-1, &raw mut status, options | libc::__WALL, used.as_mut_ptr());
         (pid, used.assume_init())
     };
     match (pid, Pid::from_raw(pid.max(0))) {

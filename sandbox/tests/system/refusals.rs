@@ -6,7 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use outrigger_sandbox::{ExecFailure, Guarantee, Helper, Launch, LaunchError, Policy, Program, Protected};
+use outrigger_sandbox::{
+    ExecFailure, Guarantee, Helper, Launch, LaunchError, Policy, Profile, Program, Protected,
+};
 
 use crate::roles::THREADED;
 use crate::runner::Case;
@@ -120,7 +122,7 @@ fn invalid() {
 }
 
 fn required() {
-    let policy = Policy { require: vec![Guarantee::Memory], ..Policy::default() };
+    let policy = Policy { profile: Profile::None, require: vec![Guarantee::Memory], ..Policy::default() };
     let error = refused(first_party("wait"), |launch| launch.policy = policy);
     assert!(matches!(&error, LaunchError::NotEnforced { missing } if missing.len() == 1), "{error:?}");
 }

@@ -172,7 +172,7 @@ fn report() {
         [Guarantee::EnvAndDescriptorsClean, Guarantee::NoNewPrivileges]
     );
     assert!(matches!(report.standing(Guarantee::CleanupOnBrokerDeath), Standing::Advisory { .. }));
-    assert_eq!(report.standing(Guarantee::FsRead), Standing::unavailable("not built yet", ""));
+    assert_eq!(report.standing(Guarantee::FsRead), Standing::unavailable("the profile is `none`", ""));
 }
 
 fn start_times(program: impl Fn() -> Program) -> Vec<Duration> {

@@ -6,14 +6,14 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use outrigger_sandbox::{Child, Connection, Deadlines, Ended, Helper, Launch, Policy, Program};
+use outrigger_sandbox::{Child, Connection, Deadlines, Ended, Helper, Launch, Policy, Profile, Program};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, test_kill_process};
 
 /// How long anything here may take. Far beyond what it takes, as the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A launch of a program, and the far end of its connection.
+/// A launch of a program without a sandbox, and the far end of its connection.
 pub(crate) fn launch(program: Program) -> (Launch, UnixStream) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let launch = Launch {
@@ -21,7 +21,7 @@ pub(crate) fn launch(program: Program) -> (Launch, UnixStream) {
         connection: Connection::Inherited(theirs.into()),
         environment: Vec::new(),
         locks: Vec::new(),
-        policy: Policy::default(),
+        policy: Policy { profile: Profile::None, ..Policy::default() },
         protected: Vec::new(),
         deadlines: Deadlines { report: PATIENCE, start: PATIENCE },
         helper: Helper::Own,

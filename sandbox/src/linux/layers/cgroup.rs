@@ -1,0 +1,264 @@
+//! Control groups: the only thing that bounds the memory, the processes and the processor time of
+//! all processes of a plugin together.
+//!
+//! A group is made for each plugin where we may make one: with version 1 in the hierarchy of each
+//! controller, with version 2 in the one tree, in the nearest group around ours that hands its
+//! controllers on. It is named after the keeper's process, so that whoever comes later can tell what
+//! is left over.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::process::{Pid, getpid, test_kill_process};
+
+/// What a group's name begins with; the number of the keeper's process follows.
+const PREFIX: &str = "outrigger-";
+
+/// The period over which processor time is counted, in microseconds.
+const PERIOD: u64 = 100_000;
+
+/// What is bounded.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Bounds {
+    /// Bytes.
+    pub(in super::super) memory: u64,
+    /// Processes and threads.
+    pub(in super::super) processes: u32,
+}
+
+/// One controller of a group, or why there is none.
+type Controlled = Result<(), String>;
+
+/// The groups of one plugin, one for each hierarchy.
+#[derive(Debug)]
+pub(in super::super) struct Cgroup {
+    folders: Vec<PathBuf>,
+    /// Who joins writes here. Opened while we can still see it.
+    doors: Vec<File>,
+    pub(in super::super) memory: Controlled,
+    pub(in super::super) processes: Controlled,
+    pub(in super::super) cpu: Controlled,
+}
+
+impl Cgroup {
+    /// No group, for this reason.
+    pub(in super::super) fn none(why: &str) -> Self {
+        let none = || Err(why.to_owned());
+        Self { folders: Vec::new(), doors: Vec::new(), memory: none(), processes: none(), cpu: none() }
+    }
+
+    /// Makes groups for the plugin of this keeper, as far as that can be had.
+    pub(in super::super) fn make(bounds: Bounds) -> Self {
+        let mut made = Self::none("");
+        let hierarchies = hierarchies();
+        let memory = bounds.memory.to_string();
+        let processes = bounds.processes.to_string();
+        let quota = PERIOD.to_string();
+        made.memory = made.bound(
+            &hierarchies,
+            "memory",
+            &[("memory.limit_in_bytes", &memory), ("memory.memsw.limit_in_bytes", &memory)],
+            &[("memory.max", &memory), ("memory.swap.max", "0")],
+        );
+        made.processes =
+            made.bound(&hierarchies, "pids", &[("pids.max", &processes)], &[("pids.max", &processes)]);
+        made.cpu = made.bound(
+            &hierarchies,
+            "cpu",
+            &[("cpu.cfs_period_us", &quota), ("cpu.cfs_quota_us", &quota)],
+            &[("cpu.max", &format!("{quota} {quota}"))],
+        );
+        made
+    }
+
+    /// Bounds one controller. The first setting of each version is needed; others are not there on
+    /// every kernel.
+    fn bound(
+        &mut self,
+        hierarchies: &[Hierarchy],
+        controller: &str,
+        v1: &[(&str, &str)],
+        v2: &[(&str, &str)],
+    ) -> Controlled {
+        let hierarchy = hierarchies.iter().find(|hierarchy| hierarchy.has(controller));
+        let hierarchy = hierarchy
+            .ok_or_else(|| format!("no control group hierarchy has the controller `{controller}`"))?;
+        let folder =
+            hierarchy.folder(controller).map_err(|error| format!("no group for `{controller}`: {error}"))?;
+        self.enter(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let settings = if hierarchy.unified { v2 } else { v1 };
+        for (index, (file, value)) in settings.iter().enumerate() {
+            match fs::write(folder.join(file), value) {
+                Err(error) if index == 0 => return Err(format!("{}: {error}", folder.join(file).display())),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn enter(&mut self, folder: &Path) -> io::Result<()> {
+        if self.folders.iter().any(|known| known == folder) {
+            return Ok(());
+        }
+        match fs::create_dir(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        self.folders.push(folder.to_owned());
+        self.doors.push(OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?);
+        Ok(())
+    }
+
+    /// Moves this process into the groups, and all that it will start with it.
+    pub(in super::super) fn join(&self) -> io::Result<()> {
+        self.doors.iter().try_for_each(|mut door| door.write_all(b"0"))
+    }
+
+    /// Where the groups are, for [`remove`].
+    pub(in super::super) fn into_folders(self) -> Vec<PathBuf> {
+        self.folders
+    }
+}
+
+/// Takes groups away; whatever was in them must have ended. One that is busy is left to whoever
+/// makes the next one.
+pub(in super::super) fn remove(folders: &[PathBuf]) {
+    for folder in folders {
+        fs::remove_dir(folder).ok();
+    }
+}
+
+/// A mounted hierarchy, and where in it we are.
+#[derive(Debug, PartialEq, Eq)]
+struct Hierarchy {
+    /// The controllers of version 1; none for version 2.
+    controllers: Vec<String>,
+    unified: bool,
+    /// Where it is mounted.
+    top: PathBuf,
+    /// Our own group.
+    own: PathBuf,
+}
+
+impl Hierarchy {
+    fn has(&self, controller: &str) -> bool {
+        if self.unified {
+            return listed(&self.own.join("cgroup.controllers"), controller);
+        }
+        self.controllers.iter().any(|known| known == controller)
+    }
+
+    /// The folder of a plugin's group. Takes away what others left over beside it.
+    fn folder(&self, controller: &str) -> io::Result<PathBuf> {
+        let around = if self.unified { self.giving(controller)? } else { self.own.clone() };
+        sweep(&around);
+        Ok(around.join(format!("{PREFIX}{}", getpid().as_raw_nonzero())))
+    }
+
+    /// The nearest group around ours that hands the controller on to groups within it. Ours does
+    /// not while it has processes of its own, unless it is the root.
+    fn giving(&self, controller: &str) -> io::Result<PathBuf> {
+        let mut why = io::Error::from(io::ErrorKind::NotFound);
+        for around in self.own.ancestors().take_while(|around| around.starts_with(&self.top)) {
+            let handed_on = around.join("cgroup.subtree_control");
+            match listed(&handed_on, controller) {
+                true => return Ok(around.to_owned()),
+                false => match fs::write(&handed_on, format!("+{controller}")) {
+                    Ok(()) => return Ok(around.to_owned()),
+                    Err(error) => why = error,
+                },
+            }
+        }
+        Err(why)
+    }
+}
+
+fn listed(file: &Path, word: &str) -> bool {
+    fs::read_to_string(file).is_ok_and(|words| words.split_ascii_whitespace().any(|listed| listed == word))
+}
+
+/// Takes away the groups of keepers that have gone. One with processes in it stays.
+fn sweep(around: &Path) {
+    let Ok(entries) = fs::read_dir(around) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let keeper =
+            name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|pid| pid.parse().ok());
+        if keeper.and_then(Pid::from_raw).is_some_and(|keeper| test_kill_process(keeper) == Err(Errno::SRCH))
+        {
+            fs::remove_dir(entry.path()).ok();
+        }
+    }
+}
+
+fn hierarchies() -> Vec<Hierarchy> {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    parse(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
+}
+
+/// From lines such as `4:memory:/a` and `31 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory`.
+fn parse(own: &str, mounts: &str) -> Vec<Hierarchy> {
+    let line = |line: &str| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (parts.next()?, parts.next()?);
+        let controllers: Vec<String> =
+            controllers.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let unified = controllers.is_empty();
+        let (root, top) = mounts.lines().find_map(|mount| mounted(mount, unified, &controllers))?;
+        let below = Path::new(path).strip_prefix(root).ok()?;
+        Some(Hierarchy { controllers, unified, own: top.join(below), top })
+    };
+    own.lines().filter_map(line).collect()
+}
+
+/// The root and the place of a mount, if it is the one that is looked for.
+fn mounted(mount: &str, unified: bool, controllers: &[String]) -> Option<(PathBuf, PathBuf)> {
+    let (place, kind) = mount.split_once(" - ")?;
+    let mut kind = kind.split(' ');
+    let (name, options) = (kind.next()?, kind.nth(1)?);
+    let fits = if unified {
+        name == "cgroup2"
+    } else {
+        name == "cgroup" && controllers.iter().all(|wanted| options.split(',').any(|option| option == wanted))
+    };
+    let mut place = place.split(' ').skip(3);
+    fits.then(|| Some((place.next()?.into(), place.next()?.into())))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "25 1 0:20 / / rw - ext4 /dev/a rw\n\
+        31 25 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n\
+        32 25 0:28 /docker/x /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+        33 25 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n";
+
+    fn found(own: &str) -> Vec<Hierarchy> {
+        parse(own, MOUNTS)
+    }
+
+    #[test]
+    fn both_versions_are_found() {
+        let found = found("4:memory:/user\n1:name=systemd:/x\n0::/a/b\n");
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].own, Path::new("/sys/fs/cgroup/memory/user"));
+        assert!(found[1].unified && found[1].own == Path::new("/sys/fs/cgroup/unified/a/b"));
+    }
+
+    #[test]
+    fn a_container_sees_its_own_part() {
+        let found = found("2:cpu,cpuacct:/docker/x/y\n");
+        assert_eq!(found[0].own, Path::new("/sys/fs/cgroup/cpu,cpuacct/y"));
+        assert!(found[0].has("cpu") && !found[0].has("memory"));
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_no_hierarchy() {
+        assert_eq!(found(""), []);
+        assert_eq!(found("nonsense\n9:pids:/x\n::\n"), []);
+        assert_eq!(parse("0::/", "31 25 - cgroup2"), []);
+    }
+}

@@ -1,0 +1,160 @@
+//! What else must be executable for a program to run: the loader that an ELF file names, the
+//! interpreter that a script names, and theirs.
+//!
+//! The files are whatever somebody calls a plugin, so every length is checked before it is used. A
+//! file that cannot be understood brings nothing with it: executing it will fail, and say why.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// How far a script may go through scripts, as the kernel has it.
+const DEEPEST: usize = 4;
+
+/// How much of a script's first line counts, as the kernel has it.
+const FIRST_LINE: usize = 256;
+
+/// The most program headers that are looked at.
+const MOST_HEADERS: u16 = 64;
+
+/// The longest path of a loader.
+const LONGEST: u64 = 4096;
+
+/// `path` itself and all that must be executable along with it. `search` is where `env` looks for
+/// a program.
+pub(super) fn with_interpreters(path: &Path, search: &OsStr) -> Vec<PathBuf> {
+    let mut found = vec![path.to_owned()];
+    let mut next = 0;
+    while let (Some(path), true) = (found.get(next).cloned(), found.len() < 2 * DEEPEST) {
+        found.extend(named_by(&path, search));
+        next += 1;
+    }
+    found
+}
+
+/// The executables that a file names itself.
+fn named_by(path: &Path, search: &OsStr) -> Vec<PathBuf> {
+    let Ok(file) = File::open(path) else { return Vec::new() };
+    let mut start = [0; FIRST_LINE];
+    let length = file.read_at(&mut start, 0).unwrap_or(0);
+    match start.get(..length).unwrap_or_default() {
+        [b'#', b'!', line @ ..] => script(line, search),
+        [0x7F, b'E', b'L', b'F', 2, 1, ..] => loader(&file).ok().flatten().into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The interpreter of a script; where that is `env`, also the program that it will find.
+fn script(line: &[u8], search: &OsStr) -> Vec<PathBuf> {
+    let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let mut words = line.split(|byte| byte.is_ascii_whitespace()).filter(|word| !word.is_empty());
+    let Some(interpreter) = words.next() else { return Vec::new() };
+    let interpreter = PathBuf::from(OsStr::from_bytes(interpreter));
+    let by_env = interpreter.file_name() == Some(OsStr::new("env"));
+    let sought = words.find(|word| by_env && !word.starts_with(b"-") && !word.contains(&b'='));
+    let found = sought.and_then(|name| find(OsStr::from_bytes(name), search));
+    [interpreter].into_iter().chain(found).collect()
+}
+
+fn find(name: &OsStr, search: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(search).map(|folder| folder.join(name)).find(|path| path.is_file())
+}
+
+/// The loader of a 64-bit little-endian ELF file: the contents of its `PT_INTERP`.
+fn loader(file: &File) -> io::Result<Option<PathBuf>> {
+    const PT_INTERP: u32 = 3;
+    let header: [u8; 64] = read(file, 0)?;
+    let (table, size, count) = (u64_at(&header, 32), u16_at(&header, 54), u16_at(&header, 56));
+    for index in 0..count.min(MOST_HEADERS) {
+        let entry: [u8; 56] = read(file, table.saturating_add(u64::from(index) * u64::from(size)))?;
+        let (offset, length) = (u64_at(&entry, 8), u64_at(&entry, 32));
+        if u32_at(&entry, 0) == PT_INTERP && (2..=LONGEST).contains(&length) {
+            return path_at(file, offset, length).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn path_at(file: &File, offset: u64, length: u64) -> io::Result<PathBuf> {
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    file.read_exact_at(&mut bytes, offset)?;
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(PathBuf::from(OsStr::from_bytes(text)))
+}
+
+fn read<const N: usize>(file: &File, offset: u64) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
+
+fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
+    bytes.get(at..at + N).and_then(|field| field.try_into().ok()).unwrap_or([0; N])
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(bytes_at(bytes, at))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes_at(bytes, at))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes_at(bytes, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const SEARCH: &str = "/nowhere:/bin";
+
+    fn of(contents: &[u8]) -> Vec<PathBuf> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("program");
+        fs::write(&path, contents).unwrap();
+        with_interpreters(&path, OsStr::new(SEARCH)).split_off(1)
+    }
+
+    #[test]
+    fn a_program_brings_its_loader() {
+        let found = with_interpreters(&std::env::current_exe().unwrap(), OsStr::new(SEARCH));
+        assert!(found.iter().any(|path| path.to_string_lossy().contains("/ld-")), "{found:?}");
+    }
+
+    #[test]
+    fn a_script_brings_its_interpreter_and_what_that_needs() {
+        let found = of(b"#! /bin/sh -e\necho");
+        assert_eq!(found.first().unwrap(), Path::new("/bin/sh"));
+        assert!(found.len() > 1, "the loader of the shell is missing: {found:?}");
+    }
+
+    #[test]
+    fn env_is_looked_through() {
+        let found = of(b"#!/usr/bin/env -S sh -e\n");
+        assert!(found.contains(&PathBuf::from("/usr/bin/env")), "{found:?}");
+        assert!(found.contains(&PathBuf::from("/bin/sh")), "{found:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_understood_brings_nothing() {
+        let mut huge = b"\x7FELF\x02\x01".to_vec();
+        huge.resize(64, 0xFF);
+        for contents in [&b""[..], b"#!", b"#! \n/bin/sh", b"\x7FELF\x02\x01", &huge, b"text"] {
+            assert_eq!(of(contents), Vec::<PathBuf>::new(), "{contents:?}");
+        }
+    }
+
+    #[test]
+    fn a_script_that_names_itself_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("loop");
+        fs::write(&path, format!("#!{}\n", path.display())).unwrap();
+        assert!(with_interpreters(&path, OsStr::new(SEARCH)).len() <= 2 * DEEPEST);
+    }
+}
