@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use outrigger_sandbox::{Child, FirstParty, HOST_ARGUMENT};
 
+use crate::probe;
 use crate::support::{self, Log};
 
 /// The plugin before which the helper's `main` starts a thread, which it must not.
@@ -32,6 +33,8 @@ pub(crate) fn first_party(name: &str) -> Option<FirstParty> {
         "abort" => || std::process::abort(),
         "daemon" => || daemon() + wait(),
         "daemon-and-leave" => daemon,
+        "probe" => probe::run,
+        "nothing" => || 0,
         "brief-orphan" => || orphan("brief") + wait(),
         THREADED => || 0,
         _ => return None,

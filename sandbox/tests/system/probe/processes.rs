@@ -1,0 +1,142 @@
+//! Seeing and touching other processes, in every way but by signals.
+
+use std::fs;
+use std::os::fd::AsRawFd;
+
+use super::raw::{self, Attempt, at, call, into, open, read};
+use super::{Failed, Probe, Targets, check, read_text};
+
+pub(super) const PROBES: &[Probe] = &[
+    ("see_processes", see_processes),
+    ("see_broker_status", |to| read(of_broker(to, "status")).map(drop)),
+    ("see_broker_command", |to| read(of_broker(to, "cmdline")).map(drop)),
+    ("see_broker_by_session", |to| call!(libc::SYS_getsid, to.processes.broker).map(drop)),
+    ("see_broker_limits", |to| {
+        let mut limit = [0_u64; 2];
+        call!(libc::SYS_prlimit64, to.processes.broker, libc::RLIMIT_NOFILE, 0, into(&mut limit)).map(drop)
+    }),
+    ("see_broker_processors", |to| {
+        let mut set = [0_u64; 16];
+        call!(libc::SYS_sched_getaffinity, to.processes.broker, size_of_val(&set), into(&mut set)).map(drop)
+    }),
+    ("see_broker_mutexes", |to| {
+        let (mut head, mut length) = (0_u64, 0_u64);
+        call!(libc::SYS_get_robust_list, to.processes.broker, into(&mut head), into(&mut length)).map(drop)
+    }),
+    ("read_broker_environment", |to| {
+        let environment = read_text(of_broker(to, "environ"))?;
+        check(environment.contains(&to.processes.secret))
+    }),
+    ("read_broker_memory_by_proc", |to| {
+        let (memory, mut found) = (open(of_broker(to, "mem"), libc::O_RDONLY)?, secret_sized(to));
+        let (from, length) = (to.processes.secret_address, found.len());
+        call!(libc::SYS_pread64, memory.as_raw_fd(), into(found.as_mut_slice()), length, from)?;
+        check(found == to.processes.secret.as_bytes())
+    }),
+    ("write_broker_memory_by_proc", |to| open(of_broker(to, "mem"), libc::O_RDWR).map(drop)),
+    ("read_broker_maps", |to| check(!read(of_broker(to, "maps"))?.is_empty())),
+    ("list_broker_descriptors", |to| Ok(fs::read_dir(of_broker(to, "fd")).map(drop)?)),
+    ("open_broker_descriptor", |to| read(of_broker(to, &format!("fd/{}", to.processes.leaked))).map(drop)),
+    ("read_secret_by_broker_root", |to| {
+        read(format!("{}{}", of_broker(to, "root"), to.secret.display())).map(drop)
+    }),
+    ("read_broker_folder", |to| Ok(fs::read_link(of_broker(to, "cwd")).map(drop)?)),
+    ("read_secret_by_process_vm_readv", |to| {
+        let mut found = secret_sized(to);
+        let here = [into(found.as_mut_slice()), found.len() as i64];
+        let there = [to.processes.secret_address as i64, found.len() as i64];
+        call!(libc::SYS_process_vm_readv, to.processes.broker, at(&here), 1, at(&there), 1, 0)?;
+        check(found == to.processes.secret.as_bytes())
+    }),
+    ("write_memory_by_process_vm_writev", |to| {
+        let here = [at(to.processes.secret.as_str()), to.processes.secret.len() as i64];
+        let there = [to.processes.secret_address as i64, to.processes.secret.len() as i64];
+        call!(libc::SYS_process_vm_writev, to.processes.broker, at(&here), 1, at(&there), 1, 0).map(drop)
+    }),
+    ("trace_broker", |to| call!(libc::SYS_ptrace, libc::PTRACE_SEIZE, to.processes.broker, 0, 0).map(drop)),
+    ("trace_another", |to| {
+        call!(libc::SYS_ptrace, libc::PTRACE_ATTACH, to.processes.victim, 0, 0)?;
+        raw::wait_for(to.processes.victim)?;
+        call!(libc::SYS_ptrace, libc::PTRACE_DETACH, to.processes.victim, 0, 0).map(drop)
+    }),
+    ("take_broker_descriptor", |to| {
+        let broker = raw::descriptor(call!(libc::SYS_pidfd_open, to.processes.broker, 0))?;
+        raw::descriptor(call!(libc::SYS_pidfd_getfd, broker.as_raw_fd(), to.processes.leaked, 0)).map(drop)
+    }),
+    ("watch_broker", |to| raw::descriptor(call!(libc::SYS_pidfd_open, to.processes.broker, 0)).map(drop)),
+    ("compare_with_broker", |to| {
+        const KCMP_FILES: i32 = 2;
+        let (own, broker) = (std::process::id(), to.processes.broker);
+        call!(libc::SYS_kcmp, own, broker, KCMP_FILES, 0, 0).map(drop)
+    }),
+    ("set_broker_limits", |to| {
+        let limit = [4_u64, 4];
+        call!(libc::SYS_prlimit64, to.processes.broker, libc::RLIMIT_CORE, at(&limit), 0).map(drop)
+    }),
+    ("set_broker_priority", |to| {
+        call!(libc::SYS_setpriority, libc::PRIO_PROCESS, to.processes.broker, 1).map(drop)
+    }),
+    ("set_group_priority", |to| {
+        call!(libc::SYS_setpriority, libc::PRIO_PGRP, to.processes.broker_group, 1).map(drop)
+    }),
+    ("pin_broker", |to| {
+        let mut set = [0_u64; 16];
+        call!(libc::SYS_sched_getaffinity, 0, size_of_val(&set), into(&mut set))?;
+        let lowest = set.map(|word| word & word.wrapping_neg());
+        call!(libc::SYS_sched_setaffinity, to.processes.broker, size_of_val(&lowest), at(&lowest)).map(drop)
+    }),
+    ("set_broker_scheduler", |to| {
+        let parameters = 0_i32;
+        let (broker, idle) = (to.processes.broker, libc::SCHED_BATCH);
+        call!(libc::SYS_sched_setscheduler, broker, idle, at(&parameters)).map(drop)
+    }),
+    ("set_broker_io_priority", |to| {
+        let lowest = (2 << 13) | 7; // best effort, the last of it
+        call!(libc::SYS_ioprio_set, 1, to.processes.broker, lowest).map(drop)
+    }),
+    ("set_broker_score", |to| {
+        Ok(fs::File::options()
+            .write(true)
+            .open(of_broker(to, "oom_score_adj"))
+            .and_then(|mut file| std::io::Write::write_all(&mut file, b"500"))?)
+    }),
+    ("set_own_score_of_parent", own_score),
+    ("move_broker_pages", |to| {
+        let (mut status, page) = ([0_i32; 1], [to.processes.secret_address & !0xFFF]);
+        call!(libc::SYS_move_pages, to.processes.broker, 1, at(&page), 0, into(&mut status), 0).map(drop)
+    }),
+    ("advise_broker_memory", |to| {
+        const COLD: i32 = 20;
+        let broker = raw::descriptor(call!(libc::SYS_pidfd_open, to.processes.broker, 0))?;
+        let page = [(to.processes.secret_address & !0xFFF) as i64, 4096];
+        call!(libc::SYS_process_madvise, broker.as_raw_fd(), at(&page), 1, COLD, 0).map(drop)
+    }),
+    ("leave_the_session", |_| call!(libc::SYS_setsid).map(drop)),
+    ("leave_the_process_group", |_| call!(libc::SYS_setpgid, 0, 0).map(drop)),
+];
+
+/// A file about the broker.
+fn of_broker(to: &Targets, file: &str) -> String {
+    format!("/proc/{}/{file}", to.processes.broker)
+}
+
+fn secret_sized(to: &Targets) -> Vec<u8> {
+    vec![0; to.processes.secret.len()]
+}
+
+/// Only the broker counts: that a plugin sees itself is no secret.
+fn see_processes(to: &Targets) -> Attempt {
+    let broker = to.processes.broker.to_string();
+    let seen = fs::read_dir("/proc")?.filter_map(Result::ok).any(|entry| *entry.file_name() == *broker);
+    // The number may mean a process of the plugin's own world.
+    let is_the_broker = seen && read_text(of_broker(to, "cmdline")).is_ok_and(|line| line.contains("matrix"));
+    check(is_the_broker)
+}
+
+/// Whoever is spared when memory runs out leaves that to others.
+fn own_score(_: &Targets) -> Attempt {
+    match fs::write("/proc/self/oom_score_adj", "-900") {
+        Err(error) => Err(Failed::from(error)),
+        Ok(()) => Ok(()),
+    }
+}
