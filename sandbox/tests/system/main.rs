@@ -7,6 +7,8 @@ mod cleanup;
 #[cfg(target_os = "linux")]
 mod ends;
 #[cfg(target_os = "linux")]
+mod matrix;
+#[cfg(target_os = "linux")]
 mod probe;
 #[cfg(target_os = "linux")]
 mod refusals;
@@ -26,7 +28,11 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = roles::run_if_requested() {
         return code;
     }
-    runner::run(&[starts::CASES, ends::CASES, cleanup::CASES, refusals::CASES])
+    let cases = [starts::CASES, ends::CASES, cleanup::CASES, refusals::CASES].concat();
+    let mut tests: Vec<runner::Test> =
+        cases.into_iter().map(|(name, body)| runner::Test::plain(name, body)).collect();
+    tests.extend(matrix::tests());
+    runner::run(&tests)
 }
 
 #[cfg(not(target_os = "linux"))]

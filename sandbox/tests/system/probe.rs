@@ -15,7 +15,7 @@ mod kernel;
 mod metadata;
 mod network;
 mod processes;
-mod raw;
+pub(crate) mod raw;
 mod reading;
 mod resources;
 mod signals;
@@ -36,7 +36,7 @@ type Probe = (&'static str, fn(&Targets) -> Attempt);
 
 /// What stopped a probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Failed {
+pub(crate) enum Failed {
     /// The kernel refused.
     Errno(i32),
     /// The kernel ended it.
@@ -139,7 +139,7 @@ pub(crate) fn run() -> i32 {
 fn attack((name, body): Probe, targets: &Targets) {
     let told = raw::in_child(|| {
         // SAFETY: takes no pointer; without a handler the signal ends this process, as is meant.
-        unsafe { libc::alarm(20) };
+        unsafe { libc::alarm(10) };
         tell(name, body(targets));
         0
     });

@@ -1,48 +1,105 @@
 //! A test runner with a `main` of our own; it speaks like the usual one.
+//!
+//! A test that this machine cannot run is ignored, and says why. `--ignored` runs exactly those,
+//! `--include-ignored` or `OUTRIGGER_DEMAND_ALL=1` runs them as well: they then fail.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// A test: its name and what it does.
+/// A test that every machine can run: its name and what it does.
 pub(crate) type Case = (&'static str, fn());
 
+/// A test.
+pub(crate) struct Test {
+    pub(crate) name: String,
+    pub(crate) body: Box<dyn Fn()>,
+    /// Why this machine cannot run it.
+    pub(crate) missing: Box<dyn Fn() -> Option<String>>,
+}
+
+impl Test {
+    /// A test that every machine can run.
+    pub(crate) fn plain(name: &str, body: fn()) -> Self {
+        Self { name: name.into(), body: Box::new(body), missing: Box::new(|| None) }
+    }
+}
+
+/// What to do with the tests that this machine cannot run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ignored {
+    Skip,
+    Only,
+    Include,
+}
+
+impl Ignored {
+    fn asked(arguments: &[String]) -> Self {
+        let asked = |word: &str| arguments.iter().any(|argument| argument == word);
+        match () {
+            () if asked("--ignored") => Self::Only,
+            () if asked("--include-ignored") || std::env::var_os("OUTRIGGER_DEMAND_ALL").is_some() => Self::Include,
+            () => Self::Skip,
+        }
+    }
+}
+
+/// How a test ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Passed,
+    Failed,
+    Ignored,
+}
+
 /// Runs those that the arguments name, or all.
-pub(crate) fn run(rooms: &[&[Case]]) -> ExitCode {
+pub(crate) fn run(tests: &[Test]) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let all: Vec<Case> = rooms.concat();
     let wanted =
-        |case: &&Case| filters.is_empty() || filters.iter().any(|filter| case.0.contains(filter.as_str()));
-    let chosen: Vec<&Case> = all.iter().filter(wanted).collect();
+        |test: &&Test| filters.is_empty() || filters.iter().any(|filter| test.name.contains(filter.as_str()));
+    let mut chosen: Vec<&Test> = tests.iter().filter(wanted).collect();
+    let ignored = Ignored::asked(&arguments);
+    if ignored == Ignored::Only {
+        chosen.retain(|test| (test.missing)().is_some());
+    }
     if arguments.iter().any(|argument| argument == "--list") {
         return list(&chosen);
     }
-    run_all(&chosen, all.len())
+    run_all(&chosen, ignored, tests.len())
 }
 
-fn list(cases: &[&Case]) -> ExitCode {
-    cases.iter().for_each(|case| println!("{}: test", case.0));
+fn list(tests: &[&Test]) -> ExitCode {
+    tests.iter().for_each(|test| println!("{}: test", test.name));
     ExitCode::SUCCESS
 }
 
-fn run_all(cases: &[&Case], of: usize) -> ExitCode {
+fn run_all(tests: &[&Test], ignored: Ignored, of: usize) -> ExitCode {
     let begun = Instant::now();
-    println!("\nrunning {} tests", cases.len());
-    let passed = cases.iter().filter(|case| run_one(case)).count();
-    let failed = cases.len() - passed;
+    println!("\nrunning {} tests", tests.len());
+    let ended: Vec<Ended> = tests.iter().map(|test| run_one(test, ignored)).collect();
+    let count = |wanted| ended.iter().filter(|ended| **ended == wanted).count();
+    let failed = count(Ended::Failed);
     let verdict = if failed == 0 { "ok" } else { "FAILED" };
     println!(
-        "\ntest result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {} filtered out; \
+        "\ntest result: {verdict}. {} passed; {failed} failed; {} ignored; 0 measured; {} filtered out; \
          finished in {:.2}s\n",
-        of - cases.len(),
+        count(Ended::Passed),
+        count(Ended::Ignored),
+        of - tests.len(),
         begun.elapsed().as_secs_f64()
     );
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn run_one(case: &Case) -> bool {
-    let passed = catch_unwind(AssertUnwindSafe(case.1)).is_ok();
-    println!("test {} ... {}", case.0, if passed { "ok" } else { "FAILED" });
-    passed
+fn run_one(test: &Test, ignored: Ignored) -> Ended {
+    if ignored == Ignored::Skip
+        && let Some(reason) = (test.missing)()
+    {
+        println!("test {} ... ignored, {reason}", test.name);
+        return Ended::Ignored;
+    }
+    let passed = catch_unwind(AssertUnwindSafe(&test.body)).is_ok();
+    println!("test {} ... {}", test.name, if passed { "ok" } else { "FAILED" });
+    if passed { Ended::Passed } else { Ended::Failed }
 }

@@ -10,9 +10,6 @@ use super::network::{connect, socket, v4};
 use super::raw::{self, Attempt, End, call, can_execute, into, read};
 use super::{Probe, Targets, check, read_text, skipped};
 
-/// Those with this beginning must work; all others must not.
-pub(crate) const CONTROL: &str = "can_";
-
 pub(super) const PROBES: &[Probe] = &[
     ("can_read_granted", |to| check(read(to.read.join("known"))? == b"granted")),
     ("can_list_granted", |to| check(fs::read_dir(&to.read)?.count() > 1)),

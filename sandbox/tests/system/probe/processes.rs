@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::AsRawFd;
 
 use super::raw::{self, Attempt, at, call, into, open, read};
-use super::{Failed, Probe, Targets, check, read_text};
+use super::{Probe, Targets, check, read_text};
 
 pub(super) const PROBES: &[Probe] = &[
     ("see_processes", see_processes),
@@ -100,7 +100,7 @@ pub(super) const PROBES: &[Probe] = &[
             .open(of_broker(to, "oom_score_adj"))
             .and_then(|mut file| std::io::Write::write_all(&mut file, b"500"))?)
     }),
-    ("set_own_score_of_parent", own_score),
+    ("spare_itself_when_memory_ends", |_| Ok(fs::write("/proc/self/oom_score_adj", "-900")?)),
     ("move_broker_pages", |to| {
         let (mut status, page) = ([0_i32; 1], [to.processes.secret_address & !0xFFF]);
         call!(libc::SYS_move_pages, to.processes.broker, 1, at(&page), 0, into(&mut status), 0).map(drop)
@@ -131,12 +131,4 @@ fn see_processes(to: &Targets) -> Attempt {
     // The number may mean a process of the plugin's own world.
     let is_the_broker = seen && read_text(of_broker(to, "cmdline")).is_ok_and(|line| line.contains("matrix"));
     check(is_the_broker)
-}
-
-/// Whoever is spared when memory runs out leaves that to others.
-fn own_score(_: &Targets) -> Attempt {
-    match fs::write("/proc/self/oom_score_adj", "-900") {
-        Err(error) => Err(Failed::from(error)),
-        Ok(()) => Ok(()),
-    }
 }

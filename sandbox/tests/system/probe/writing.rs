@@ -30,6 +30,7 @@ pub(super) const PROBES: &[Probe] = &[
     ("create_in_read_only", |to| create(to.read.join("created"))),
     ("truncate_read_only", |to| truncate(to.read.join("truncated"))),
     ("truncate_read_only_by_open", |to| truncate_by_open(to.read.join("cut"))),
+    ("truncate_read_only_by_openat2", truncate_by_openat2),
     ("remove_read_only", |to| Ok(fs::remove_file(to.read.join("removable"))?)),
     ("rename_read_only", |to| Ok(fs::rename(to.read.join("renamable"), to.read.join("renamed"))?)),
     ("reopen_read_only_for_writing", reopen),
@@ -62,6 +63,15 @@ fn truncate(file: impl AsRef<Path>) -> Attempt {
 fn truncate_by_open(file: impl AsRef<Path>) -> Attempt {
     let opened = open(&file, libc::O_RDONLY | libc::O_TRUNC)?;
     drop(opened);
+    check(fs::metadata(file)?.len() == 0)
+}
+
+/// The same by the call whose flags no filter can look into.
+fn truncate_by_openat2(to: &Targets) -> Attempt {
+    let (file, how) = (to.read.join("cut2"), [(libc::O_RDONLY | libc::O_TRUNC) as u64, 0, 0]);
+    let name = path(&file);
+    let opened = call!(libc::SYS_openat2, libc::AT_FDCWD, name.as_ptr(), at(&how), size_of_val(&how));
+    drop(super::raw::descriptor(opened)?);
     check(fs::metadata(file)?.len() == 0)
 }
 

@@ -1,0 +1,127 @@
+//! The matrix: every probe in every sandbox, as root and as a user without rights.
+//!
+//! Each setup is a test of its own. It runs in a process of its own (`role matrix SETUP`), which is
+//! the broker: it holds secrets, listens, launches the probe, and compares the verdicts with
+//! [`rows`]. What this machine does not offer shows up as ignored, with the reason.
+
+mod field;
+mod judge;
+mod machine;
+mod play;
+mod rows;
+mod witness;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use outrigger_sandbox::Tier;
+use serde::{Deserialize, Serialize};
+
+use crate::runner::Test;
+pub(crate) use machine::{User, landlock_abi, unshare};
+
+/// One sandbox for one user.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    /// What the sandbox is built from, exactly.
+    pub(crate) tier: Tier,
+    /// Whether one port is granted.
+    pub(crate) port: bool,
+    /// The highest version of Landlock that is used; all that there is if `None`.
+    pub(crate) abi: Option<u32>,
+    /// Who runs the broker.
+    pub(crate) user: User,
+    /// Whether the probe runs within our own executable, where it may have one process only.
+    pub(crate) first_party: bool,
+}
+
+impl Setup {
+    /// The name of its test.
+    fn name(&self) -> String {
+        let port = if self.port { "_one_port" } else { "" };
+        let abi = self.abi.map(|abi| format!("_landlock_abi_{abi}")).unwrap_or_default();
+        let kind = if self.first_party { "_first_party" } else { "" };
+        let user = match self.user {
+            User::Root => "root",
+            User::Anybody => "user",
+        };
+        format!("matrix_{}{port}{abi}{kind}_as_{user}", self.tier)
+    }
+
+    /// The version of Landlock that is used.
+    pub(crate) fn used_abi(&self) -> u32 {
+        landlock_abi().min(self.abi.unwrap_or(u32::MAX))
+    }
+
+    /// Why it cannot be played on this machine.
+    fn missing(&self, executable: &Path) -> Option<String> {
+        let wanted = self.abi.unwrap_or(1);
+        if let Some(reason) = self.user.missing() {
+            return Some(reason);
+        }
+        if self.tier != Tier::None && landlock_abi() < wanted {
+            return Some(format!("needs version {wanted} of Landlock, the kernel has {}", landlock_abi()));
+        }
+        let namespaced = self.tier == Tier::Namespaced;
+        (namespaced && !machine::has_namespaces(self.user, executable))
+            .then(|| "this user may not make namespaces here".into())
+    }
+}
+
+/// Every setup of the matrix.
+fn setups() -> Vec<Setup> {
+    let plain = Setup { tier: Tier::None, port: false, abi: None, user: User::Root, first_party: false };
+    let mut setups = vec![plain];
+    for tier in [Tier::Namespaced, Tier::Landlocked] {
+        for abi in [None, Some(2), Some(4)] {
+            setups.extend([false, true].map(|port| Setup { tier, abi, port, ..plain }));
+        }
+        setups.push(Setup { tier, first_party: true, ..plain });
+    }
+    let of = |user| setups.iter().map(move |setup| Setup { user, ..*setup });
+    of(User::Root).chain(of(User::Anybody)).collect()
+}
+
+/// A test for each setup, and one that the table is whole.
+pub(crate) fn tests() -> Vec<Test> {
+    let test = |setup: Setup| Test {
+        name: setup.name(),
+        body: Box::new(move || run(&setup)),
+        missing: Box::new(move || setup.missing(&executable())),
+    };
+    let whole = Test::plain("matrix_has_a_row_for_every_probe", rows::every_probe_has_one);
+    std::iter::once(whole).chain(setups().into_iter().map(test)).collect()
+}
+
+/// This executable, where a user without rights can reach it: the folder it was built in may be
+/// root's own.
+fn executable() -> PathBuf {
+    static COPY: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
+    let folder = COPY.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::copy(std::env::current_exe().unwrap(), folder.path().join("system")).unwrap();
+        folder
+    });
+    folder.path().join("system")
+}
+
+fn run(setup: &Setup) {
+    let mut command = setup.user.command(&executable());
+    command.args(["role", "matrix", &serde_json::to_string(setup).unwrap()]);
+    command.env_clear().env("PATH", "/usr/bin:/bin").env("OUTRIGGER_SECRET", play::SECRET);
+    let output = command.process_group(0).stdin(Stdio::null()).output().unwrap();
+    let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{}: {}\n{said}{failed}", setup.name(), output.status);
+    if !said.is_empty() {
+        println!("{said}");
+    }
+}
+
+/// The role of the process that plays one setup.
+pub(crate) fn broker(setup: &str) -> i32 {
+    play::play(&serde_json::from_str(setup).unwrap())
+}
