@@ -7,6 +7,7 @@
 //! process, and whoever started it starts it again with those that are left. What each probe
 //! should get stands in `matrix/rows.rs`.
 
+mod attributes;
 mod controls;
 mod environment;
 mod executing;
@@ -92,9 +93,10 @@ impl From<Attempt> for Outcome {
 }
 
 /// All attacks, each of which may be ended by the kernel.
-const ATTACKS: [&[Probe]; 11] = [
+const ATTACKS: [&[Probe]; 12] = [
     reading::PROBES,
     writing::PROBES,
+    attributes::PROBES,
     metadata::PROBES,
     executing::PROBES,
     network::PROBES,
@@ -174,6 +176,14 @@ fn skipped<T>(why: &str) -> Attempt<T> {
 /// An attempt that failed without an error of the system.
 fn check(is_so: bool) -> Attempt {
     if is_so { Ok(()) } else { Err(Failed::Errno(0)) }
+}
+
+/// The parent of the plugin's own process.
+fn parent() -> Attempt<i32> {
+    match *PARENT.get().unwrap() {
+        0 => Err(Failed::Errno(libc::ESRCH)), // of another world
+        parent => Ok(parent),
+    }
 }
 
 /// Reads a file as text.

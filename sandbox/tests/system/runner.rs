@@ -38,7 +38,9 @@ impl Ignored {
         let asked = |word: &str| arguments.iter().any(|argument| argument == word);
         match () {
             () if asked("--ignored") => Self::Only,
-            () if asked("--include-ignored") || std::env::var_os("OUTRIGGER_DEMAND_ALL").is_some() => Self::Include,
+            () if asked("--include-ignored") || std::env::var_os("OUTRIGGER_DEMAND_ALL").is_some() => {
+                Self::Include
+            }
             () => Self::Skip,
         }
     }

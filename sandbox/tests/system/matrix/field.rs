@@ -98,8 +98,9 @@ fn files(base: &Path, secret: &str) {
         fs::create_dir_all(base.join(folder)).unwrap();
     }
     fs::write(base.join("home/.ssh/id_ed25519"), secret).unwrap();
-    let names = ["truncated", "cut", "removable", "renamable", "movable", "exchanged", "mode", "owner", "times"];
-    for name in names.into_iter().chain(["attribute", "mapped", "flags", "cut2"]) {
+    let names =
+        ["truncated", "cut", "removable", "renamable", "movable", "exchanged", "mode", "owner", "times"];
+    for name in names.into_iter().chain(["attribute", "mapped", "flags", "cut2", "linkable"]) {
         fs::write(base.join("home/outside").join(name), "theirs").unwrap();
         fs::write(base.join("read").join(name), "granted").unwrap();
     }
@@ -176,7 +177,10 @@ impl Listeners {
     }
 
     fn never_wait(&self) -> std::io::Result<()> {
-        [&self.tcp4, &self.granted].into_iter().chain(&self.tcp6).try_for_each(|tcp| tcp.set_nonblocking(true))?;
+        [&self.tcp4, &self.granted]
+            .into_iter()
+            .chain(&self.tcp6)
+            .try_for_each(|tcp| tcp.set_nonblocking(true))?;
         let udp = [&self.udp4, &self.udp_granted].into_iter().chain(&self.udp6);
         udp.into_iter().try_for_each(|udp| udp.set_nonblocking(true))?;
         [&self.hidden, &self.stream].into_iter().try_for_each(|unix| unix.set_nonblocking(true))?;

@@ -27,7 +27,10 @@ pub(super) fn differences(
 
 fn of_tier(setup: &Setup, report: &Report) -> Vec<String> {
     let as_it_should_be = report.tier() == setup.tier;
-    (!as_it_should_be).then(|| format!("the tier is {} instead of {}", report.tier(), setup.tier)).into_iter().collect()
+    (!as_it_should_be)
+        .then(|| format!("the tier is {} instead of {}", report.tier(), setup.tier))
+        .into_iter()
+        .collect()
 }
 
 /// What the table says.
@@ -54,7 +57,9 @@ fn of_reasons(report: &Report) -> Vec<String> {
         Standing::Enforced => false,
         Standing::Advisory { reason } | Standing::Unavailable { reason, .. } => reason.is_empty(),
     };
-    let named = |(guarantee, _): (Guarantee, Standing)| format!("{guarantee} is not enforced, and no reason is given");
+    let named = |(guarantee, _): (Guarantee, Standing)| {
+        format!("{guarantee} is not enforced, and no reason is given")
+    };
     report.iter().filter(|(_, standing)| silent(standing)).map(named).collect()
 }
 

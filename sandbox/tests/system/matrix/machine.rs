@@ -17,7 +17,7 @@ pub(crate) enum User {
     Anybody,
 }
 
-/// The user without rights: "nobody" nearly everywhere.
+/// A user without rights: "nobody" nearly everywhere. One with an account, or dbus-daemon refuses.
 const NOBODY: u32 = 65534;
 
 impl User {
@@ -63,7 +63,8 @@ pub(crate) fn unshare() -> i32 {
         && std::fs::write("/proc/self/setgroups", "deny").is_ok()
         && std::fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")).is_ok()
         && std::fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")).is_ok()
-        && call!(libc::SYS_mount, c"none".as_ptr(), c"/".as_ptr(), 0, libc::MS_REC | libc::MS_PRIVATE, 0).is_ok()
+        && call!(libc::SYS_mount, c"none".as_ptr(), c"/".as_ptr(), 0, libc::MS_REC | libc::MS_PRIVATE, 0)
+            .is_ok()
         && call!(libc::SYS_mount, c"none".as_ptr(), c"/tmp".as_ptr(), c"tmpfs".as_ptr(), 0, 0).is_ok();
     i32::from(!done)
 }

@@ -24,6 +24,7 @@ pub(super) fn play(setup: &Setup) -> i32 {
     block_signals();
     let leaked = leak();
     let mut field = Field::new(SECRET, &leaked);
+    field.targets.confined = setup.tier != Tier::None;
     field.targets.own = (!setup.first_party).then(|| std::env::current_exe().unwrap());
     let before = Before::look(&field);
     let open = descriptors();
@@ -58,7 +59,8 @@ fn descriptors() -> usize {
 fn rounds(setup: &Setup, field: &Field) -> (Report, Verdicts) {
     let mut verdicts = Verdicts::new();
     loop {
-        let left: Vec<String> = probe::names().filter(|name| !verdicts.contains_key(*name)).map(Into::into).collect();
+        let left: Vec<String> =
+            probe::names().filter(|name| !verdicts.contains_key(*name)).map(Into::into).collect();
         let known = verdicts.len();
         let report = round(setup, &Targets { only: left.clone(), ..field.targets.clone() }, &mut verdicts);
         if verdicts.len() == probe::names().count() {

@@ -29,16 +29,32 @@ impl Before {
         noticed.extend((pending & bit(libc::SIGURG) != 0).then_some("signals"));
         noticed.extend((pending & bit(libc::SIGIO) != 0).then_some("signals of descriptors"));
         let settings = settings();
-        noticed.extend(self.settings.iter().zip(&settings).filter(|(old, new)| old != new).map(|(old, _)| old.0));
+        noticed.extend(
+            self.settings.iter().zip(&settings).filter(|(old, new)| old != new).map(|(old, _)| old.0),
+        );
         noticed
     }
 }
 
 /// All that can be noticed. Without a sandbox, all of it must be: otherwise nobody looked.
 pub(super) const ALL: [&str; 17] = [
-    "connection", "connection over IPv6", "connection to the granted port", "datagram", "datagram over IPv6",
-    "datagram to the granted port", "abstract socket", "path socket", "datagram socket", "files", "signals",
-    "signals of descriptors", "limits", "priority", "processors", "scheduler", "score",
+    "connection",
+    "connection over IPv6",
+    "connection to the granted port",
+    "datagram",
+    "datagram over IPv6",
+    "datagram to the granted port",
+    "abstract socket",
+    "path socket",
+    "datagram socket",
+    "files",
+    "signals",
+    "signals of descriptors",
+    "limits",
+    "priority",
+    "processors",
+    "scheduler",
+    "score",
 ];
 
 fn files(field: &Field) -> Files {
@@ -94,9 +110,8 @@ fn settings() -> Vec<(&'static str, String)> {
     let stat = fs::read_to_string("/proc/self/stat").unwrap();
     let limits = fs::read_to_string("/proc/self/limits").unwrap();
     let line = |text: &str, name: &str| text.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
-    let field = |number: usize| {
-        stat.rsplit_once(") ").unwrap().1.split(' ').nth(number - 3).unwrap().to_owned()
-    };
+    let field =
+        |number: usize| stat.rsplit_once(") ").unwrap().1.split(' ').nth(number - 3).unwrap().to_owned();
     vec![
         ("limits", line(&limits, "Max core file size")),
         ("priority", field(19)),

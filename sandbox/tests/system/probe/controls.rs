@@ -69,14 +69,17 @@ pub(super) const PROBES: &[Probe] = &[
         check(status.contains("Pid:") && fs::read_dir("/proc/self/fd")?.count() >= 3)
     }),
     ("can_start_threads", |_| {
-        let threads: Vec<_> = (0..3).map(|number| std::thread::Builder::new().spawn(move || number)).collect();
+        let threads: Vec<_> =
+            (0..3).map(|number| std::thread::Builder::new().spawn(move || number)).collect();
         let joined = threads.into_iter().map(|thread| Ok(thread?.join().unwrap()));
         check(joined.collect::<Attempt<Vec<_>>>()? == [0, 1, 2])
     }),
     ("can_fork_and_wait", |_| check(raw::in_child(|| 7)? == End::Code(7))),
     ("can_end_its_child", |_| {
-        let child = raw::fork(|| loop {
-            std::thread::park();
+        let child = raw::fork(|| {
+            loop {
+                std::thread::park();
+            }
         })?;
         call!(libc::SYS_kill, child, libc::SIGKILL)?;
         check(raw::wait_for(child)? == End::Signal(libc::SIGKILL))

@@ -5,13 +5,15 @@ use super::{Probe, Targets, check};
 
 pub(super) const PROBES: &[Probe] = &[
     ("secret_in_environment", |to| check(std::env::vars().any(|(_, value)| value == to.processes.secret))),
-    ("secret_in_arguments", |to| check(std::env::args().any(|argument| argument.contains(&to.processes.secret)))),
-    ("secret_in_leaked_descriptor", |to| {
-        read(format!("/proc/self/fd/{}", to.processes.leaked)).map(drop)
+    ("secret_in_arguments", |to| {
+        check(std::env::args().any(|argument| argument.contains(&to.processes.secret)))
     }),
+    ("secret_in_leaked_descriptor", |to| read(format!("/proc/self/fd/{}", to.processes.leaked)).map(drop)),
     ("more_descriptors", more_descriptors),
     ("capabilities", capabilities),
-    ("privileges_by_execution", |_| check(call!(libc::SYS_prctl, libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)? == 0)),
+    ("privileges_by_execution", |_| {
+        check(call!(libc::SYS_prctl, libc::PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0)? == 0)
+    }),
     ("calls_without_a_filter", |_| check(call!(libc::SYS_prctl, libc::PR_GET_SECCOMP)? == 0)),
     ("terminal_of_its_own_session", |_| super::raw::open("/dev/tty", libc::O_RDWR).map(drop)),
 ];

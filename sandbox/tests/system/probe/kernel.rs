@@ -3,10 +3,10 @@
 //! Most are made with senseless arguments, so that they change nothing: what matters is whether
 //! the kernel got as far as looking at these.
 
-use std::ffi::{CStr, c_long};
+use std::ffi::CStr;
 
-use super::raw::{self, Attempt, at, by_child, call, into, open, reached};
-use super::{Failed, Probe, Targets, check, skipped};
+use super::raw::{self, Attempt, at, by_child, call, call_of_x86, into, open, reached};
+use super::{Failed, Probe, Targets, check};
 
 pub(super) const PROBES: &[Probe] = &[
     ("unshare_user", |_| unshare(libc::CLONE_NEWUSER)),
@@ -15,6 +15,10 @@ pub(super) const PROBES: &[Probe] = &[
     ("unshare_all", |_| unshare(ALL_NAMESPACES)),
     ("clone_user", |_| clone(libc::CLONE_NEWUSER)),
     ("clone_user_and_network", |_| clone(libc::CLONE_NEWUSER | libc::CLONE_NEWNET)),
+    ("clone_user_with_high_bits", |_| {
+        let flags = i64::from(libc::CLONE_NEWUSER | libc::SIGCHLD) | HIGH_BITS;
+        made(call!(libc::SYS_clone, flags, 0, 0, 0, 0))
+    }),
     ("clone3_user", |_| clone3(libc::CLONE_NEWUSER as u64)),
     ("clone3_time", |_| clone3(libc::CLONE_NEWTIME as u64)),
     ("enter_own_namespace", |_| {
@@ -51,7 +55,7 @@ pub(super) const PROBES: &[Probe] = &[
     ("perf_event_open", |_| reached(call!(libc::SYS_perf_event_open, 0, 0, -1, -1, 0))),
     ("personality", |_| call!(libc::SYS_personality, 0x004_0000).map(drop)), // no address randomisation
     ("modify_local_descriptors", modify_ldt),
-    ("io_privilege", |_| call_of_x86(172, &[3])), // iopl
+    ("io_privilege", |_| call_of_x86(172, &[3])),      // iopl
     ("io_ports", |_| call_of_x86(173, &[0x80, 1, 1])), // ioperm
     ("accounting", |_| reached(call!(libc::SYS_acct, NOWHERE.as_ptr()))),
     ("swap_on", |_| reached(call!(libc::SYS_swapon, NOWHERE.as_ptr(), 0))),
@@ -81,6 +85,10 @@ pub(super) const PROBES: &[Probe] = &[
     ("write_own_network_settings", |_| open("/proc/sys/net/ipv4/ip_forward", libc::O_WRONLY).map(drop)),
     ("trigger_system_request", |_| open("/proc/sysrq-trigger", libc::O_WRONLY).map(drop)),
     ("write_system_settings", |_| open("/sys/kernel/uevent_seqnum", libc::O_RDONLY).map(drop)),
+    ("list_mounts", |_| reached(call!(458, 0, 0, 0, 0))), // listmount
+    ("leave_control_group", |_| leave_control_group()),
+    ("push_characters_with_high_bits", |_| reached(call!(libc::SYS_ioctl, 0, 0x5412 | HIGH_BITS, at("x")))),
+    ("select_on_console_with_high_bits", |_| reached(call!(libc::SYS_ioctl, 0, 0x541C | HIGH_BITS, at("x")))),
     ("unknown_call", |_| reached(call!(600))),
     ("call_of_x32", |_| call_of_x86(0x4000_0000 | 39, &[])),
     ("call_of_32_bits", call_of_32_bits),
@@ -96,6 +104,17 @@ const ALL_NAMESPACES: i32 = libc::CLONE_NEWUSER
 
 const NOWHERE: &CStr = c"/nonexistent/outrigger";
 const NO_FILE_SYSTEM: &CStr = c"outrigger-none";
+
+/// Bits that a filter sees, and the kernel does not where the argument is an `int`.
+pub(super) const HIGH_BITS: i64 = 1 << 32;
+
+/// Out of the group that limits this process, into the one above all.
+fn leave_control_group() -> Attempt {
+    let places =
+        ["", "unified/", "memory/", "pids/"].map(|name| format!("/sys/fs/cgroup/{name}cgroup.procs"));
+    let open = |place: &String| open(place, libc::O_WRONLY).map(drop);
+    places.iter().map(open).reduce(Attempt::or).unwrap()
+}
 
 fn unshare(flags: i32) -> Attempt {
     by_child(|| call!(libc::SYS_unshare, flags).map(drop))
@@ -132,13 +151,6 @@ fn adjust_clock(_: &Targets) -> Attempt {
     call!(libc::SYS_adjtimex, into(&mut how))?;
     how.modes = libc::ADJ_STATUS;
     call!(libc::SYS_adjtimex, into(&mut how)).map(drop)
-}
-
-fn call_of_x86(number: c_long, arguments: &[i64]) -> Attempt {
-    if cfg!(target_arch = "x86_64") {
-        return raw::system_call(number, arguments).map(drop);
-    }
-    skipped("not on this architecture")
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use super::kernel::HIGH_BITS;
 use super::raw::{self, Attempt, at, call, into, zeroed};
 use super::{Failed, Probe, Targets, skipped};
 
@@ -12,6 +13,11 @@ pub(super) const PROBES: &[Probe] = &[
     ("tcp_connect_without_waiting", without_waiting),
     ("tcp_send_with_syn_by_sendto", |to| syn_by_sendto(&stream()?, &v4(to.network.tcp4))),
     ("tcp_send_with_syn_by_sendto_v6", |to| syn_by_sendto(&stream6()?, &v6(to.network.tcp6)?)),
+    ("tcp_send_with_syn_and_high_bits", |to| {
+        let (socket, address) = (stream()?, v4(to.network.tcp4));
+        let flag = i64::from(libc::MSG_FASTOPEN) | HIGH_BITS;
+        call!(libc::SYS_sendto, socket.as_raw_fd(), at("x"), 1, flag, at(&address), address.len()).map(drop)
+    }),
     ("tcp_send_with_syn_by_sendmsg", syn_by_sendmsg),
     ("tcp_send_with_syn_by_sendmmsg", syn_by_sendmmsg),
     ("tcp_send_with_syn_by_option", syn_by_option),
@@ -43,9 +49,7 @@ pub(super) const PROBES: &[Probe] = &[
     ("vsock", |_| socket(libc::AF_VSOCK, libc::SOCK_STREAM, 0).map(drop)),
     ("netlink_route", |_| socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE).map(drop)),
     ("netlink_audit", |_| socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_AUDIT).map(drop)),
-    ("netlink_udev", |_| {
-        socket(libc::AF_NETLINK, libc::SOCK_DGRAM, libc::NETLINK_KOBJECT_UEVENT).map(drop)
-    }),
+    ("netlink_udev", |_| socket(libc::AF_NETLINK, libc::SOCK_DGRAM, libc::NETLINK_KOBJECT_UEVENT).map(drop)),
     ("raw_socket", |_| socket(libc::AF_INET, libc::SOCK_RAW, libc::IPPROTO_ICMP).map(drop)),
     ("raw_socket_v6", |_| socket(libc::AF_INET6, libc::SOCK_RAW, libc::IPPROTO_ICMPV6).map(drop)),
     ("ping_socket", |_| socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_ICMP).map(drop)),

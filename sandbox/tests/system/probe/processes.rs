@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::fd::AsRawFd;
 
-use super::raw::{self, Attempt, at, call, into, open, read};
-use super::{Probe, Targets, check, read_text};
+use super::raw::{self, Attempt, at, call, into, open, reached, read};
+use super::{Probe, Targets, check, parent, read_text};
 
 pub(super) const PROBES: &[Probe] = &[
     ("see_processes", see_processes),
@@ -74,10 +74,10 @@ pub(super) const PROBES: &[Probe] = &[
         call!(libc::SYS_prlimit64, to.processes.broker, libc::RLIMIT_CORE, at(&limit), 0).map(drop)
     }),
     ("set_broker_priority", |to| {
-        call!(libc::SYS_setpriority, libc::PRIO_PROCESS, to.processes.broker, 1).map(drop)
+        call!(libc::SYS_setpriority, libc::PRIO_PROCESS, to.processes.broker, nicer(1)?).map(drop)
     }),
     ("set_group_priority", |to| {
-        call!(libc::SYS_setpriority, libc::PRIO_PGRP, to.processes.broker_group, 1).map(drop)
+        call!(libc::SYS_setpriority, libc::PRIO_PGRP, to.processes.broker_group, nicer(1)?).map(drop)
     }),
     ("pin_broker", |to| {
         let mut set = [0_u64; 16];
@@ -101,6 +101,23 @@ pub(super) const PROBES: &[Probe] = &[
             .and_then(|mut file| std::io::Write::write_all(&mut file, b"500"))?)
     }),
     ("spare_itself_when_memory_ends", |_| Ok(fs::write("/proc/self/oom_score_adj", "-900")?)),
+    ("set_broker_attributes", |to| {
+        let attributes = [48_i32, 3, 0, 0, nicer(2)? as i32, 0, 0, 0, 0, 0, 0, 0]; // size, policy "batch", …, niceness
+        call!(libc::SYS_sched_setattr, to.processes.broker, at(&attributes), 0).map(drop)
+    }),
+    ("set_priority_of_a_user", |_| of_a_user(libc::SYS_setpriority, libc::PRIO_USER, 19)),
+    ("set_io_priority_of_a_user", |_| of_a_user(libc::SYS_ioprio_set, 3, (2 << 13) | 7)),
+    ("trace_parent", |_| call!(libc::SYS_ptrace, libc::PTRACE_SEIZE, parent()?, 0, 0).map(drop)),
+    ("open_parent_memory", |_| open(format!("/proc/{}/mem", parent()?), libc::O_RDWR).map(drop)),
+    ("list_parent_descriptors", |_| Ok(fs::read_dir(format!("/proc/{}/fd", parent()?)).map(drop)?)),
+    ("read_secret_by_parent_root", |to| {
+        read(format!("/proc/{}/root{}", parent()?, to.secret.display())).map(drop)
+    }),
+    ("set_parent_limits", |_| {
+        let limit = [4_u64, 4];
+        call!(libc::SYS_prlimit64, parent()?, libc::RLIMIT_CORE, at(&limit), 0).map(drop)
+    }),
+    ("stop_dying_with_the_parent", |_| call!(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, 0).map(drop)),
     ("move_broker_pages", |to| {
         let (mut status, page) = ([0_i32; 1], [to.processes.secret_address & !0xFFF]);
         call!(libc::SYS_move_pages, to.processes.broker, 1, at(&page), 0, into(&mut status), 0).map(drop)
@@ -118,6 +135,19 @@ pub(super) const PROBES: &[Probe] = &[
 /// A file about the broker.
 fn of_broker(to: &Targets, file: &str) -> String {
     format!("/proc/{}/{file}", to.processes.broker)
+}
+
+/// A niceness that anyone may set, as it is more than ours, which is the broker's.
+fn nicer(by: i64) -> Attempt<i64> {
+    let ours = 20 - call!(libc::SYS_getpriority, libc::PRIO_PROCESS, 0)?;
+    Ok((ours + by).min(19))
+}
+
+/// Of all processes of a user, who here has none: the own user's are the broker and the desktop,
+/// and they would be changed for good.
+fn of_a_user(number: i64, which: u32, value: i64) -> Attempt {
+    const NOBODY_AT_ALL: u32 = 54_321;
+    reached(call!(number, which, NOBODY_AT_ALL, value))
 }
 
 fn secret_sized(to: &Targets) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! Reading what was not granted.
 
+use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use super::raw::{self, Attempt, at, call, into, open, path, read};
@@ -14,6 +15,15 @@ pub(super) const PROBES: &[Probe] = &[
     ("read_secret_by_hard_link", by_hard_link),
     ("read_secret_by_rename_into_grant", by_rename),
     ("read_secret_by_handle", by_handle),
+    ("read_secret_by_open_path", |to| {
+        let place = open(&to.secret, libc::O_PATH)?;
+        read(format!("/proc/self/fd/{}", place.as_raw_fd())).map(drop)
+    }),
+    ("read_secret_by_relative_path", |to| {
+        let (home, name) = (open(&to.home, libc::O_PATH)?, path(".ssh/id_ed25519"));
+        let opened = call!(libc::SYS_openat, home.as_raw_fd(), name.as_ptr(), libc::O_RDONLY);
+        raw::descriptor(opened).map(drop)
+    }),
     ("read_secret_by_mapping", by_mapping),
     ("read_password_file", |_| read("/etc/passwd").map(drop)),
     ("read_shadow_file", |_| read("/etc/shadow").map(drop)),
@@ -67,21 +77,22 @@ fn by_handle(to: &Targets) -> Attempt {
     let mut handle = [0_u32; 34];
     handle[0] = 128; // room for the handle itself
     let mut mount = 0_i32;
-    call!(libc::SYS_name_to_handle_at, libc::AT_FDCWD, name.as_ptr(), into(&mut handle), into(&mut mount), 0)?;
+    call!(
+        libc::SYS_name_to_handle_at,
+        libc::AT_FDCWD,
+        name.as_ptr(),
+        into(&mut handle),
+        into(&mut mount),
+        0
+    )?;
     let beside = open(&to.write, libc::O_RDONLY)?;
-    let opened = call!(
-        libc::SYS_open_by_handle_at,
-        std::os::fd::AsRawFd::as_raw_fd(&beside),
-        at(&handle),
-        libc::O_RDONLY
-    );
+    let opened = call!(libc::SYS_open_by_handle_at, beside.as_raw_fd(), at(&handle), libc::O_RDONLY);
     raw::descriptor(opened).map(drop)
 }
 
 fn by_mapping(to: &Targets) -> Attempt {
     let file = open(&to.secret, libc::O_RDONLY)?;
-    let file = std::os::fd::AsRawFd::as_raw_fd(&file);
-    call!(libc::SYS_mmap, 0, 4096, libc::PROT_READ, libc::MAP_PRIVATE, file, 0).map(drop)
+    call!(libc::SYS_mmap, 0, 4096, libc::PROT_READ, libc::MAP_PRIVATE, file.as_raw_fd(), 0).map(drop)
 }
 
 fn list(folder: &Path) -> Attempt {

@@ -125,7 +125,14 @@ fn locked_memory(_: &Targets) -> Attempt {
 fn daemon() -> Attempt {
     let end = raw::in_child(|| {
         call!(libc::SYS_setsid).ok();
-        i32::from(raw::fork(|| loop { call!(libc::SYS_rt_sigsuspend, at(&0_u64), 8).ok(); }).is_err())
+        i32::from(
+            raw::fork(|| {
+                loop {
+                    call!(libc::SYS_rt_sigsuspend, at(&0_u64), 8).ok();
+                }
+            })
+            .is_err(),
+        )
     })?;
     check(end == raw::End::Code(0))
 }

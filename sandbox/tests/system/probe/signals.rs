@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use super::kernel::HIGH_BITS;
 use super::raw::{self, Attempt, at, call, into};
 use super::{Probe, Targets};
 
@@ -14,7 +15,9 @@ pub(super) const PROBES: &[Probe] = &[
     ("signal_another", |to| call!(libc::SYS_kill, to.processes.victim, SIGNAL).map(drop)),
     ("signal_parent_of_plugin", parent),
     ("signal_first_process", |_| call!(libc::SYS_kill, 1, 0).map(drop)),
-    ("signal_everybody", |_| call!(libc::SYS_kill, -1, SIGNAL).map(drop)),
+    ("signal_everybody", |to| everybody(to, -1)),
+    // The kernel takes 32 bits, so this is -1 as well.
+    ("signal_everybody_without_a_sign", |to| everybody(to, 0xFFFF_FFFF)),
     ("signal_own_group", |_| call!(libc::SYS_kill, 0, SIGNAL).map(drop)),
     ("signal_group_of_broker", |to| call!(libc::SYS_kill, -to.processes.broker_group, SIGNAL).map(drop)),
     ("signal_thread_of_broker", |to| {
@@ -38,12 +41,21 @@ pub(super) const PROBES: &[Probe] = &[
     }),
     ("signal_by_owner", |to| by_owner(|pipe| own(pipe, to.processes.broker))),
     ("signal_by_owner_group", |to| by_owner(|pipe| own(pipe, -to.processes.broker_group))),
-    ("signal_by_extended_owner", |to| by_owner(|pipe| {
-        let owner = [1_i32, to.processes.broker]; // of kind "process"
-        call!(libc::SYS_fcntl, pipe.as_raw_fd(), F_SETOWN_EX, at(&owner)).map(drop)
-    })),
+    ("signal_by_extended_owner", |to| {
+        by_owner(|pipe| {
+            let owner = [1_i32, to.processes.broker]; // of kind "process"
+            call!(libc::SYS_fcntl, pipe.as_raw_fd(), F_SETOWN_EX, at(&owner)).map(drop)
+        })
+    }),
+    ("signal_by_owner_with_high_bits", |to| {
+        by_owner(|pipe| {
+            let command = i64::from(libc::F_SETOWN) | HIGH_BITS;
+            call!(libc::SYS_fcntl, pipe.as_raw_fd(), command, to.processes.broker).map(drop)
+        })
+    }),
     ("signal_by_owner_of_socket", |to| by_owner_of_socket(to, 0x8901)),
     ("signal_by_process_group_of_socket", |to| by_owner_of_socket(to, 0x8902)),
+    ("signal_by_owner_of_socket_with_high_bits", |to| by_owner_of_socket(to, 0x8901 | HIGH_BITS)),
 ];
 
 const F_SETOWN_EX: i32 = 15;
@@ -56,13 +68,16 @@ fn information() -> [i32; 32] {
     information
 }
 
+fn everybody(to: &Targets, pid: i64) -> Attempt {
+    if !to.confined {
+        return super::skipped("it would reach every process of the user");
+    }
+    call!(libc::SYS_kill, pid, SIGNAL).map(drop)
+}
+
 /// The process that started the plugin, or whoever stands in its place.
 fn parent(_: &Targets) -> Attempt {
-    let parent = *super::PARENT.get().unwrap();
-    if parent == 0 {
-        return Err(super::Failed::Errno(libc::ESRCH)); // of another world
-    }
-    call!(libc::SYS_kill, parent, SIGNAL).map(drop)
+    call!(libc::SYS_kill, super::parent()?, SIGNAL).map(drop)
 }
 
 fn own(file: &OwnedFd, owner: i32) -> Attempt {
@@ -80,7 +95,7 @@ fn by_owner(own: impl FnOnce(&OwnedFd) -> Attempt) -> Attempt {
 }
 
 /// The same by `ioctl`: FIOSETOWN and SIOCSPGRP.
-fn by_owner_of_socket(to: &Targets, request: i32) -> Attempt {
+fn by_owner_of_socket(to: &Targets, request: i64) -> Attempt {
     let mut both = [0_i32; 2];
     call!(libc::SYS_socketpair, libc::AF_UNIX, libc::SOCK_STREAM, 0, into(&mut both))?;
     let [reader, writer] = both;

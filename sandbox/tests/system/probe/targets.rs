@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Targets {
     /// The names of the probes to run; all if empty.
     pub(crate) only: Vec<String>,
+    /// Whether there is a sandbox: without one, what would reach every process is not done.
+    pub(crate) confined: bool,
     /// Granted: a folder to read, with `known` and `program` in it.
     pub(crate) read: PathBuf,
     /// Granted: a folder to write to, with `known` in it.

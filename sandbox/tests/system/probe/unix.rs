@@ -4,6 +4,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::kernel::HIGH_BITS;
 use super::network::{bind, connect, listen, send_to, socket, with_message};
 use super::raw::{Attempt, at, call, into};
 use super::{Failed, Probe, Targets};
@@ -23,6 +24,15 @@ pub(super) const PROBES: &[Probe] = &[
     ("pair_of_datagrams_to_path_by_sendmsg", by_sendmsg),
     ("pair_of_datagrams_connects", |to| connect(&pair(libc::SOCK_DGRAM)?, &name(&to.ipc.datagram))),
     ("pair_of_raw_to_path", |to| send_to(&pair(libc::SOCK_RAW)?, &name(&to.ipc.datagram))),
+    ("socket_with_high_bits", |to| {
+        let family = i64::from(libc::AF_UNIX) | HIGH_BITS;
+        let socket = super::raw::descriptor(call!(libc::SYS_socket, family, libc::SOCK_STREAM, 0))?;
+        connect(&socket, &name(&to.ipc.stream))
+    }),
+    ("pair_with_high_bits", |_| {
+        let (kind, mut both) = (i64::from(libc::SOCK_DGRAM) | HIGH_BITS, [0_i32; 2]);
+        call!(libc::SYS_socketpair, libc::AF_UNIX, kind, 0, into(&mut both)).map(drop)
+    }),
     ("pair_of_packets", |_| pair(libc::SOCK_SEQPACKET).map(drop)),
     ("connection_connects_elsewhere", connection),
 ];

@@ -1,6 +1,5 @@
 //! Changing what was not granted: outside, and in what was granted to read only.
 
-use std::ffi::{CString, c_int};
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
@@ -22,10 +21,12 @@ pub(super) const PROBES: &[Probe] = &[
     ("rename_out_of_grant", |to| Ok(fs::rename(ours(to, "leaving")?, to.outside.join("left"))?)),
     ("link_out_of_grant", |to| Ok(fs::hard_link(ours(to, "linked")?, to.outside.join("linked"))?)),
     ("exchange_with_outside", exchange),
-    ("chmod_outside", |to| chmod(&to.outside.join("mode"))),
-    ("chown_outside", |to| chown(&to.outside.join("owner"))),
-    ("set_times_outside", |to| set_times(&to.outside.join("times"))),
-    ("set_attribute_outside", |to| set_attribute(&to.outside.join("attribute"))),
+    ("link_read_only_into_grant", |to| link_into_grant(to, "linkable")),
+    ("rename_read_only_into_grant", |to| {
+        let (from, towards) = (to.read.join("movable"), to.write.join("moved-from-read-only"));
+        fs::rename(from, &towards)?;
+        write(towards)
+    }),
     ("write_read_only", |to| write(to.read.join("known"))),
     ("create_in_read_only", |to| create(to.read.join("created"))),
     ("truncate_read_only", |to| truncate(to.read.join("truncated"))),
@@ -35,13 +36,6 @@ pub(super) const PROBES: &[Probe] = &[
     ("rename_read_only", |to| Ok(fs::rename(to.read.join("renamable"), to.read.join("renamed"))?)),
     ("reopen_read_only_for_writing", reopen),
     ("write_read_only_by_own_memory", by_own_memory),
-    ("chmod_read_only", |to| chmod(&to.read.join("mode"))),
-    ("chmod_read_only_by_descriptor", chmod_by_descriptor),
-    ("chmod_read_only_by_proc", chmod_by_proc),
-    ("chown_read_only_by_descriptor", chown_by_descriptor),
-    ("set_times_of_read_only_by_descriptor", times_by_descriptor),
-    ("set_attribute_of_read_only_by_descriptor", attribute_by_descriptor),
-    ("set_flags_of_read_only_by_descriptor", flags_by_descriptor),
     ("make_device_in_grant", device),
 ];
 
@@ -87,6 +81,13 @@ fn ours(to: &Targets, name: &str) -> Attempt<std::path::PathBuf> {
     Ok(file)
 }
 
+/// Under a name in the grant it could be written to.
+fn link_into_grant(to: &Targets, name: &str) -> Attempt {
+    let second = to.write.join(name);
+    fs::hard_link(to.read.join(name), &second)?;
+    write(second)
+}
+
 /// Two files change places: each of them is written to by the other's folder.
 fn exchange(to: &Targets) -> Attempt {
     let (ours, theirs) = (path(ours(to, "exchanged")?), path(to.outside.join("exchanged")));
@@ -95,36 +96,9 @@ fn exchange(to: &Targets) -> Attempt {
     call!(libc::SYS_renameat2, libc::AT_FDCWD, ours, libc::AT_FDCWD, theirs, exchange).map(drop)
 }
 
-fn chmod(file: &Path) -> Attempt {
-    let name = path(file);
-    call!(libc::SYS_fchmodat, libc::AT_FDCWD, name.as_ptr(), 0o666).map(drop)
-}
-
-/// To the owner that it has: allowed to anyone who owns it, and changes its ctime.
-fn chown(file: &Path) -> Attempt {
-    let name = path(file);
-    call!(libc::SYS_fchownat, libc::AT_FDCWD, name.as_ptr(), -1, -1, 0).map(drop)
-}
-
-const LONG_AGO: [i64; 4] = [1, 0, 1, 0]; // seconds, nanoseconds; twice
-
-fn set_times(file: &Path) -> Attempt {
-    let name = path(file);
-    call!(libc::SYS_utimensat, libc::AT_FDCWD, name.as_ptr(), at(&LONG_AGO), 0).map(drop)
-}
-
-fn set_attribute(file: &Path) -> Attempt {
-    let name = path(file);
-    call!(libc::SYS_setxattr, name.as_ptr(), c"user.probe".as_ptr(), at("x"), 1, 0).map(drop)
-}
-
 /// What may be read, opened for reading.
-fn read_only(to: &Targets, name: &str) -> Attempt<OwnedFd> {
+pub(super) fn read_only(to: &Targets, name: &str) -> Attempt<OwnedFd> {
     open(to.read.join(name), libc::O_RDONLY)
-}
-
-fn proc_name(file: &OwnedFd) -> CString {
-    path(format!("/proc/self/fd/{}", file.as_raw_fd()))
 }
 
 fn reopen(to: &Targets) -> Attempt {
@@ -144,35 +118,6 @@ fn by_own_memory(to: &Targets) -> Attempt {
         call!(libc::SYS_pwrite64, memory.as_raw_fd(), at("x"), 1, address).ok();
     }
     check(fs::read(to.read.join("mapped"))? != before)
-}
-
-fn chmod_by_descriptor(to: &Targets) -> Attempt {
-    call!(libc::SYS_fchmod, read_only(to, "mode")?.as_raw_fd(), 0o666).map(drop)
-}
-
-fn chmod_by_proc(to: &Targets) -> Attempt {
-    let file = read_only(to, "mode")?;
-    call!(libc::SYS_fchmodat, libc::AT_FDCWD, proc_name(&file).as_ptr(), 0o606).map(drop)
-}
-
-fn chown_by_descriptor(to: &Targets) -> Attempt {
-    call!(libc::SYS_fchown, read_only(to, "owner")?.as_raw_fd(), -1, -1).map(drop)
-}
-
-fn times_by_descriptor(to: &Targets) -> Attempt {
-    call!(libc::SYS_utimensat, read_only(to, "times")?.as_raw_fd(), 0, at(&LONG_AGO), 0).map(drop)
-}
-
-fn attribute_by_descriptor(to: &Targets) -> Attempt {
-    let file = read_only(to, "attribute")?;
-    call!(libc::SYS_fsetxattr, file.as_raw_fd(), c"user.probe".as_ptr(), at("x"), 1, 0).map(drop)
-}
-
-/// "Not to be dumped", a flag that any owner may set by a descriptor that is open for reading.
-fn flags_by_descriptor(to: &Targets) -> Attempt {
-    const SET_FLAGS: i64 = 0x4008_6602; // FS_IOC_SETFLAGS
-    const NO_DUMP: c_int = 0x40;
-    call!(libc::SYS_ioctl, read_only(to, "flags")?.as_raw_fd(), SET_FLAGS, at(&NO_DUMP)).map(drop)
 }
 
 /// A device of our own would be a way past every grant.
