@@ -5,6 +5,8 @@
 #[cfg(target_os = "linux")]
 mod cleanup;
 #[cfg(target_os = "linux")]
+mod compat;
+#[cfg(target_os = "linux")]
 mod ends;
 #[cfg(target_os = "linux")]
 mod matrix;
@@ -32,6 +34,7 @@ fn main() -> std::process::ExitCode {
     let mut tests: Vec<runner::Test> =
         cases.into_iter().map(|(name, body)| runner::Test::plain(name, body)).collect();
     tests.extend(matrix::tests());
+    tests.extend(compat::tests());
     runner::run(&tests)
 }
 

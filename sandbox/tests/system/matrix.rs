@@ -14,14 +14,16 @@ mod witness;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use outrigger_sandbox::Tier;
 use serde::{Deserialize, Serialize};
 
 use crate::runner::Test;
+pub(crate) use field::QUIET;
 pub(crate) use machine::{User, landlock_abi, unshare};
+pub(crate) use play::policy;
 
 /// One sandbox for one user.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -39,8 +41,8 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// The name of its test.
-    fn name(&self) -> String {
+    /// The name of a test of it.
+    pub(crate) fn name(&self, of: &str) -> String {
         let port = if self.port { "_one_port" } else { "" };
         let abi = self.abi.map(|abi| format!("_landlock_abi_{abi}")).unwrap_or_default();
         let kind = if self.first_party { "_first_party" } else { "" };
@@ -48,7 +50,7 @@ impl Setup {
             User::Root => "root",
             User::Anybody => "user",
         };
-        format!("matrix_{}{port}{abi}{kind}_as_{user}", self.tier)
+        format!("{of}_{}{port}{abi}{kind}_as_{user}", self.tier)
     }
 
     /// The version of Landlock that is used.
@@ -57,7 +59,7 @@ impl Setup {
     }
 
     /// Why it cannot be played on this machine.
-    fn missing(&self, executable: &Path) -> Option<String> {
+    pub(crate) fn missing(&self) -> Option<String> {
         let wanted = self.abi.unwrap_or(1);
         if let Some(reason) = self.user.missing() {
             return Some(reason);
@@ -66,7 +68,7 @@ impl Setup {
             return Some(format!("needs version {wanted} of Landlock, the kernel has {}", landlock_abi()));
         }
         let namespaced = self.tier == Tier::Namespaced;
-        (namespaced && !machine::has_namespaces(self.user, executable))
+        (namespaced && !machine::has_namespaces(self.user, &executable()))
             .then(|| "this user may not make namespaces here".into())
     }
 }
@@ -88,9 +90,9 @@ fn setups() -> Vec<Setup> {
 /// A test for each setup, and one that the table is whole.
 pub(crate) fn tests() -> Vec<Test> {
     let test = |setup: Setup| Test {
-        name: setup.name(),
-        body: Box::new(move || run(&setup)),
-        missing: Box::new(move || setup.missing(&executable())),
+        name: setup.name("matrix"),
+        body: Box::new(move || run_as("matrix", &setup)),
+        missing: Box::new(move || setup.missing()),
     };
     let whole = Test::plain("matrix_has_a_row_for_every_probe", rows::every_probe_has_one);
     std::iter::once(whole).chain(setups().into_iter().map(test)).collect()
@@ -109,13 +111,14 @@ fn executable() -> PathBuf {
     folder.path().join("system")
 }
 
-fn run(setup: &Setup) {
+/// Plays a setup in a role, as its user, and fails with what that role printed.
+pub(crate) fn run_as(role: &str, setup: &Setup) {
     let mut command = setup.user.command(&executable());
-    command.args(["role", "matrix", &serde_json::to_string(setup).unwrap()]);
+    command.args(["role", role, &serde_json::to_string(setup).unwrap()]);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("OUTRIGGER_SECRET", play::SECRET);
     let output = command.process_group(0).stdin(Stdio::null()).output().unwrap();
     let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{}: {}\n{said}{failed}", setup.name(), output.status);
+    assert!(output.status.success(), "{}: {}\n{said}{failed}", setup.name(role), output.status);
     if !said.is_empty() {
         println!("{said}");
     }

@@ -7,6 +7,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use outrigger_sandbox::{Child, FirstParty, HOST_ARGUMENT};
 
+use crate::compat;
 use crate::matrix;
 use crate::probe;
 use crate::support::{self, Log};
@@ -52,6 +53,7 @@ pub(crate) fn run_if_requested() -> Option<ExitCode> {
     let code = match name.as_str() {
         "broker" => broker(rest),
         "matrix" => matrix::broker(&rest[0]),
+        "python" => compat::broker(&rest[0]),
         "unshare" => matrix::unshare(),
         "orphan" => leave_behind(&rest[0]),
         "linger" => linger(),

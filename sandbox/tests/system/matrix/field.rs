@@ -15,7 +15,7 @@ use crate::probe::{Ipc, Limits, Network, Processes, Targets};
 
 /// A program that runs its arguments, and one that does nothing.
 pub(super) const RUNNER: &str = "/usr/bin/env";
-pub(super) const QUIET: &str = "/usr/bin/true";
+pub(crate) const QUIET: &str = "/usr/bin/true";
 
 /// The limits that the policy sets. The first is far above what the probe itself needs.
 pub(super) const LIMITS: Limits = Limits { memory: 256 << 20, processes: 16, file_size: 4 << 20 };

@@ -130,7 +130,7 @@ fn look_for_secrets(started: &Started) {
 }
 
 /// What the probe is granted: a folder to read, one to write, two programs, perhaps a port.
-pub(super) fn policy(setup: &Setup, targets: &Targets) -> Policy {
+pub(crate) fn policy(setup: &Setup, targets: &Targets) -> Policy {
     let profile = match (setup.tier, setup.port) {
         (Tier::None, _) => Profile::None,
         (_, true) => Profile::Network,
