@@ -17,13 +17,15 @@ pub enum Guarantee {
     FsWrite,
     /// It does not see whether other files exist, nor their metadata.
     FsMetadata,
-    /// It executes only what was granted.
+    /// Of all files it executes only those that were granted. What it can read it can also load and
+    /// run by its own means: that gives it nothing that it has not got.
     Exec,
     /// It reaches only the hosts that were granted.
     Network,
     /// It reaches no socket, queue or shared memory of other programs.
     IpcIsolation,
-    /// It neither sees nor touches other processes.
+    /// It looks into no other process and does nothing to any. That they exist is hidden from it
+    /// where [`Guarantee::FsMetadata`] holds.
     ProcessIsolation,
     /// Its memory is bounded.
     Memory,

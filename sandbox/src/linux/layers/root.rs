@@ -170,8 +170,11 @@ fn devices() -> io::Result<()> {
     Ok(())
 }
 
+/// Only processes, and of those only the ones that the plugin may look into: not the first.
 fn proc() -> io::Result<()> {
     let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(context.as_fd(), "subset", "pid")?;
+    fsconfig_set_string(context.as_fd(), "hidepid", "ptraceable")?;
     fsconfig_create(context.as_fd())?;
     let attributes = SAFE | MountAttrFlags::MOUNT_ATTR_NOEXEC;
     attach(fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?, "proc")

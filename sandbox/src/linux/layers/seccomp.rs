@@ -172,10 +172,18 @@ fn processes(refused: &mut Refused, needs: &Needs) {
         #[cfg(target_arch = "x86_64")]
         refused.all(&[libc::SYS_fork, libc::SYS_vfork]);
     }
-    if !needs.alone {
+    for (call, process) in calls::OF_A_KIND_AND_PROCESS {
+        refused.with(*call, [is_not(0, *process)]);
+    }
+    if needs.alone {
+        beside_init(refused);
+    } else {
+        refused.all(&[libc::SYS_pidfd_open]);
         refused.each(calls::OF_A_PROCESS, || is_not(0, 0));
-        refused.each(calls::OF_A_KIND_AND_PROCESS, || is_not(1, 0));
-        refused.each(calls::OF_A_KIND_AND_PROCESS, || is_not(0, 0));
+        refused.each(calls::ABOUT_A_PROCESS, || is_not(0, 0));
+        for (call, _) in calls::OF_A_KIND_AND_PROCESS {
+            refused.with(*call, [is_not(1, 0)]);
+        }
     }
     if let Some(own) = needs.only_signals {
         refused.all(calls::SIGNALS);
@@ -186,6 +194,16 @@ fn processes(refused: &mut Refused, needs: &Needs) {
             refused.with(libc::SYS_fcntl, [is(1, *command)]);
         }
     }
+}
+
+/// The only process in there that is not the plugin's is the first.
+fn beside_init(refused: &mut Refused) {
+    refused.each(calls::SIGNALS_TO, || is(0, 1));
+    refused.each(calls::OF_A_PROCESS, || is(0, 1));
+    for (call, _) in calls::OF_A_KIND_AND_PROCESS {
+        refused.with(*call, [is(1, 1)]);
+    }
+    refused.with(libc::SYS_pidfd_open, [is(0, 1)]);
 }
 
 /// What reaches files past Landlock, where the plugin sees files that are not its own.

@@ -114,7 +114,10 @@ pub(super) const CLONE_REFUSED: &[i32] = &[
 pub(super) const PRCTL_REFUSED: &[u64] = &[1, 36, 35, 28, 47, 8];
 
 /// `TIOCSTI`, `TIOCLINUX`, `TIOCSCTTY`, `TIOCSETD`: input into a terminal, and getting hold of one.
-pub(super) const IOCTL_REFUSED: &[u64] = &[0x5412, 0x541C, 0x540E, 0x5423];
+/// `FS_IOC_SETFLAGS` (twice, as its size differs), `FS_IOC_FSSETXATTR`, `FS_IOC_SETVERSION` (twice):
+/// attributes of a file, also of one that was opened to be read.
+pub(super) const IOCTL_REFUSED: &[u64] =
+    &[0x5412, 0x541C, 0x540E, 0x5423, 0x4008_6602, 0x4004_6602, 0x401C_5820, 0x4008_7602, 0x4004_7602];
 
 /// `F_SETOWN` and `F_SETOWN_EX`: who gets signals about a descriptor.
 pub(super) const FCNTL_OWNERS: &[u64] = &[8, 15];
@@ -123,12 +126,20 @@ pub(super) const FCNTL_OWNERS: &[u64] = &[8, 15];
 pub(super) const SIGNALS: &[i64] =
     &[SYS_tkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo, SYS_pidfd_send_signal];
 
+/// All calls that send a signal to the process of the first argument.
+pub(super) const SIGNALS_TO: &[i64] =
+    &[SYS_kill, SYS_tgkill, SYS_tkill, SYS_rt_sigqueueinfo, SYS_rt_tgsigqueueinfo];
+
 /// Changes something about the process of the first argument; 0 is the caller.
 pub(super) const OF_A_PROCESS: &[i64] =
     &[SYS_prlimit64, SYS_sched_setaffinity, SYS_sched_setparam, SYS_sched_setscheduler, SYS_sched_setattr];
 
-/// The same with a kind of target first; 0 is a process, and process 0 the caller.
-pub(super) const OF_A_KIND_AND_PROCESS: &[i64] = &[SYS_setpriority, SYS_ioprio_set];
+/// Tells something about the process of the first argument that no program needs to know.
+pub(super) const ABOUT_A_PROCESS: &[i64] = &[SYS_getsid, SYS_getpgid];
+
+/// Changes something about the process of the second argument, if the first says that it is one
+/// (`PRIO_PROCESS`, `IOPRIO_WHO_PROCESS`); 0 is the caller.
+pub(super) const OF_A_KIND_AND_PROCESS: &[(i64, u64)] = &[(SYS_setpriority, 0), (SYS_ioprio_set, 1)];
 
 /// Changes what Landlock does not know of, of any file by its path; and watches it.
 #[rustfmt::skip]
