@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::channel::{self, Received, Wait};
+use super::layers::cgroup;
 use super::messages::{Notice, Order};
 use super::proc;
 use super::spawn::{self, Process};
@@ -233,6 +234,9 @@ impl Child {
         if self.ended.is_none() {
             self.kill_group();
             self.ended = Some(Ended { exit: Exit::KeeperLost, usage: None });
+            // Its processes end in their own time, which is nobody's to wait for.
+            let keeper = self.process.id;
+            std::thread::spawn(move || cgroup::remove_of(keeper));
         }
         self.process.reap()?;
         self.gone = true;

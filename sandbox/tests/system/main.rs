@@ -9,6 +9,8 @@ mod compat;
 #[cfg(target_os = "linux")]
 mod ends;
 #[cfg(target_os = "linux")]
+mod leftovers;
+#[cfg(target_os = "linux")]
 mod matrix;
 #[cfg(target_os = "linux")]
 mod probe;
@@ -35,6 +37,7 @@ fn main() -> std::process::ExitCode {
         cases.into_iter().map(|(name, body)| runner::Test::plain(name, body)).collect();
     tests.extend(matrix::tests());
     tests.extend(compat::tests());
+    tests.extend(leftovers::tests());
     runner::run(&tests)
 }
 

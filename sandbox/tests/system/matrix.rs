@@ -73,6 +73,12 @@ impl Setup {
     }
 }
 
+/// Why whoever runs the tests cannot make namespaces here.
+pub(crate) fn namespaces_missing() -> Option<String> {
+    let user = if machine::is_root() { User::Root } else { User::Anybody };
+    (!machine::has_namespaces(user, &executable())).then(|| "this user may not make namespaces here".into())
+}
+
 /// Every setup of the matrix.
 fn setups() -> Vec<Setup> {
     let plain = Setup { tier: Tier::None, port: false, abi: None, user: User::Root, first_party: false };

@@ -57,6 +57,10 @@ pub(crate) fn run_if_requested() -> Option<ExitCode> {
         "unshare" => matrix::unshare(),
         "orphan" => leave_behind(&rest[0]),
         "linger" => linger(),
+        "keeping" => crate::leftovers::broker(&rest[0]),
+        "daemon-beside" => crate::leftovers::daemon_beside(),
+        "daemon-between" => crate::leftovers::daemon_between(),
+        "stay" => stay(),
         "brief" => announce("brief"),
         name => first_party(name).unwrap()(),
     };

@@ -9,6 +9,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, getpid, test_kill_process};
@@ -127,6 +128,25 @@ impl Cgroup {
 pub(in super::super) fn remove(folders: &[PathBuf]) {
     for folder in folders {
         fs::remove_dir(folder).ok();
+    }
+}
+
+/// Takes away the groups of a keeper that went before its plugin, once they are empty. What is still
+/// busy after a while is left to whoever makes the next group.
+pub(in super::super) fn remove_of(keeper: u32) {
+    const PATIENCE: u32 = 200;
+    let name = format!("{PREFIX}{keeper}");
+    let around = |hierarchy: &Hierarchy| {
+        let around = hierarchy.own.ancestors().take_while(|around| around.starts_with(&hierarchy.top));
+        around.map(|around| around.join(&name)).collect::<Vec<_>>()
+    };
+    let mut left: Vec<PathBuf> = hierarchies().iter().flat_map(around).collect();
+    for _ in 0..PATIENCE {
+        left.retain(|folder| fs::remove_dir(folder).is_err() && folder.exists());
+        if left.is_empty() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
