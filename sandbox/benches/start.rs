@@ -1,9 +1,10 @@
 //! What a sandbox costs: a start in each tier beside one without a sandbox, in the same run, and the
 //! memory of the processes that stay beside a plugin.
 //!
-//! `cargo bench -p outrigger-sandbox --bench start [ROUNDS]`. A start ends when the program runs; it
+//! `cargo bench -p outrigger-sandbox --bench start -- [ROUNDS]`. A start ends when the program runs; it
 //! is ended again outside the time. One of each in turn, so that what the machine does meanwhile
-//! meets all alike.
+//! meets all alike; first one after the other, then with a pause before each, as the kernel puts off
+//! some of its work and a process that moves to another control group may have to wait for that.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a program for the terminal
 
 #[cfg(target_os = "linux")]
@@ -46,16 +47,19 @@ mod linux {
         let path = std::env::current_exe().unwrap();
         let program = Program::Executable { path, args: vec!["wait".into()] };
         println!("{rounds} starts of each, one in turn; both CPUs; times in ms");
-        for (name, program) in [("a plugin of our own", own), ("a program", program)] {
-            println!("\n{name}");
-            starts(rounds, &program);
+        for pause in [Duration::ZERO, Duration::from_millis(100)] {
+            for (name, program) in [("a plugin of our own", &own), ("a program", &program)] {
+                println!("\n{name}, {pause:?} before each start");
+                starts(rounds, program, pause);
+            }
         }
     }
 
-    fn starts(rounds: usize, program: &Program) {
+    fn starts(rounds: usize, program: &Program, pause: Duration) {
         let mut times = TIERS.map(|_| Vec::new());
         for _ in 0..rounds {
             for (times, (_, tier)) in times.iter_mut().zip(TIERS) {
+                std::thread::sleep(pause);
                 times.push(start(program, tier).0);
             }
         }

@@ -136,7 +136,7 @@ impl Parts {
         let failed = |error: io::Error| Failure::system("talking to the sandbox", &error);
         let (keepers, plugins) = channel::pair().map_err(failed)?;
         let (ours, inits) = channel::pair().map_err(failed)?;
-        match sys::fork_into_namespaces(self.confinement.own_network()) {
+        match sys::fork_into_namespaces(self.confinement.own_network(), self.group.cradle()) {
             Ok(None) => Ok(Role::Init(self.init(plugins, inits))),
             Ok(Some(init)) => {
                 drop((plugins, inits));
@@ -154,7 +154,8 @@ impl Parts {
         let (keepers, plugins) =
             channel::pair().map_err(|error| Failure::system("talking to the plugin", &error))?;
         let parent = getpid();
-        match sys::fork().map_err(|error| Failure::system("forking", &error))? {
+        let forked = self.group.cradle().map_or_else(sys::fork, sys::fork_into_group);
+        match forked.map_err(|error| Failure::system("forking", &error))? {
             Some(plugin) => Ok(Role::Keeper(self.keeper(plugin, keepers, None))),
             None => {
                 let tier = if self.confinement.wanted() { Tier::Landlocked } else { Tier::None };

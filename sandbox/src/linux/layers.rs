@@ -100,13 +100,13 @@ impl Confinement {
         self.ports.is_empty()
     }
 
-    /// Makes the control group.
+    /// Makes the control group, where one is needed.
     pub(super) fn group(&self) -> Cgroup {
-        if self.wanted() {
-            Cgroup::make(Bounds { memory: self.memory, processes: self.processes })
-        } else {
-            Cgroup::none("the profile is `none`")
+        if !self.wanted() || self.single() {
+            return Cgroup::none("it is not needed");
         }
+        // Its init may be one of the processes in there.
+        Cgroup::make(Bounds { memory: self.memory, processes: self.processes.saturating_add(1) })
     }
 
     /// One process with one thread, for ever.
@@ -146,7 +146,7 @@ impl Confinement {
             address_space: (self.single() && !bounded).then_some(self.memory),
             data: (!self.single() && !bounded).then_some(self.memory),
             // Its init is one of them.
-            processes: (tier == Tier::Namespaced).then_some(u64::from(self.processes) + 1),
+            processes: (tier == Tier::Namespaced && !self.single()).then_some(u64::from(self.processes) + 1),
         }
     }
 }

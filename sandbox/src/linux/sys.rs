@@ -6,7 +6,7 @@
 use std::ffi::{CStr, CString, OsString, c_char, c_int};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -48,30 +48,44 @@ pub(super) fn fork() -> io::Result<Option<Pid>> {
 }
 
 /// As [`fork`], the child being the first process of namespaces of its own: user, process, mount,
-/// IPC, host name, and network if `network` says so.
+/// IPC, host name, and network if `network` says so; and in the control group, if one is given.
 ///
 /// # Errors
 ///
 /// Whatever the system has against it: most often it lacks namespaces, or does not give them to
 /// this user.
-pub(super) fn fork_into_namespaces(network: bool) -> io::Result<Option<Pid>> {
-    only_thread()?;
+pub(super) fn fork_into_namespaces(network: bool, group: Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>> {
     let own = libc::CLONE_NEWUSER
         | libc::CLONE_NEWPID
         | libc::CLONE_NEWNS
         | libc::CLONE_NEWIPC
         | libc::CLONE_NEWUTS;
-    let flags = own | if network { libc::CLONE_NEWNET } else { 0 };
+    let network = if network { libc::CLONE_NEWNET } else { 0 };
+    clone3(u64::from((own | network).cast_unsigned()), group)
+}
+
+/// As [`fork`], the child being in a control group from its first moment. It is to execute a program
+/// soon: see [`clone3`].
+pub(super) fn fork_into_group(group: BorrowedFd<'_>) -> io::Result<Option<Pid>> {
+    clone3(0, Some(group))
+}
+
+/// A fork with more to say. The child must not address its threads (`raise`, `pthread_kill`) before
+/// it has forked in the ordinary way or executed something.
+fn clone3(flags: u64, group: Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>> {
+    /// Of version 2 only; not in the C library's headers of every system.
+    const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+    only_thread()?;
     // SAFETY: `clone_args` consists of integers, for which zero is a value and means "not asked for".
     let mut args: libc::clone_args = unsafe { std::mem::zeroed() };
-    args.flags = u64::from(flags.cast_unsigned());
+    args.flags = flags | group.map_or(0, |_| CLONE_INTO_CGROUP);
+    args.cgroup = group.map_or(0, |group| u64::from(group.as_raw_fd().cast_unsigned()));
     args.exit_signal = u64::from(libc::SIGCHLD.cast_unsigned());
     // SAFETY: without `CLONE_VM` and with no stack given this is a fork: the child gets a copy of
     // everything and goes on here. As with `fork` above, this thread is the only one, so no lock is
     // held that nobody would release. What the C library does around a fork is left out: handlers
     // that this program has none of, and the thread number that it keeps of the child. That number
-    // serves functions that address a thread (`raise`, `pthread_kill`); the child calls none of them
-    // before it forks again in the ordinary way.
+    // serves functions that address a thread, which the child does not call (see above).
     match unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) } {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(Pid::from_raw(i32::try_from(pid).unwrap_or(0))),

@@ -5,9 +5,14 @@
 //! controller, with version 2 in the one tree, in the nearest group around ours that hands its
 //! controllers on. It is named after the keeper's process, so that whoever comes later can tell what
 //! is left over.
+//!
+//! To move a process into a group takes the kernel many milliseconds if it has not done so lately. With
+//! version 2 the process is born in there instead, and a plugin that stays one process for ever needs
+//! no group.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,6 +43,8 @@ pub(in super::super) struct Cgroup {
     folders: Vec<PathBuf>,
     /// Who joins writes here. Opened while we can still see it.
     doors: Vec<File>,
+    /// The group of version 2, to be born in.
+    cradle: Option<File>,
     pub(in super::super) memory: Controlled,
     pub(in super::super) processes: Controlled,
     pub(in super::super) cpu: Controlled,
@@ -47,7 +54,14 @@ impl Cgroup {
     /// No group, for this reason.
     pub(in super::super) fn none(why: &str) -> Self {
         let none = || Err(why.to_owned());
-        Self { folders: Vec::new(), doors: Vec::new(), memory: none(), processes: none(), cpu: none() }
+        Self {
+            folders: Vec::new(),
+            doors: Vec::new(),
+            cradle: None,
+            memory: none(),
+            processes: none(),
+            cpu: none(),
+        }
     }
 
     /// Makes groups for the plugin of this keeper, as far as that can be had.
@@ -88,7 +102,7 @@ impl Cgroup {
             .ok_or_else(|| format!("no control group hierarchy has the controller `{controller}`"))?;
         let folder =
             hierarchy.folder(controller).map_err(|error| format!("no group for `{controller}`: {error}"))?;
-        self.enter(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        self.open(&folder, hierarchy.unified).map_err(|error| format!("{}: {error}", folder.display()))?;
         let settings = if hierarchy.unified { v2 } else { v1 };
         for (index, (file, value)) in settings.iter().enumerate() {
             match fs::write(folder.join(file), value) {
@@ -99,7 +113,7 @@ impl Cgroup {
         Ok(())
     }
 
-    fn enter(&mut self, folder: &Path) -> io::Result<()> {
+    fn open(&mut self, folder: &Path, unified: bool) -> io::Result<()> {
         if self.folders.iter().any(|known| known == folder) {
             return Ok(());
         }
@@ -108,11 +122,20 @@ impl Cgroup {
             _ => {}
         }
         self.folders.push(folder.to_owned());
-        self.doors.push(OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?);
+        if unified {
+            self.cradle = Some(File::open(folder)?);
+        } else {
+            self.doors.push(OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?);
+        }
         Ok(())
     }
 
-    /// Moves this process into the groups, and all that it will start with it.
+    /// The group that a child can be born in.
+    pub(in super::super) fn cradle(&self) -> Option<BorrowedFd<'_>> {
+        self.cradle.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Moves this process into the groups that it was not born in, and all that it will start with it.
     pub(in super::super) fn join(&self) -> io::Result<()> {
         self.doors.iter().try_for_each(|mut door| door.write_all(b"0"))
     }

@@ -60,7 +60,7 @@ impl Facts<'_> {
             }
             G::Memory => self.memory(),
             G::Processes => self.processes(),
-            G::Cpu => Self::if_done(&self.cgroup.cpu.as_ref().map(drop).map_err(|why| group(why))),
+            G::Cpu => self.cpu(),
             G::Disk => self.disk(),
             G::CleanupOnBrokerDeath => self.if_either(self.namespaced(), &self.seccomp()),
             G::EnvAndDescriptorsClean | G::NoNewPrivileges => Standing::Enforced,
@@ -109,13 +109,17 @@ impl Facts<'_> {
         }
     }
 
+    /// One thread in one process, and no way to another: it can be bounded like the process that it is.
+    fn single(&self) -> bool {
+        self.single && self.seccomp.is_ok()
+    }
+
     fn memory(&self) -> Standing {
-        match (&self.cgroup.memory, self.limits.address_space, self.limits.data) {
-            (Ok(()), ..) => Standing::Enforced,
-            (Err(_), Some(_), _) if self.single && self.seccomp.is_ok() => Standing::Enforced,
-            (Err(why), ..) => Standing::advisory(format!(
-                "only what each process has of its own is bounded, not what is shared: {why}; \
-                 {GROUP_HINT}"
+        match &self.cgroup.memory {
+            _ if self.single() => Standing::Enforced,
+            Ok(()) => Standing::Enforced,
+            Err(why) => Standing::advisory(format!(
+                "only what each process has of its own is bounded, not what is shared: {why}; {GROUP_HINT}"
             )),
         }
     }
@@ -123,9 +127,18 @@ impl Facts<'_> {
     /// The kernel counts the processes of a user within a user namespace, but never those of root.
     fn processes(&self) -> Standing {
         match &self.cgroup.processes {
+            _ if self.single() => Standing::Enforced,
             Ok(()) => Standing::Enforced,
-            Err(_) if self.single && self.seccomp.is_ok() => Standing::Enforced,
             Err(_) if self.limits.processes.is_some() && !self.root => Standing::Enforced,
+            Err(why) => group(why),
+        }
+    }
+
+    /// At most one processor, which is all that one thread can have anyway.
+    fn cpu(&self) -> Standing {
+        match &self.cgroup.cpu {
+            _ if self.single() => Standing::Enforced,
+            Ok(()) => Standing::Enforced,
             Err(why) => group(why),
         }
     }
@@ -259,8 +272,7 @@ mod tests {
     #[test]
     fn memory_needs_a_group_or_a_plugin_that_stays_alone() {
         assert!(matches!(standing(&host(Tier::Namespaced), Guarantee::Memory), Standing::Advisory { .. }));
-        let limits = Limits { address_space: Some(1), ..Limits::default() };
-        assert!(enforced(&Host { single: true, limits, ..host(Tier::Landlocked) }, Guarantee::Memory));
+        assert!(enforced(&Host { single: true, ..host(Tier::Landlocked) }, Guarantee::Memory));
     }
 
     #[test]
