@@ -9,6 +9,7 @@ mod judge;
 mod machine;
 mod play;
 mod rows;
+mod table;
 mod witness;
 
 use std::fs;
@@ -56,6 +57,12 @@ impl Setup {
     /// The version of Landlock that is used.
     pub(crate) fn used_abi(&self) -> u32 {
         landlock_abi().min(self.abi.unwrap_or(u32::MAX))
+    }
+
+    /// Whether a port is granted and no version of Landlock that knows ports is there: then either
+    /// nothing can be reached or everything, and the report has to say which.
+    pub(crate) fn port_without_landlock(&self) -> bool {
+        self.port && self.used_abi() < 4
     }
 
     /// Why it cannot be played on this machine.

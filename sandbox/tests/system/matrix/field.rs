@@ -100,7 +100,7 @@ fn files(base: &Path, secret: &str) {
     fs::write(base.join("home/.ssh/id_ed25519"), secret).unwrap();
     let names =
         ["truncated", "cut", "removable", "renamable", "movable", "exchanged", "mode", "owner", "times"];
-    for name in names.into_iter().chain(["attribute", "mapped", "flags", "cut2", "linkable"]) {
+    for name in names.into_iter().chain(["attribute", "mapped", "flags", "cut2", "linkable", "leased"]) {
         fs::write(base.join("home/outside").join(name), "theirs").unwrap();
         fs::write(base.join("read").join(name), "granted").unwrap();
     }

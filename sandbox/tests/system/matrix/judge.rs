@@ -18,9 +18,9 @@ pub(super) fn differences(
 ) -> Vec<String> {
     let mut differences = of_tier(setup, report);
     differences.extend(rows::all().filter_map(|row| of_row(setup, &row, &verdicts[row.name])));
-    differences.extend(rows::all().filter_map(|row| of_promise(report, &row, &verdicts[row.name])));
+    differences.extend(rows::all().filter_map(|row| of_promise(setup, report, &row, &verdicts[row.name])));
     differences.extend(of_reasons(report));
-    differences.extend(of_witnesses(setup, noticed));
+    differences.extend(of_witnesses(setup, report, noticed));
     differences.extend(of_life(field));
     differences
 }
@@ -45,9 +45,9 @@ fn of_row(setup: &Setup, row: &Row, outcome: &Outcome) -> Option<String> {
 }
 
 /// What the report promises: nothing that it calls enforced may have been got around.
-fn of_promise(report: &Report, row: &Row, outcome: &Outcome) -> Option<String> {
-    let guarantee = row.guarantee?;
-    let broken = report.enforces(guarantee) && *outcome == Outcome::Open && row.is_attack();
+fn of_promise(setup: &Setup, report: &Report, row: &Row, outcome: &Outcome) -> Option<String> {
+    let guarantee = row.broken_if_open(setup)?;
+    let broken = report.enforces(guarantee) && *outcome == Outcome::Open;
     broken.then(|| format!("{:44} is open although {guarantee} is reported as enforced", row.name))
 }
 
@@ -65,13 +65,18 @@ fn of_reasons(report: &Report) -> Vec<String> {
 
 /// In a sandbox nobody notices anything, but for the port that was granted; without one, everybody
 /// does.
-fn of_witnesses(setup: &Setup, noticed: &[&str]) -> Vec<String> {
+fn of_witnesses(setup: &Setup, report: &Report, noticed: &[&str]) -> Vec<String> {
     let all = witness::ALL.into_iter();
     if setup.tier == Tier::None {
         let silent = all.filter(|word| !noticed.contains(word));
         return silent.map(|word| format!("without a sandbox nobody noticed: {word}")).collect();
     }
-    let allowed = |word: &&str| setup.port && *word == "connection to the granted port";
+    let any_port = setup.port_without_landlock() && !report.enforces(Guarantee::Network);
+    let allowed = |word: &str| match word {
+        "connection to the granted port" => setup.port,
+        "connection" | "connection over IPv6" => any_port,
+        _ => false,
+    };
     let seen = all.filter(|word| noticed.contains(word) && !allowed(word));
     seen.map(|word| format!("was noticed outside of the sandbox: {word}")).collect()
 }

@@ -5,7 +5,9 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsFd;
 
-use outrigger_sandbox::{Ceiling, Exit, Policy, Profile, Program, Report, Tier};
+use outrigger_sandbox::{
+    Ceiling, Exit, Guarantee, LaunchError, OnUnsupported, Policy, Profile, Program, Report, Tier,
+};
 
 use super::field::{Field, LIMITS, QUIET, RUNNER};
 use super::witness::Before;
@@ -28,6 +30,9 @@ pub(super) fn play(setup: &Setup) -> i32 {
     field.targets.own = (!setup.first_party).then(|| std::env::current_exe().unwrap());
     let before = Before::look(&field);
     let open = descriptors();
+    if setup.port_without_landlock() {
+        refuses(setup, &field);
+    }
     let (report, verdicts) = rounds(setup, &field);
     assert_eq!(descriptors(), open, "descriptors of the broker were left open");
     let differences = judge::differences(setup, &report, &verdicts, &before.noticed(&field), &mut field);
@@ -54,6 +59,16 @@ fn leak() -> File {
 
 fn descriptors() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// A port that cannot be granted alone is not granted, unless somebody insists.
+fn refuses(setup: &Setup, field: &Field) {
+    let (mut launch, _connection) = crate::support::launch(role("probe"));
+    launch.policy = Policy { on_unsupported: OnUnsupported::Refuse, ..policy(setup, &field.targets) };
+    match outrigger_sandbox::launch(launch) {
+        Err(LaunchError::NotEnforced { missing }) => assert_eq!(missing[0].0, Guarantee::Network),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn rounds(setup: &Setup, field: &Field) -> (Report, Verdicts) {
@@ -145,6 +160,12 @@ pub(crate) fn policy(setup: &Setup, targets: &Targets) -> Policy {
         memory: Some(LIMITS.memory),
         processes: Some(if setup.first_party { 1 } else { LIMITS.processes }),
         file_size: Some(LIMITS.file_size),
+        // Refused otherwise: see `refuses`.
+        on_unsupported: if setup.port_without_landlock() {
+            OnUnsupported::Weaken
+        } else {
+            OnUnsupported::Refuse
+        },
         at_most: Ceiling { tier: Some(setup.tier), landlock_abi: setup.abi },
         ..Policy::default()
     }

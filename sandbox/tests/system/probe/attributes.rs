@@ -51,6 +51,14 @@ pub(super) const PROBES: &[Probe] = &[
     ("set_attribute_of_read_only_by_descriptor", attribute_by_descriptor),
     ("set_flags_of_read_only_by_descriptor", flags_by_descriptor),
     ("set_flags_of_read_only_by_other_request", flags_by_other_request),
+    ("set_version_of_read_only_by_descriptor", |to| {
+        const SET_VERSION: i64 = 0x4008_7602; // FS_IOC_SETVERSION
+        call!(libc::SYS_ioctl, read_only(to, "flags")?.as_raw_fd(), SET_VERSION, at(&7_i32)).map(drop)
+    }),
+    ("hold_up_whoever_writes_read_only", |to| {
+        let file = read_only(to, "leased")?; // who opens it to write waits for us, up to 45 seconds
+        call!(libc::SYS_fcntl, file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK).map(drop)
+    }),
     ("set_flags_outside_by_the_new_call", flags_by_new_call),
 ];
 
