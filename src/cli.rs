@@ -10,8 +10,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use plugin::{
-    Language, PluginArgs, PluginCheckArgs, PluginNewArgs, PluginReplayArgs, PluginRunArgs, PluginVerb,
-    SubjectArgs,
+    Language, PluginArgs, PluginCheckArgs, PluginDistrustArgs, PluginInfoArgs, PluginNewArgs,
+    PluginReplayArgs, PluginRunArgs, PluginTrustArgs, PluginVerb, SubjectArgs,
 };
 
 /// Keep contacts, calendars and files the same, through plugins that run isolated

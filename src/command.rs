@@ -36,7 +36,7 @@ pub(crate) fn main() -> ExitCode {
         Verb::Check(args) => check::check(&cli, args),
         Verb::Init(args) => init::init(&cli, args),
         Verb::Demo(args) => demo::demo(args),
-        Verb::Plugin(args) => plugin::plugin(args),
+        Verb::Plugin(args) => plugin::plugin(&cli, args),
     };
     match ended {
         Ok(exit) => exit.into(),

@@ -15,6 +15,7 @@ mod duration;
 mod error;
 mod fields;
 mod group;
+mod manifest;
 mod member;
 mod name;
 mod nearest;
@@ -23,6 +24,7 @@ mod plugin;
 mod policy;
 mod sandbox;
 mod size;
+mod url;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,14 +36,16 @@ pub use draft::{Draft, DraftMember};
 pub use error::{ConfigError, Position};
 use fields::{Fields, Result, Source, Value};
 pub use group::{CollectionPair, Collections, GroupConfig};
+pub use manifest::{HostWish, MANIFEST, Manifest, PathWish, ProtocolRange, Unfit, Wish, Wishes, beyond};
 pub use member::MemberConfig;
 use name::check_names;
 pub use name::is_valid_name;
 pub(crate) use nearest::nearest;
 pub use places::Places;
-pub use plugin::PluginConfig;
+pub use plugin::{PluginConfig, PluginSource};
 pub use policy::JournalLimits;
 use policy::Policies;
+pub use sandbox::SandboxConfig;
 
 /// A configuration that holds together: every name in it leads somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod consent;
 pub mod exit;
 pub mod report;
 pub mod run;

@@ -7,6 +7,7 @@
 mod calls;
 mod check;
 mod drive;
+mod grants;
 mod group;
 mod journal;
 mod keeper;
@@ -28,6 +29,7 @@ use crate::report::{Failure, GroupReport, RunReport};
 use group::GroupRun;
 
 pub use check::{CheckReport, check};
+pub use grants::{Note, notes};
 pub use keeper::Asker;
 pub use members::{Plugins, first_party, unknown_plugin};
 pub use options::{Options, Unwatched, Watcher};

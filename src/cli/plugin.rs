@@ -1,11 +1,11 @@
-//! `plugin …`: the verbs for authors of plugins.
+//! `plugin …`: the verbs for those who use plugins of others, and for authors.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-/// Check, watch and begin plugins: for their authors
+/// Trust the plugins of others; check, watch and begin your own
 #[derive(Debug, Args)]
 pub(crate) struct PluginArgs {
     #[command(subcommand)]
@@ -15,10 +15,51 @@ pub(crate) struct PluginArgs {
 /// What to do with a plugin.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PluginVerb {
+    Info(PluginInfoArgs),
+    Trust(PluginTrustArgs),
+    Distrust(PluginDistrustArgs),
     Check(PluginCheckArgs),
     Run(PluginRunArgs),
     Replay(PluginReplayArgs),
     New(PluginNewArgs),
+}
+
+/// Show what a plugin is, what it wants, and whether you trust it
+///
+/// Reads its manifest and compares it with what you agreed to. Starts nothing.
+#[derive(Debug, Args)]
+pub(crate) struct PluginInfoArgs {
+    /// What the configuration calls it; or a plugin.toml, or the folder of one
+    #[arg(value_name = "NAME|PATH")]
+    pub(crate) plugin: String,
+
+    /// Print one JSON object instead, for programs; see docs/json.md
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Agree to what a plugin with a manifest wants
+///
+/// Shows it as `plugin info` does, and asks. Until then the plugin is not started. It is asked again
+/// when an update of the plugin wants more; an update that does not is started, and told of.
+#[derive(Debug, Args)]
+#[command(after_help = TRUST_HELP)]
+pub(crate) struct PluginTrustArgs {
+    /// What the configuration calls it
+    #[arg(value_name = "NAME")]
+    pub(crate) plugin: String,
+
+    /// Do not ask
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+/// Take it back: the plugin is not started any more
+#[derive(Debug, Args)]
+pub(crate) struct PluginDistrustArgs {
+    /// What the configuration calls it
+    #[arg(value_name = "NAME")]
+    pub(crate) plugin: String,
 }
 
 /// Which plugin, and how it is started.
@@ -122,6 +163,14 @@ fn option(text: &str) -> Result<(String, String), &'static str> {
         _ => Err("write it as NAME=VALUE, such as path={scratch}"),
     }
 }
+
+const TRUST_HELP: &str = "\
+Exit codes: 0 it is trusted now, 7 you did not agree, or its manifest cannot be used, 2 there is no
+such plugin.
+
+Examples:
+  outrigger plugin trust people
+  outrigger plugin trust people --yes";
 
 const CHECK_HELP: &str = "\
 Exit codes: 0 every rule that could be tried holds, 7 a rule is broken, 2 the plugin refuses its

@@ -1,15 +1,20 @@
-//! `plugin`: the verbs for authors of plugins.
+//! `plugin`: the verbs for those who use plugins of others, and for authors.
 
 mod check;
+mod consent;
+mod info;
 mod new;
 mod run;
 mod subject;
 
-use crate::cli::{PluginArgs, PluginVerb};
+use crate::cli::{Cli, PluginArgs, PluginVerb};
 
 /// Does what was asked.
-pub(crate) fn plugin(args: &PluginArgs) -> super::Ended {
+pub(crate) fn plugin(cli: &Cli, args: &PluginArgs) -> super::Ended {
     match &args.verb {
+        PluginVerb::Info(args) => consent::info(cli, args),
+        PluginVerb::Trust(args) => consent::trust(cli, args),
+        PluginVerb::Distrust(args) => consent::distrust(cli, args),
         PluginVerb::Check(args) => check::check(args),
         PluginVerb::Run(args) => run::run(args),
         PluginVerb::Replay(args) => run::replay(args),

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use outrigger_broker::ConnectBy;
-use outrigger_sandbox::{Policy, Protected};
+use outrigger_sandbox::Protected;
 
 use super::error::{ConfigError, Position};
 use super::fields::{Fields, Result, Value, not_built_yet, unknown_key};
 use super::name::is_valid_name;
-use super::sandbox::{self, Sandbox};
+use super::sandbox::{self, Sandbox, SandboxConfig};
 
 /// One member.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,8 +25,8 @@ pub struct MemberConfig {
     pub connect: ConnectBy,
     /// The plugin's own settings, in the order of the file; values as text, paths complete.
     pub options: Vec<(String, String)>,
-    /// What its plugin may do.
-    pub sandbox: Policy,
+    /// What the user says of what its plugin may do.
+    pub sandbox: SandboxConfig,
     /// No call to its plugin may take longer, nor go so long without a sign of life; `None`: as each
     /// method says.
     pub calls_timeout: Option<Duration>,
@@ -61,6 +61,9 @@ impl MemberConfig {
         let plugin = plugin_name(plugin)?;
         let options = Options { plugin: &plugin, place: &place }.read(&mut fields, grouped)?;
         check_required(&value, &plugin, &options)?;
+        if !read_only && sandbox.write.is_none() {
+            check_place(&value, &plugin, &options, protected)?;
+        }
         let name = value.name.to_owned();
         let at = value.position();
         Ok(Self { name, plugin, required, read_only, connect, options, sandbox, calls_timeout, at })
@@ -135,6 +138,22 @@ fn check_required(member: &Value<'_>, plugin: &str, options: &[(String, String)]
         }
         None => Ok(()),
     }
+}
+
+/// A first-party plugin is granted to write to its place, which must hold nothing of ours.
+fn check_place(
+    member: &Value<'_>,
+    plugin: &str,
+    options: &[(String, String)],
+    protected: &[Protected],
+) -> Result<()> {
+    let Some(known) = known(plugin) else { return Ok(()) };
+    let Some((_, place)) = options.iter().find(|(key, _)| key == known.place) else { return Ok(()) };
+    let checked = protected.iter().try_for_each(|what| what.check(place.as_ref()));
+    checked.map_err(|error| {
+        let what = format!("`{}` in member `{}`: {error}", known.place, member.name);
+        member.key_error(what).hint("give the member a folder that holds nothing but its items")
+    })
 }
 
 /// Reads the plugin's own settings: the keys that are not ours, and those below `options`.

@@ -1,10 +1,11 @@
-//! `[plugin.NAME]`: a plugin that is not built in, by the command that starts it.
+//! `[plugin.NAME]`: a plugin that is not built in, by its manifest, or by the command that starts it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::error::Position;
 use super::fields::{Result, Value};
+use super::manifest::MANIFEST;
 use super::member::{is_built_in, plain_or_path};
 
 /// A plugin of somebody else's.
@@ -12,12 +13,24 @@ use super::member::{is_built_in, plain_or_path};
 pub struct PluginConfig {
     /// What members call it.
     pub name: String,
-    /// The executable, an absolute path.
-    pub path: PathBuf,
-    /// Its arguments, without the zeroth.
-    pub args: Vec<OsString>,
+    /// What is known of it.
+    pub source: PluginSource,
     /// Where it stands in the file.
     pub at: Position,
+}
+
+/// What the configuration says of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginSource {
+    /// The command that starts it. Who wrote that has consented to it.
+    Command {
+        /// The executable, an absolute path.
+        path: PathBuf,
+        /// Its arguments, without the zeroth.
+        args: Vec<OsString>,
+    },
+    /// Its manifest, an absolute path. It is started when the user has consented to what that says.
+    Manifest(PathBuf),
 }
 
 impl PluginConfig {
@@ -28,12 +41,28 @@ impl PluginConfig {
         }
         let place = format!("in plugin `{}`", value.name);
         let mut fields = value.fields()?;
-        let command = fields.take("command");
+        let (command, manifest) = (fields.take("command"), fields.take("manifest"));
         fields.finish(&place)?;
-        let command = command.ok_or_else(|| value.key_error(format!("the key `command` is missing {place}")));
-        let (path, args) = command.and_then(command_line)?;
-        Ok(Self { name: value.name.to_owned(), path, args, at: value.position() })
+        let source = match (command, manifest) {
+            (Some(command), None) => {
+                command_line(command).map(|(path, args)| PluginSource::Command { path, args })
+            }
+            (None, Some(manifest)) => manifest_file(manifest).map(PluginSource::Manifest),
+            (Some(_), Some(manifest)) => Err(manifest
+                .key_error(format!("both `command` and `manifest` are said {place}"))
+                .hint("leave `command` out: the manifest says it")),
+            (None, None) => Err(value
+                .key_error(format!("`manifest` or `command` is missing {place}"))
+                .hint("name its plugin.toml, or the command that starts it")),
+        };
+        Ok(Self { name: value.name.to_owned(), source: source?, at: value.position() })
     }
+}
+
+/// A folder stands for the manifest in it.
+fn manifest_file(value: Value<'_>) -> Result<PathBuf> {
+    let path = value.path()?;
+    Ok(if path.is_dir() { path.join(MANIFEST) } else { path })
 }
 
 /// The first word is a path, since `PATH` is not searched; of the others, those that can be nothing

@@ -7,33 +7,87 @@ use outrigger_sandbox::{Guarantee, OnUnsupported, Policy, Profile, Protected};
 
 use super::fields::{Result, Value};
 
+/// What the user says of a member's sandbox. Each word that is said takes the place of what the
+/// plugin wishes, whether it is less or more: it is the user's machine. What is not said is as the
+/// plugin wishes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SandboxConfig {
+    /// How much it may do beyond its grants. Only here can that be [`Profile::None`].
+    pub profile: Option<Profile>,
+    /// What it may read.
+    pub read: Option<Vec<PathBuf>>,
+    /// What it may change.
+    pub write: Option<Vec<PathBuf>>,
+    /// What it may read and execute.
+    pub execute: Option<Vec<PathBuf>>,
+    /// What it may reach, each `host:port`.
+    pub network: Option<Vec<String>>,
+    /// Bytes of all its processes together.
+    pub memory: Option<u64>,
+    /// Processes and threads at once.
+    pub processes: Option<u32>,
+    /// Bytes of the longest file that it may write.
+    pub file_size: Option<u64>,
+    /// What must be enforced.
+    pub require: Option<Vec<Guarantee>>,
+    /// What to do where that cannot be.
+    pub on_unsupported: Option<OnUnsupported>,
+}
+
+impl SandboxConfig {
+    /// The policy of a plugin that wishes `wished`.
+    #[must_use]
+    pub fn over(&self, wished: Policy) -> Policy {
+        let said = self.clone();
+        Policy {
+            profile: self.profile_over(wished.profile),
+            read: said.read.unwrap_or(wished.read),
+            write: said.write.unwrap_or(wished.write),
+            execute: said.execute.unwrap_or(wished.execute),
+            network: said.network.unwrap_or(wished.network),
+            memory: said.memory.or(wished.memory),
+            processes: said.processes.or(wished.processes),
+            file_size: said.file_size.or(wished.file_size),
+            require: said.require.unwrap_or(wished.require),
+            on_unsupported: said.on_unsupported.unwrap_or(wished.on_unsupported),
+            ..wished
+        }
+    }
+
+    /// Whoever names hosts wants them to be reached.
+    fn profile_over(&self, wished: Profile) -> Profile {
+        match (self.profile, &self.network) {
+            (Some(profile), _) => profile,
+            (None, Some(hosts)) if hosts.is_empty() => Profile::Strict,
+            (None, Some(_)) => Profile::Network,
+            (None, None) => wished,
+        }
+    }
+}
+
 /// What the table says.
 #[derive(Default)]
 pub(super) struct Sandbox {
-    pub(super) policy: Policy,
+    pub(super) policy: SandboxConfig,
     pub(super) calls_timeout: Option<Duration>,
 }
 
 /// Reads the table; relative paths in it are seen from the configuration file. A grant to write to
 /// one of the `protected` places is refused.
 pub(super) fn read(value: Value<'_>, protected: &[Protected]) -> Result<Sandbox> {
-    let otherwise = Policy::default();
     let mut fields = value.fields()?;
     fields.not_built_yet(&["cpu_seconds", "restart"])?;
-    let policy = Policy {
-        profile: fields.read("profile", profile)?.unwrap_or(otherwise.profile),
-        read: fields.read("read", |value| each(value, |path| path.path()))?.unwrap_or_default(),
-        write: fields
-            .read("write", |value| each(value, |path| writable(path, protected)))?
-            .unwrap_or_default(),
-        execute: fields.read("execute", |value| each(value, |path| path.path()))?.unwrap_or_default(),
-        network: fields.read("network", |value| each(value, endpoint))?.unwrap_or_default(),
+    let policy = SandboxConfig {
+        profile: fields.read("profile", profile)?,
+        read: fields.read("read", |value| each(value, |path| path.path()))?,
+        write: fields.read("write", |value| each(value, |path| writable(path, protected)))?,
+        execute: fields.read("execute", |value| each(value, |path| path.path()))?,
+        network: fields.read("network", |value| each(value, endpoint))?,
         memory: fields.read("memory", |value| value.size())?,
         processes: fields.read("processes", processes)?,
         file_size: fields.read("file_size", |value| value.size())?,
-        require: fields.read("require", |value| each(value, guarantee))?.unwrap_or_default(),
-        on_unsupported: fields.read("on_unsupported", on_unsupported)?.unwrap_or(otherwise.on_unsupported),
-        at_most: otherwise.at_most,
+        require: fields.read("require", |value| each(value, guarantee))?,
+        on_unsupported: fields.read("on_unsupported", on_unsupported)?,
     };
     let calls_timeout = fields.read("calls_timeout", |value| value.duration())?;
     fields.finish("in the sandbox")?;
@@ -56,22 +110,22 @@ fn profile(value: Value<'_>) -> Result<Profile> {
     value.word(&[("strict", Profile::Strict), ("network", Profile::Network), ("none", Profile::None)])
 }
 
-fn guarantee(value: Value<'_>) -> Result<Guarantee> {
+pub(super) fn guarantee(value: Value<'_>) -> Result<Guarantee> {
     value.word(&Guarantee::ALL.map(|guarantee| (guarantee.name(), guarantee)))
 }
 
-fn on_unsupported(value: Value<'_>) -> Result<OnUnsupported> {
+pub(super) fn on_unsupported(value: Value<'_>) -> Result<OnUnsupported> {
     value.word(&[("refuse", OnUnsupported::Refuse), ("weaken", OnUnsupported::Weaken)])
 }
 
-fn processes(value: Value<'_>) -> Result<u32> {
+pub(super) fn processes(value: Value<'_>) -> Result<u32> {
     let number = value.number(u64::from(u32::MAX))?;
     u32::try_from(number).ok().filter(|number| *number > 0).ok_or_else(|| {
         value.error("`processes` must be at least 1").hint("a plugin is a process itself: 1 means no others")
     })
 }
 
-fn endpoint(value: Value<'_>) -> Result<String> {
+pub(super) fn endpoint(value: Value<'_>) -> Result<String> {
     let text = value.text()?;
     if is_endpoint(text) {
         return Ok(text.to_owned());
@@ -83,7 +137,7 @@ fn endpoint(value: Value<'_>) -> Result<String> {
 
 /// Whether a text is `host:port`, with brackets around an IPv6 address: without them nobody can
 /// tell where the address ends.
-fn is_endpoint(text: &str) -> bool {
+pub(super) fn is_endpoint(text: &str) -> bool {
     let Some((host, port)) = text.rsplit_once(':') else { return false };
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let host_is_whole = bare.is_some() || !host.contains(':');
@@ -95,6 +149,44 @@ fn is_endpoint(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_user_says_takes_the_place_of_the_wish_and_nothing_else() {
+        let wished = Policy {
+            read: vec!["/a".into()],
+            write: vec!["/b".into()],
+            memory: Some(7),
+            require: vec![Guarantee::FsRead],
+            ..Policy::default()
+        };
+        assert_eq!(SandboxConfig::default().over(wished.clone()), wished);
+        let said = SandboxConfig {
+            read: Some(Vec::new()),
+            memory: Some(9),
+            on_unsupported: Some(OnUnsupported::Weaken),
+            ..SandboxConfig::default()
+        };
+        let expected = Policy {
+            read: Vec::new(),
+            memory: Some(9),
+            on_unsupported: OnUnsupported::Weaken,
+            ..wished.clone()
+        };
+        assert_eq!(said.over(wished), expected);
+    }
+
+    #[test]
+    fn hosts_are_named_to_be_reached() {
+        let profile = |profile, hosts: Option<&[&str]>, wished| {
+            let network = hosts.map(|hosts| hosts.iter().map(|host| (*host).to_owned()).collect());
+            let said = SandboxConfig { profile, network, ..SandboxConfig::default() };
+            said.over(Policy { profile: wished, ..Policy::default() }).profile
+        };
+        assert_eq!(profile(None, Some(&["h:1"]), Profile::Strict), Profile::Network);
+        assert_eq!(profile(None, Some(&[]), Profile::Network), Profile::Strict);
+        assert_eq!(profile(None, None, Profile::Network), Profile::Network);
+        assert_eq!(profile(Some(Profile::Strict), Some(&["h:1"]), Profile::Network), Profile::Strict);
+    }
 
     #[test]
     fn a_host_has_a_port() {

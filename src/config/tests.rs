@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use outrigger_engine::{ConflictPolicy, EditVsDelete, MaxDelete, Side};
-use outrigger_sandbox::{Guarantee, OnUnsupported, Policy, Profile};
+use outrigger_sandbox::{Guarantee, OnUnsupported, Profile};
 
 use super::*;
 
@@ -43,7 +43,7 @@ fn a_short_text_gets_the_defaults() {
     assert_eq!((group.max_delete.count, group.max_delete.percent), (5, 25));
     let member = config.member("a").unwrap();
     assert!(member.required && !member.read_only);
-    assert_eq!(member.sandbox, Policy::default());
+    assert_eq!(member.sandbox, SandboxConfig::default());
 }
 
 #[test]
@@ -102,12 +102,15 @@ edit_vs_delete = "delete"
     assert_eq!(usb.option("path"), Some("/etc/o/../usb"));
     assert_eq!(usb.option("marker"), Some("true"));
     assert!(!usb.required && usb.read_only);
-    assert_eq!(usb.sandbox.write, [Path::new("/etc/o/out")]);
-    assert_eq!(usb.sandbox.network, ["dav.example.org:443"]);
+    assert_eq!(usb.sandbox.write.as_deref().unwrap(), [Path::new("/etc/o/out")]);
+    assert_eq!(usb.sandbox.network.as_deref().unwrap(), ["dav.example.org:443"]);
     assert_eq!((usb.sandbox.memory, usb.sandbox.processes), (Some(256 << 20), Some(1)));
     assert_eq!(usb.calls_timeout, Some(std::time::Duration::from_secs(30)));
-    assert_eq!((usb.sandbox.profile, usb.sandbox.on_unsupported), (Profile::Strict, OnUnsupported::Weaken));
-    assert_eq!(usb.sandbox.require, [Guarantee::FsRead, Guarantee::Memory]);
+    assert_eq!(
+        (usb.sandbox.profile, usb.sandbox.on_unsupported),
+        (Some(Profile::Strict), Some(OnUnsupported::Weaken))
+    );
+    assert_eq!(usb.sandbox.require.as_deref().unwrap(), [Guarantee::FsRead, Guarantee::Memory]);
 
     let backup = config.group("backup").unwrap();
     let Collections::Pairs(pairs) = &backup.collections else { panic!("{:?}", backup.collections) };
@@ -288,7 +291,7 @@ fn p2_a_grant_to_write_to_what_is_ours_is_refused_where_it_stands() {
     assert!(refused("\"~/s/groups\"").contains("/home/ana/s/groups lies within the state directory"));
     assert!(refused("\".\"").contains("/etc/o covers the configuration, /etc/o/c.toml"));
     assert!(refused("\"/run/user\"").contains("covers the runtime directory, /run/user/7/outrigger"));
-    assert_eq!(parse("\"/a\", \"~/s-2\"").unwrap().members[0].sandbox.write.len(), 2);
+    assert_eq!(parse("\"/a\", \"~/s-2\"").unwrap().members[0].sandbox.write.as_ref().unwrap().len(), 2);
 }
 
 #[test]
@@ -340,14 +343,26 @@ fn a_plugin_that_is_not_built_in_is_named_with_its_command() {
          [plugin.crm]\ncommand = [\"/opt/crm\"]\n[member.a]\nplugin = \"people\"\nanything = 3\n",
     )
     .unwrap();
-    let people = config.plugin("people").unwrap();
-    assert_eq!(people.path, Path::new("/etc/o/bin/py"));
-    assert_eq!(people.args, ["/etc/o/people.py", "-v", "/home/ana/x"]);
-    assert_eq!(config.plugin("crm").unwrap().path, Path::new("/opt/crm"));
+    let command = |name| match config.plugin(name).map(|plugin| plugin.source.clone()) {
+        Some(PluginSource::Command { path, args }) => (path, args),
+        other => panic!("{other:?}"),
+    };
+    let (path, args) = command("people");
+    assert_eq!(path, Path::new("/etc/o/bin/py"));
+    assert_eq!(args, ["/etc/o/people.py", "-v", "/home/ana/x"]);
+    assert_eq!(command("crm").0, Path::new("/opt/crm"));
     assert_eq!(config.member("a").unwrap().option("anything"), Some("3"));
     for (text, told) in [
         ("[plugin.vdir]\ncommand = [\"x\"]", "1:9: the plugin `vdir` is built in (give yours another name)"),
-        ("[plugin.p]", "1:9: the key `command` is missing in plugin `p`"),
+        (
+            "[plugin.p]",
+            "1:9: `manifest` or `command` is missing in plugin `p` (name its plugin.toml, or the command that \
+             starts it)",
+        ),
+        (
+            "[plugin.p]\ncommand = [\"x\"]\nmanifest = \"y\"",
+            "3:1: both `command` and `manifest` are said in plugin `p` (leave `command` out: the manifest says it)",
+        ),
         ("[plugin.p]\ncomand = [\"x\"]", "2:1: unknown key `comand` in plugin `p` (did you mean `command`?)"),
         ("[plugin.p]\ncommand = \"x\"", "2:11: `command` must be a list in brackets, not a text"),
         (

@@ -172,7 +172,8 @@ impl GroupRun<'_> {
         let locks = group.into_iter().chain(lock).map(Descriptor::from).collect();
         let store = (!self.options.dry_run).then_some(store);
         let asker = self.options.asker.clone();
-        let start = Start { config: self.config, member, plugins: &self.options.plugins };
+        let Options { plugins, command, dry_run, .. } = self.options;
+        let start = Start { config: self.config, member, plugins, command, only_looks: *dry_run };
         let keeper = |configured| Keeper::new(configured, kept, store, asker);
         MemberSession::start(&start, locks, shown.clone(), keeper).await
     }

@@ -9,8 +9,9 @@ use outrigger_protocol::{
 };
 use outrigger_sandbox::{Descriptor, FirstParty, Helper, LaunchError, Program};
 
+use super::grants::{Found, Granted, Leave, grant};
 use super::keeper::Keeper;
-use crate::config::{Config, MemberConfig, PluginConfig, nearest};
+use crate::config::{Config, MemberConfig, nearest};
 use crate::exit::Exit;
 use crate::report::{Failure, PluginReport};
 
@@ -44,21 +45,19 @@ impl Plugins {
     }
 }
 
-/// The program of the member's plugin: what can be said before anything is made or started.
+/// What the member's plugin is: what can be said before anything is made or started.
 ///
 /// # Errors
 /// No plugin has that name.
-pub(crate) fn find_plugin(
+pub(super) fn find_plugin(
     config: &Config,
     member: &MemberConfig,
     plugins: &Plugins,
-) -> Result<Program, Failure> {
+) -> Result<Found, Failure> {
     let name = &member.plugin;
-    if let Some(program) = plugins.find(name) {
-        return Ok(program);
-    }
-    if let Some(PluginConfig { path, args, .. }) = config.plugin(name) {
-        return Ok(Program::Executable { path: path.clone(), args: args.clone() });
+    let known = plugins.find(name).map(Found::Program).or_else(|| config.plugin(name).map(Found::of));
+    if let Some(found) = known {
+        return Ok(found);
     }
     let ours = BUILT_IN.into_iter().chain(plugins.programs.keys().map(String::as_str));
     let known = ours.chain(config.plugins.iter().map(|plugin| plugin.name.as_str())).collect();
@@ -77,7 +76,7 @@ fn no_such_plugin(name: &str, known: Vec<&str>) -> Failure {
     match nearest(name, known.iter().copied()) {
         Some(meant) => failure.hint(format!("did you mean `{meant}`?")),
         None => failure.hint(format!(
-            "the plugins are: {}; `[plugin.{name}]` with its `command` adds one",
+            "the plugins are: {}; `[plugin.{name}]` with its `manifest` or `command` adds one",
             known.join(", ")
         )),
     }
@@ -106,6 +105,23 @@ pub(crate) struct Start<'s> {
     pub(crate) config: &'s Config,
     pub(crate) member: &'s MemberConfig,
     pub(crate) plugins: &'s Plugins,
+    /// How the command was called, for hints; empty: `outrigger`.
+    pub(crate) command: &'s str,
+    /// Nothing is written down.
+    pub(crate) only_looks: bool,
+}
+
+impl Start<'_> {
+    /// What is started, and what it may do. Found out beside: it reads files.
+    async fn granted(&self) -> Result<Granted, Failure> {
+        let found = find_plugin(self.config, self.member, self.plugins)?;
+        let (config, member, command) = (self.config.clone(), self.member.clone(), self.command.to_owned());
+        let only_looks = self.only_looks;
+        let granted = tokio::task::spawn_blocking(move || {
+            grant(&config, &member, found, Leave { command: &command, only_looks })
+        });
+        granted.await.unwrap_or_else(|panic| Err(Failure::internal("what a plugin may do").because(&panic)))
+    }
 }
 
 impl MemberSession {
@@ -126,15 +142,17 @@ impl MemberSession {
     }
 
     async fn try_start(
-        &Start { config, member, plugins }: &Start<'_>,
+        start: &Start<'_>,
         locks: Vec<Descriptor>,
         group: Group,
         keeper: impl FnOnce(Member) -> Keeper,
     ) -> Result<Self, Failure> {
-        let mut spec = PluginSpec::new(&member.name, find_plugin(config, member, plugins)?);
+        let Granted { program, policy } = start.granted().await?;
+        let &Start { config, member, plugins, .. } = start;
+        let mut spec = PluginSpec::new(&member.name, program);
         spec.helper = plugins.helper.clone();
         spec.connect = member.connect;
-        spec.policy = member.sandbox.clone();
+        spec.policy = policy;
         spec.protected = config.protected();
         spec.locks = locks;
         spec.calls_timeout = member.calls_timeout;

@@ -1,0 +1,202 @@
+//! What a member's plugin is, and what it may do: what it wishes, and what the user says of it.
+
+use std::path::{Path, PathBuf};
+
+use outrigger_broker::runtime_path;
+use outrigger_protocol::Printable;
+use outrigger_sandbox::{OnUnsupported, Policy, Profile, Program, Protected};
+use serde::Serialize;
+
+use crate::config::{Config, Manifest, MemberConfig, PluginConfig, PluginSource};
+use crate::consent::{self, Standing};
+use crate::exit::Exit;
+use crate::report::Failure;
+
+/// What a member's `plugin` leads to.
+#[derive(Debug, Clone)]
+pub(super) enum Found {
+    /// Something that runs without a question: ours, the embedder's, or a command of the user's.
+    Program(Program),
+    /// A manifest of the plugin that the configuration calls by this name.
+    Manifest { plugin: String, file: PathBuf },
+}
+
+impl Found {
+    pub(super) fn of(plugin: &PluginConfig) -> Self {
+        match &plugin.source {
+            PluginSource::Command { path, args } => {
+                Self::Program(Program::Executable { path: path.clone(), args: args.clone() })
+            }
+            PluginSource::Manifest(file) => {
+                Self::Manifest { plugin: plugin.name.clone(), file: file.clone() }
+            }
+        }
+    }
+}
+
+/// What is started, and what it may do.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) program: Program,
+    pub(super) policy: Policy,
+}
+
+/// How a start that needs consent is to be told, and whether it may write down what changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Leave<'l> {
+    /// How the command was called; empty: `outrigger`.
+    pub(super) command: &'l str,
+    /// This run writes nothing.
+    pub(super) only_looks: bool,
+}
+
+/// Grants a member's plugin what it wishes and the user allows. Reads the files that its digest
+/// covers, so it may take a while.
+///
+/// # Errors
+/// The user has not consented; or a wish cannot be granted as the member is configured.
+pub(super) fn grant(
+    config: &Config,
+    member: &MemberConfig,
+    found: Found,
+    leave: Leave<'_>,
+) -> Result<Granted, Failure> {
+    let (program, wished) = match found {
+        Found::Program(program) => {
+            let wished = wished(&program, member);
+            (program, wished)
+        }
+        Found::Manifest { plugin, file } => {
+            let command = if leave.command.is_empty() { "outrigger" } else { leave.command };
+            let manifest = consent::admit(&config.state, &plugin, &file, command, leave.only_looks)?;
+            let wished = filled(&manifest, config, member)?;
+            (Program::Executable { path: manifest.program, args: manifest.args }, wished)
+        }
+    };
+    Ok(Granted { program, policy: tidy(member.sandbox.over(wished)) })
+}
+
+/// What a plugin without a manifest is granted: a first-party one its place, a command the paths
+/// that it names.
+fn wished(program: &Program, member: &MemberConfig) -> Policy {
+    match program {
+        Program::FirstParty { .. } => {
+            let place = member.place().map(PathBuf::from).into_iter().collect();
+            if member.read_only {
+                Policy { read: place, ..Policy::default() }
+            } else {
+                Policy { write: place, ..Policy::default() }
+            }
+        }
+        Program::Executable { args, .. } => {
+            let paths = args.iter().map(PathBuf::from).filter(|path| path.is_absolute());
+            Policy { read: paths.collect(), ..Policy::default() }
+        }
+    }
+}
+
+/// The manifest's wishes with this member's options filled in.
+fn filled(manifest: &Manifest, config: &Config, member: &MemberConfig) -> Result<Policy, Failure> {
+    let mut secret = config.protected();
+    secret.extend(runtime_path().map(|path| Protected::new("the runtime directory", path)));
+    let filled = manifest.wishes.fill(&member.options, manifest.folder(), &secret, &Protected::program());
+    filled.map_err(|unfit| {
+        let what = format!("the plugin of {} cannot be granted what it wants", member.name);
+        let failure = Failure::new(Exit::Plugin, what).because(&unfit);
+        failure.hint(format!("{}; or say in [member.{}.sandbox] what it may do", unfit.hint, member.name))
+    })
+}
+
+/// Leaves out what a grant to write gives already. Not only for order's sake: a link that the plugin
+/// put into a folder of its own would else, at the next start, be followed to what it may not see.
+fn tidy(mut policy: Policy) -> Policy {
+    let write = policy.write.clone();
+    let within = |path: &Path, grant: &Path| path != grant && path.starts_with(grant);
+    policy.write.retain(|path| !write.iter().any(|grant| within(path, grant)));
+    policy.read.retain(|path| !write.iter().any(|grant| path.starts_with(grant)));
+    for list in [&mut policy.read, &mut policy.write, &mut policy.execute] {
+        list.sort();
+        list.dedup();
+    }
+    policy
+}
+
+/// Something about a member's plugin that its user should know at every look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// The member.
+    pub member: String,
+    /// Its plugin.
+    pub plugin: String,
+    /// In one word, for programs: `no_sandbox`, `weaken`, `untrusted` or `updated`.
+    pub what: &'static str,
+    /// In one line, for people.
+    pub words: String,
+}
+
+/// What is to be known of a member's plugin before it starts: that it has no sandbox, or may be
+/// started with less than it requires; that it waits for consent, or was updated since. Starts
+/// nothing, writes nothing, asks nobody.
+#[must_use]
+pub fn notes(config: &Config, member: &MemberConfig) -> Vec<Note> {
+    let examined = match config.plugin(&member.plugin).map(|plugin| &plugin.source) {
+        Some(PluginSource::Manifest(file)) => {
+            Some(consent::examine(&config.state, Some(&member.plugin), file))
+        }
+        _ => None,
+    };
+    let wished = match &examined {
+        Some(Ok(examined)) => examined.manifest.wishes.on_unsupported,
+        _ => OnUnsupported::Refuse,
+    };
+    let of_consent = examined.and_then(|examined| consent_note(&member.plugin, examined));
+    let lines = of_consent.into_iter().chain(sandbox_note(member, wished));
+    lines
+        .map(|(what, words)| Note { member: member.name.clone(), plugin: member.plugin.clone(), what, words })
+        .collect()
+}
+
+type Line = (&'static str, String);
+
+fn sandbox_note(member: &MemberConfig, wished: OnUnsupported) -> Option<Line> {
+    let table = format!("[member.{}.sandbox]", member.name);
+    if member.sandbox.profile == Some(Profile::None) {
+        return Some((
+            "no_sandbox",
+            format!("has no sandbox and can do what you can: `profile = \"none\"` in {table}"),
+        ));
+    }
+    let (weakened, place) = match member.sandbox.on_unsupported {
+        Some(said) => (said, table),
+        None => (wished, "its manifest".to_owned()),
+    };
+    let weakened = weakened == OnUnsupported::Weaken;
+    weakened.then(|| {
+        let words = format!(
+            "is started even where its sandbox cannot be enforced: `on_unsupported = \"weaken\"` in {place}"
+        );
+        ("weaken", words)
+    })
+}
+
+fn consent_note(plugin: &str, examined: Result<consent::Examined, Failure>) -> Option<Line> {
+    let standing = match examined {
+        Ok(examined) => examined.standing,
+        Err(failure) => return Some(("untrusted", format!("cannot be started: {failure}"))),
+    };
+    if let Some(why) = standing.refusal(plugin) {
+        return Some(("untrusted", format!("is not started: {why}; `outrigger plugin trust {plugin}` asks")));
+    }
+    let changed = matches!(standing, Standing::Updated { .. } | Standing::Trusted { updated: Some(_) });
+    changed.then(|| {
+        let words = format!(
+            "has changed since you trusted {}, and wants no more than before; `outrigger plugin trust {0}` \
+             takes note",
+            Printable(plugin)
+        );
+        ("updated", words)
+    })
+}
+
+#[cfg(test)]
+mod tests;
