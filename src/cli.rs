@@ -151,6 +151,10 @@ pub(crate) struct CheckArgs {
     /// Groups; all if none is named
     #[arg(value_name = "GROUP")]
     pub(crate) groups: Vec<String>,
+
+    /// Print one JSON object as the only line of stdout, for programs; see docs/json.md
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Write a configuration for two places

@@ -8,7 +8,7 @@ mod write;
 use outrigger::config::{Config, GroupConfig};
 use outrigger::exit::Exit;
 use outrigger::report::{Absent, Failure, FailureSummary, GuardStop, Kept, Outcome};
-use outrigger::run::{store_failure, unknown_group};
+use outrigger::run::{Note, notes, store_failure, unknown_group};
 use outrigger::store::{CollectionStatus, Error, Run, Status, status as status_of};
 use serde::Serialize;
 
@@ -45,6 +45,8 @@ struct GroupStatus {
     absent: Vec<Absent>,
     /// What else went wrong in the last run.
     failures: Vec<FailureSummary>,
+    /// What is to be known of the members' plugins: no sandbox, no consent.
+    notes: Vec<Note>,
     /// Seconds since 1970, when the last run ended; null: never, or see `unfinished`.
     last_run: Option<u64>,
     /// What the last run ended with; null: it did not end, or there was none.
@@ -97,10 +99,12 @@ fn wanted<'c>(config: &'c Config, args: &StatusArgs) -> Result<Vec<&'c GroupConf
 fn read(config: &Config, group: &GroupConfig) -> GroupStatus {
     let found = status_of(&config.state, &group.name);
     let waiting = |found: &Status| waiting(&config.state, group, found);
-    match found.and_then(|found| Ok((waiting(&found)?, found))) {
+    let status = match found.and_then(|found| Ok((waiting(&found)?, found))) {
         Ok((waiting, found)) => GroupStatus::of(group, &found, waiting),
         Err(error) => GroupStatus::unreadable(group, &error),
-    }
+    };
+    let members = group.members.iter().filter_map(|name| config.member(name));
+    GroupStatus { notes: members.flat_map(|member| notes(config, member)).collect(), ..status }
 }
 
 impl GroupStatus {
@@ -130,6 +134,7 @@ impl GroupStatus {
             guard: kept.guard,
             absent: kept.absent,
             failures: kept.failures,
+            notes: Vec::new(),
             last_run: last.and_then(|run| run.finished),
             last_exit: last.and_then(read_outcome).map(|last| last.outcome.exit),
             unfinished: last.is_some_and(|run| run.finished.is_none()),

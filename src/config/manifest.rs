@@ -4,6 +4,7 @@
 //! every path in it checked. It allows nothing by itself: the user consents to it
 //! (`crate::consent`), and may narrow it.
 
+mod filling;
 mod license;
 mod protocol;
 mod widening;
@@ -20,9 +21,10 @@ use super::error::ConfigError;
 use super::fields::{Fields, Result, Source, Value};
 use super::name::is_valid_name;
 use super::places::Places;
+pub use filling::Unfit;
 pub use protocol::ProtocolRange;
 pub use widening::{Wish, beyond};
-pub use wishes::{HostWish, PathWish, Unfit, Wishes};
+pub use wishes::{HostWish, PathWish, Wishes};
 
 /// What the file is called where only its folder is named.
 pub const MANIFEST: &str = "plugin.toml";

@@ -5,7 +5,9 @@ use std::io::{self, Write};
 use outrigger_engine::MemberState;
 use outrigger_protocol::Printable;
 use outrigger_sandbox::Report;
+use serde::Serialize;
 
+use super::grants::{Note, notes};
 use super::keeper::Keeper;
 use super::members::{MemberSession, Start};
 use super::objects::group_of;
@@ -13,7 +15,7 @@ use super::options::Options;
 use super::targets::wanted;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::report::Failure;
+use crate::report::{Failure, FailureSummary};
 
 /// What was found of every member of the checked groups.
 #[derive(Debug, Default)]
@@ -26,14 +28,15 @@ struct MemberCheck {
     group: String,
     member: String,
     found: Result<Found, Failure>,
+    notes: Vec<Note>,
     required: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize)]
 struct Found {
     plugin: String,
     pid: u32,
-    start_ms: u128,
+    start_ms: u64,
     collections: Vec<String>,
     sandbox: Report,
 }
@@ -62,6 +65,7 @@ pub async fn check(config: &Config, options: &Options) -> Result<CheckReport, Fa
                 group: group.name.clone(),
                 member: name.clone(),
                 found,
+                notes: notes(config, member),
                 required: member.required,
             });
         }
@@ -75,7 +79,7 @@ async fn found(session: MemberSession) -> Found {
     Found {
         plugin: process.plugin,
         pid: process.pid,
-        start_ms: process.start.as_millis(),
+        start_ms: u64::try_from(process.start.as_millis()).unwrap_or(u64::MAX),
         collections,
         sandbox: process.sandbox,
     }
@@ -92,6 +96,24 @@ impl CheckReport {
             .fold(Exit::Done, Exit::or_worse)
     }
 
+    /// The same for programs: one object. Keys are only ever added.
+    ///
+    /// # Errors
+    /// Never in practice: it is made of texts and numbers.
+    pub fn json(&self) -> serde_json::Result<String> {
+        let members = self.members.iter().map(MemberJson::of).collect();
+        serde_json::to_string(&CheckJson { exit: self.exit().code(), failures: Vec::new(), members })
+    }
+
+    /// The object of a check that could not begin.
+    ///
+    /// # Errors
+    /// Never in practice.
+    pub fn failed(failure: &Failure) -> serde_json::Result<String> {
+        let (exit, failures) = (failure.exit.code(), vec![FailureSummary::of(failure)]);
+        serde_json::to_string(&CheckJson { exit, failures, members: Vec::new() })
+    }
+
     /// Writes it for people.
     ///
     /// # Errors
@@ -103,8 +125,39 @@ impl CheckReport {
                 Ok(found) => found.write(out)?,
                 Err(failure) => failure.write(out)?,
             }
+            checked.notes.iter().try_for_each(|note| {
+                writeln!(out, "  note          {} {}", note.member, Printable(&note.words))
+            })?;
         }
         Ok(())
+    }
+}
+
+/// What `check --json` prints.
+#[derive(Serialize)]
+struct CheckJson<'c> {
+    exit: u8,
+    failures: Vec<FailureSummary>,
+    members: Vec<MemberJson<'c>>,
+}
+
+#[derive(Serialize)]
+struct MemberJson<'c> {
+    group: &'c str,
+    member: &'c str,
+    required: bool,
+    /// Null: see `failure`.
+    found: Option<&'c Found>,
+    /// Null: see `found`.
+    failure: Option<FailureSummary>,
+    notes: &'c [Note],
+}
+
+impl<'c> MemberJson<'c> {
+    fn of(checked: &'c MemberCheck) -> Self {
+        let MemberCheck { group, member, found, notes, required } = checked;
+        let failure = found.as_ref().err().map(FailureSummary::of);
+        Self { group, member, required: *required, found: found.as_ref().ok(), failure, notes }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a member's plugin is, and what it may do: what it wishes, and what the user says of it.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use outrigger_broker::runtime_path;
 use outrigger_protocol::Printable;
@@ -110,15 +110,27 @@ fn filled(manifest: &Manifest, config: &Config, member: &MemberConfig) -> Result
 /// Leaves out what a grant to write gives already. Not only for order's sake: a link that the plugin
 /// put into a folder of its own would else, at the next start, be followed to what it may not see.
 fn tidy(mut policy: Policy) -> Policy {
-    let write = policy.write.clone();
-    let within = |path: &Path, grant: &Path| path != grant && path.starts_with(grant);
-    policy.write.retain(|path| !write.iter().any(|grant| within(path, grant)));
-    policy.read.retain(|path| !write.iter().any(|grant| path.starts_with(grant)));
+    let write: Vec<PathBuf> = policy.write.iter().map(|path| plain(path)).collect();
+    policy
+        .write
+        .retain(|path| !write.iter().any(|grant| plain(path) != *grant && plain(path).starts_with(grant)));
+    policy.read.retain(|path| !write.iter().any(|grant| plain(path).starts_with(grant)));
     for list in [&mut policy.read, &mut policy.write, &mut policy.execute] {
         list.sort();
         list.dedup();
     }
     policy
+}
+
+/// Without `..`, by the text alone.
+fn plain(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut plain, part| {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+        plain
+    })
 }
 
 /// Something about a member's plugin that its user should know at every look.

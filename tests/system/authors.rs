@@ -6,6 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
+use crate::python::people_in;
 use crate::support::host::example;
 use crate::support::{Link, World};
 
@@ -93,14 +94,12 @@ fn what_new_writes_in_python_keeps_every_rule() {
     passes(&world, &["demo"], &NOT_TRIED);
 }
 
-/// The format of this one is not plain, so that is tried too.
+/// The format of this one is not plain, so that is tried too. With its manifest, as it is shipped.
 #[test]
 #[ignore = "needs python3"]
 fn the_table_of_people_keeps_every_rule() {
-    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sqlite_people/people.py");
-    let options = ["--option", "path={scratch}/people.db", "--option", "create=true"];
-    let args = [&[program], &options[..]].concat();
-    passes(&World::empty(Link::Inherited), &args, &["create-again"]);
+    let world = World::empty(Link::Inherited);
+    passes(&world, &[&path(people_in(&world))], &["create-again"]);
 }
 
 /// Written from docs/protocol.md by somebody who had seen nothing else. What streams are for is left

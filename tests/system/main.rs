@@ -25,6 +25,8 @@ mod configuration;
 #[cfg(target_os = "linux")]
 mod conflicts;
 #[cfg(target_os = "linux")]
+mod consent;
+#[cfg(target_os = "linux")]
 mod deletions;
 #[cfg(target_os = "linux")]
 mod descriptors;

@@ -119,8 +119,9 @@ fn a_table_that_is_not_there_is_named_in_the_plugins_words() {
 #[ignore = "needs python3"]
 fn w11_what_a_connector_sets_is_kept_for_its_next_run() {
     let people = People::new(Link::Inherited);
-    let text = fs::read_to_string(people.world.config()).unwrap();
-    people.world.configure_as(&text.replace("examples/sqlite_people/people.py", "tests/python/asks.py"));
+    let asks =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/asks.py")).unwrap();
+    fs::write(people.world.path("people/people.py"), asks).unwrap();
     let sync = || people.world.run(["-v", "sync", "contacts"]).expect(0);
     let told = [
         "began with None []",
@@ -155,14 +156,21 @@ struct People {
 impl People {
     fn new(link: Link) -> Self {
         let (world, python) = (World::new(link), python());
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/sqlite_people/people.py");
+        let folder = people_in(&world);
+        let program = folder.join("people.py");
         fs::remove_dir(world.member(PHONE).join("book")).unwrap();
         let member = format!("plugin = \"people\"\npath = \"./{PHONE}/people.db\"\ncollection = \"book\"\n");
         let text = fs::read_to_string(world.config()).unwrap();
         let text = text.replace(&format!("plugin = \"vdir\"\npath = \"./{PHONE}\"\n"), &member);
-        // `-B`: nothing is written beside the sources.
-        let plugin = format!("[plugin.people]\ncommand = [{python:?}, \"-B\", {program:?}]\n");
-        world.configure_as(&format!("{text}\n{plugin}"));
+        // The interpreter itself, see below; all else is the manifest that is shipped.
+        let manifest = folder.join("plugin.toml");
+        let shipped = fs::read_to_string(&manifest).unwrap();
+        let command = format!("command = [{python:?}, \"-B\", \"./people.py\"]");
+        fs::write(manifest, shipped.replace("command = [\"./people.py\"]", &command)).unwrap();
+        world.configure_as(&format!("{text}\n[plugin.people]\nmanifest = {folder:?}\n"));
+        world.sync().expect(7).says(&["people is not trusted yet"]);
+        let wants = ["change the folder that holds what the option `path` names", "execute "];
+        world.run(["plugin", "trust", "people", "--yes"]).expect(0).says(&wants);
         let people = Self { world, python };
         people.run(&["-B".as_ref(), &program, "--create".as_ref(), &people.table()]);
         people
@@ -188,6 +196,21 @@ impl People {
     fn rows(&self) -> String {
         self.sql("SELECT uid, name, email, note FROM people ORDER BY uid")
     }
+}
+
+/// A folder with the example as its README says to lay it out: the SDK beside it.
+pub(crate) fn people_in(world: &World) -> PathBuf {
+    let (sources, folder) = (Path::new(env!("CARGO_MANIFEST_DIR")), world.path("people"));
+    fs::create_dir(&folder).unwrap();
+    for file in [
+        "examples/sqlite_people/people.py",
+        "examples/sqlite_people/plugin.toml",
+        "plugin-sdk/python/outrigger.py",
+    ] {
+        let file = sources.join(file);
+        fs::copy(&file, folder.join(file.file_name().unwrap())).unwrap();
+    }
+    folder
 }
 
 /// The interpreter itself: what is found by name may be a script that needs an environment.

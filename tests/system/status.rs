@@ -117,7 +117,7 @@ fn programs_are_told_what_people_are_told(world: World) {
 }
 
 /// Fails for a key that docs/json.md does not know, except below keys that are names.
-fn every_key_is_documented(value: &Value) {
+pub(crate) fn every_key_is_documented(value: &Value) {
     let documentation = include_str!("../../docs/json.md");
     match value {
         Value::Array(values) => values.iter().for_each(every_key_is_documented),

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use outrigger::protocol::{Printable, Words};
 use outrigger::report::{Absent, FailureSummary, GuardStop};
+use outrigger::run::Note;
 
 use super::GroupStatus;
 use crate::command::waiting::SHOWN;
@@ -18,7 +19,10 @@ impl GroupStatus {
         self.write_rest(out)?;
         self.guard.iter().try_for_each(|stop| write_guard(stop, out))?;
         self.absent.iter().try_for_each(|absent| write_absent(absent, out))?;
-        self.failures.iter().try_for_each(|failure| write_failure(failure, out))
+        self.failures.iter().try_for_each(|failure| write_failure(failure, out))?;
+        self.notes.iter().try_for_each(|Note { member, words, .. }| {
+            writeln!(out, "  note      {member} {}", Printable(words))
+        })
     }
 
     fn counts(&self) -> String {

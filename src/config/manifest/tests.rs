@@ -254,8 +254,8 @@ fn an_option_grants_only_what_it_may_name() {
         ("write = [\"{folder:path}\"]", "/home/ana/state/x", "holds the state directory"),
         ("write = [\"{folder:path}\"]", "/x", "the root is never granted"),
         ("write = [\"{path}\"]", "/usr", "holds the executable"),
-        ("write = [\"{path}\"]", "/opt/people/data", "holds the plugin's own folder"),
-        ("write = [\"{path}\"]", "/opt", "holds the plugin's own folder"),
+        ("write = [\"{path}\"]", "/opt/people/data", "holds what it may execute, /opt/people,"),
+        ("write = [\"{path}\"]", "/opt", "holds what it may execute, /opt/people,"),
         ("write = [\"{path}\"]\nexecute = [\"{option:path}\"]", "/srv/x", "holds what it may execute"),
         ("network = [\"{host:path}\"]", "/srv/x", "names none"),
     ] {
@@ -275,5 +275,14 @@ fn a_path_of_the_manifests_own_is_there_and_is_no_link() {
     let read = |name: &str| fill(&format!("read = [{:?}]", root.join(name).display().to_string()), &[]);
     assert_eq!(read("real").unwrap().read, [root.join("real")]);
     assert!(read("link").unwrap_err().contains("which is a link to"));
-    assert!(read("gone").unwrap_err().contains("comes from options"));
+    assert!(
+        read("gone").unwrap_err().contains("which is not there (a manifest names what is on every machine")
+    );
+    let execute = |name: &str| fill(&format!("execute = [{:?}]", root.join(name).display().to_string()), &[]);
+    assert!(execute("link").is_ok(), "an interpreter often is one");
+    assert!(execute("gone").is_err());
+    std::os::unix::fs::symlink("/proc/self", root.join("kernel")).unwrap();
+    assert!(execute("kernel").unwrap_err().contains("/proc is never granted"));
+    let path = root.join("kernel").display().to_string();
+    assert!(fill("read = [\"{path}\"]", &[("path", &path)]).unwrap_err().contains("/proc is never granted"));
 }

@@ -4,11 +4,10 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use outrigger_sandbox::{Guarantee, OnUnsupported, Policy, Profile, Protected};
+use outrigger_sandbox::{Guarantee, OnUnsupported, Profile};
 
 use super::super::fields::{Result, Value};
 use super::super::sandbox::{endpoint, guarantee, on_unsupported, processes};
-use super::super::url::endpoint_of;
 use super::entries;
 
 /// What a plugin wishes to be allowed. Its own folder it may read and execute without a word.
@@ -59,15 +58,6 @@ pub enum HostWish {
     Fixed(String),
 }
 
-/// A wish that cannot be granted as this member is configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfit {
-    /// Which, and why not.
-    pub what: String,
-    /// What to do about it.
-    pub hint: String,
-}
-
 impl Wishes {
     pub(super) fn read(value: Value<'_>) -> Result<Self> {
         let mut fields = value.fields()?;
@@ -92,86 +82,6 @@ impl Wishes {
         fields.finish("in [sandbox] of a manifest")?;
         Ok(wishes)
     }
-
-    /// What a member with these options would be granted; `folder` is the plugin's. An option that is
-    /// not set grants nothing. No place in `secret` may be granted at all, none in `protected` to be
-    /// written to. Looks at the paths on the disk: what an option names need not be there.
-    ///
-    /// # Errors
-    /// The first wish that cannot be granted.
-    pub fn fill(
-        &self,
-        options: &[(String, String)],
-        folder: &Path,
-        secret: &[Protected],
-        protected: &[Protected],
-    ) -> std::result::Result<Policy, Unfit> {
-        let fill = |wishes: &[PathWish], not: &[&[Protected]]| -> std::result::Result<Vec<PathBuf>, Unfit> {
-            let each = wishes.iter().filter_map(|wish| wish.fill(options, folder).transpose());
-            let each = each.map(|filled| filled.and_then(|(wish, path)| allowed(wish, path, not)));
-            each.collect()
-        };
-        // What can be changed must not be executed: neither its own files nor others.
-        let own = [Protected::new("the plugin's own folder", folder)];
-        let execute = fill(&self.execute, &[secret])?;
-        let executed: Vec<Protected> =
-            execute.iter().map(|path| Protected::new("what it may execute", path)).collect();
-        let write = fill(&self.write, &[secret, protected, &own, &executed])?;
-        let hosts = self.network.iter().filter_map(|wish| wish.fill(options).transpose());
-        Ok(Policy {
-            profile: self.profile,
-            read: fill(&self.read, &[secret])?,
-            write,
-            execute: execute.into_iter().chain([folder.to_owned()]).collect(),
-            network: hosts.collect::<std::result::Result<_, _>>()?,
-            memory: self.memory,
-            processes: self.processes,
-            file_size: self.file_size,
-            require: self.require.clone(),
-            on_unsupported: self.on_unsupported,
-            ..Policy::default()
-        })
-    }
-}
-
-impl fmt::Display for Unfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for Unfit {}
-
-impl PathWish {
-    /// What it says, as a path; `None` if the option is not set.
-    fn fill<'w>(
-        &'w self,
-        options: &[(String, String)],
-        folder: &Path,
-    ) -> std::result::Result<Option<(&'w Self, PathBuf)>, Unfit> {
-        let option = |name: &str| option(options, name).map(|text| absolute(name, text)).transpose();
-        let path = match self {
-            Self::Plugin => Some(folder.to_owned()),
-            Self::Fixed(path) => Some(path.clone()),
-            Self::Option(name) => option(name)?,
-            Self::FolderOf(name) => option(name)?.and_then(|path| path.parent().map(Path::to_owned)),
-        };
-        Ok(path.map(|path| (self, path)))
-    }
-}
-
-impl HostWish {
-    fn fill(&self, options: &[(String, String)]) -> std::result::Result<Option<String>, Unfit> {
-        let name = match self {
-            Self::Fixed(endpoint) => return Ok(Some(endpoint.clone())),
-            Self::Option(name) => name,
-        };
-        let Some(text) = option(options, name) else { return Ok(None) };
-        endpoint_of(text).map(Some).ok_or_else(|| Unfit {
-            what: format!("it wants to reach the host of the option `{name}`, which names none"),
-            hint: format!("write `{name}` as a URL, such as \"https://dav.example.org/\""),
-        })
-    }
 }
 
 impl fmt::Display for PathWish {
@@ -194,62 +104,8 @@ impl fmt::Display for HostWish {
     }
 }
 
-fn option<'o>(options: &'o [(String, String)], name: &str) -> Option<&'o str> {
-    options.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-}
-
-/// An option's path: only as a path from the root can it be granted.
-fn absolute(name: &str, text: &str) -> std::result::Result<PathBuf, Unfit> {
-    match Path::new(text) {
-        path if path.is_absolute() => Ok(path.components().collect()),
-        _ => Err(Unfit {
-            what: format!(
-                "it wants the path of the option `{name}`, and \"{text}\" is none from the root on"
-            ),
-            hint: format!("write `{name}` as \"./…\", \"~/…\" or \"/…\""),
-        }),
-    }
-}
-
-/// Whether a path may be granted; `not`: what must neither hold it nor lie in it.
-fn allowed(wish: &PathWish, path: PathBuf, not: &[&[Protected]]) -> std::result::Result<PathBuf, Unfit> {
-    if let Some(reserved) = reserved(&path) {
-        return Err(Unfit {
-            what: format!("it wants {wish}, which is {}: {reserved} is never granted", path.display()),
-            hint: "name a folder of the plugin's own data".into(),
-        });
-    }
-    if let Some(error) = not.iter().copied().flatten().find_map(|place| place.check(&path).err()) {
-        let place = &error.protected;
-        return Err(Unfit {
-            what: format!(
-                "it wants {wish}, which is {}; that holds {}, {}, or lies in it",
-                path.display(),
-                place.what,
-                place.path.display()
-            ),
-            hint: "give it a folder that holds nothing else".into(),
-        });
-    }
-    if matches!(wish, PathWish::Fixed(_)) { as_it_is(path) } else { Ok(path) }
-}
-
-/// A path of the manifest's own must be there, and no symbolic link: what it leads to could change
-/// after the user consented.
-fn as_it_is(path: PathBuf) -> std::result::Result<PathBuf, Unfit> {
-    let hint = || "a manifest names what is on every machine; the rest comes from options".to_owned();
-    match path.canonicalize() {
-        Ok(real) if real == path => Ok(path),
-        Ok(real) => Err(Unfit {
-            what: format!("it wants {}, which is a link to {}", path.display(), real.display()),
-            hint: hint(),
-        }),
-        Err(error) => Err(Unfit { what: format!("it wants {}: {error}", path.display()), hint: hint() }),
-    }
-}
-
 /// What stands for all files or for the kernel, and is never granted on a manifest's wish.
-fn reserved(path: &Path) -> Option<&'static str> {
+pub(super) fn reserved(path: &Path) -> Option<&'static str> {
     if path.parent().is_none() {
         return Some("the root");
     }

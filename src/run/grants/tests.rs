@@ -116,6 +116,8 @@ fn a_grant_within_one_to_write_is_not_followed() {
     let world = World::new();
     let policy = world.policy("plugin = \"people\"\npath = \"./db\"\nin = \"./db/link\"");
     assert_eq!((policy.read, policy.write), (Vec::new(), vec![world.path("db")]));
+    let policy = world.policy("plugin = \"people\"\npath = \"./db\"\nin = \"./db/../in\"");
+    assert_eq!(policy.read, [world.path("db/../in")], "this one lies beside it");
 }
 
 #[test]

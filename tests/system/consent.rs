@@ -1,0 +1,206 @@
+//! Plugins with a manifest, by the command alone: refused until the user agrees, stopped again when
+//! an update wants more, started when it does not.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::status::every_key_is_documented;
+use crate::support::host::example;
+use crate::support::{LAPTOP, Link, PHONE, Run, World};
+
+/// A world whose phone is served by `examples/echo_plugin.rs`, from a folder with a manifest.
+struct Notes(World);
+
+const WISHES: &str = "read = [\"{option:first}\"]\nmemory = \"64MiB\"\n";
+
+impl Notes {
+    fn new() -> Self {
+        let world = World::new(Link::Inherited);
+        let text = fs::read_to_string(world.config()).unwrap();
+        let text =
+            text.replace(&format!("plugin = \"vdir\"\npath = \"./{PHONE}\"\n"), "plugin = \"notes\"\n");
+        world.configure_as(&format!("{text}\n[plugin.notes]\nmanifest = \"./notes/plugin.toml\"\n"));
+        fs::create_dir(world.path("notes")).unwrap();
+        fs::copy(example("echo_plugin", "examples/echo_plugin.rs"), world.path("notes/echo")).unwrap();
+        let notes = Self(world);
+        notes.wishes(WISHES);
+        notes
+    }
+
+    fn manifest(&self) -> PathBuf {
+        self.0.path("notes/plugin.toml")
+    }
+
+    /// What an update of the manifest says.
+    fn wishes(&self, sandbox: &str) {
+        let text = format!(
+            "id = \"echo\"\nname = \"An echo\"\nversion = \"1.0\"\nlicense = \"MIT\"\nprotocol = \"0.9\"\n\
+             command = [\"./echo\"]\n[sandbox]\n{sandbox}"
+        );
+        fs::write(self.manifest(), text).unwrap();
+    }
+
+    /// Other bytes that do the same.
+    fn update(&self) {
+        let path = self.0.path("notes/echo");
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.extend(b"later");
+        fs::remove_file(&path).unwrap(); // a program that runs is not written to
+        fs::write(&path, bytes).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&path, mode).unwrap();
+    }
+
+    #[track_caller]
+    fn run(&self, args: &[&str]) -> Run {
+        self.0.run(args)
+    }
+
+    /// A sync in which the plugin runs: it lists its note, which the other member cannot hold.
+    #[track_caller]
+    fn syncs(&self) -> Run {
+        self.run(&["sync", "contacts"]).expect(4).says(&["listing   laptop 0   phone 1"])
+    }
+
+    fn trusted(&self) -> String {
+        fs::read_to_string(self.0.state().join("trusted.toml")).unwrap_or_default()
+    }
+}
+
+/// The one command that goes on, as a hint names it.
+fn hint(notes: &Notes) -> String {
+    format!("outrigger -c {} plugin trust notes", notes.0.config().display())
+}
+
+/// Holds case 37 of the trials of isolation: an update that wants more stays stopped.
+#[test]
+fn a_plugin_runs_when_its_user_has_agreed_and_stops_when_it_wants_more() {
+    let notes = Notes::new();
+    for verb in ["sync", "plan", "check"] {
+        let words = ["the plugin notes is not trusted yet", &hint(&notes)];
+        notes.run(&[verb, "contacts"]).expect(7).says(&words);
+    }
+    notes.run(&["plugin", "trust", "notes"]).expect(2).says(&["nobody is there to ask", "--yes"]);
+    assert_eq!(notes.trusted(), "", "nobody agreed");
+
+    let told = ["An echo", "read what the option `first` names", "use 64 MiB of memory", "notes is trusted"];
+    notes.run(&["plugin", "trust", "notes", "--yes"]).expect(0).says(&told);
+    notes.run(&["check", "contacts"]).expect(0).says(&["plugin notes in process"]);
+    notes.syncs();
+
+    // Other bytes and less: it runs, and that is said.
+    let before = notes.trusted();
+    notes.update();
+    notes.wishes("read = [\"{option:first}\"]\nmemory = \"32MiB\"\n");
+    notes.run(&["plan", "contacts"]).says(&["phone 1"]);
+    assert_eq!(notes.trusted(), before, "a plan writes nothing");
+    let said = "the plugin notes has changed, and wants no more than before";
+    notes.syncs().says(&[said]);
+    assert!(notes.trusted().contains("updated = "), "{}", notes.trusted());
+    let again = notes.syncs();
+    assert!(!again.stderr.contains(said), "once: {again:?}");
+    notes.run(&["status"]).says(&["note      phone has changed since you trusted notes"]);
+
+    // More: it stops, and tells what.
+    notes.wishes("read = [\"{option:first}\"]\nmemory = \"32MiB\"\nnetwork = [\"evil.example:443\"]\n");
+    let more = "now wants more: to use the network; to reach evil.example:443";
+    notes.run(&["sync", "contacts"]).expect(7).says(&[more, &hint(&notes)]);
+    notes.run(&["status"]).says(&[more]);
+    let info = notes.run(&["plugin", "info", "notes"]).expect(0);
+    info.says(&["wants more", "+       reach evil.example:443"]);
+    notes.run(&["plugin", "trust", "notes", "--yes"]).expect(0);
+    notes.syncs();
+
+    notes.run(&["plugin", "distrust", "notes"]).expect(0).says(&["not trusted any more"]);
+    notes.run(&["sync", "contacts"]).expect(7).says(&["is not trusted yet"]);
+}
+
+#[test]
+fn other_bytes_alone_are_started_and_noted() {
+    let notes = Notes::new();
+    notes.run(&["plugin", "trust", "notes", "--yes"]).expect(0);
+    notes.update();
+    let said = ["the plugin notes has changed"];
+    notes.syncs().says(&said);
+    let json = notes.run(&["status", "--json"]).json();
+    let note = &json["groups"][0]["notes"][0];
+    assert_eq!(
+        (&note["member"], &note["plugin"], &note["what"]),
+        (&PHONE.into(), &"notes".into(), &"updated".into())
+    );
+    notes.run(&["plugin", "trust", "notes", "--yes"]).expect(0);
+    let json = notes.run(&["status", "--json"]).json();
+    assert_eq!(json["groups"][0]["notes"], serde_json::json!([]), "the user took note");
+}
+
+#[test]
+fn a_manifest_that_cannot_be_used_costs_its_member_and_is_told_with_its_place() {
+    let notes = Notes::new();
+    notes.wishes("reed = []\n");
+    let words = ["notes/plugin.toml:8:1: unknown key `reed`", "did you mean `read`?"];
+    notes.run(&["sync", "contacts"]).expect(7).says(&words);
+    notes.run(&["status"]).says(&["note      phone cannot be started: ", words[0]]);
+    notes.run(&["plugin", "info", "notes"]).expect(7).says(&words);
+}
+
+#[test]
+fn what_an_info_says_is_there_for_programs_too() {
+    let notes = Notes::new();
+    notes.wishes("write = [\"{path}\"]\nrequire = [\"fs_read\"]\n");
+    let by_name = notes.run(&["plugin", "info", "notes", "--json"]).expect(0).json();
+    assert_eq!(by_name["trust"], "untrusted");
+    assert_eq!(
+        (by_name["may_start"].as_bool(), by_name["require"][0].as_str()),
+        (Some(false), Some("fs_read"))
+    );
+    assert_eq!(by_name["wishes"][0], "change what the option `path` names");
+    let by_path = notes.run(&["plugin", "info", "./notes", "--json"]).expect(0).json();
+    assert_eq!(by_path["digest"], by_name["digest"]);
+    every_key_is_documented(&by_name);
+    assert!(by_path["plugin"].is_null());
+    notes.run(&["plugin", "info", "vdir"]).expect(0).says(&["part of this command"]);
+    notes.run(&["plugin", "info", "nots"]).expect(2).says(&["it names: notes"]);
+    notes.run(&["plugin", "trust", "vdir"]).expect(2);
+}
+
+#[test]
+fn what_opens_a_sandbox_is_shown_at_every_look() {
+    let world = World::new(Link::Inherited);
+    let open =
+        "[member.phone.sandbox]\nprofile = \"none\"\n[member.laptop.sandbox]\non_unsupported = \"weaken\"\n";
+    world.configure("", open);
+    let lines = [
+        "phone has no sandbox and can do what you can: `profile = \"none\"` in [member.phone.sandbox]",
+        "laptop is started even where its sandbox cannot be enforced",
+    ];
+    world.run(["status"]).expect(0).says(&lines);
+    world.run(["check"]).expect(0).says(&lines);
+    let of = |json: &serde_json::Value| {
+        let mut what = Vec::new();
+        for note in json.as_array().unwrap() {
+            what.push(format!("{} {}", note["member"].as_str().unwrap(), note["what"].as_str().unwrap()));
+        }
+        what
+    };
+    let status = world.run(["status", "--json"]).expect(0).json();
+    assert_eq!(of(&status["groups"][0]["notes"]), ["laptop weaken", "phone no_sandbox"]);
+    let check = world.run(["check", "--json"]).expect(0).json();
+    assert_eq!(check["exit"], 0);
+    check["members"].as_array().unwrap().iter().for_each(every_key_is_documented);
+    let members = check["members"].as_array().unwrap();
+    assert_eq!(
+        members.iter().map(|member| member["member"].as_str().unwrap()).collect::<Vec<_>>(),
+        [LAPTOP, PHONE]
+    );
+    assert_eq!(of(&members[1]["notes"]), ["phone no_sandbox"]);
+    assert_eq!(members[1]["found"]["collections"], serde_json::json!(["book"]));
+}
+
+#[test]
+fn a_place_that_holds_what_is_ours_is_refused_where_it_stands() {
+    let world = World::new(Link::Inherited);
+    let text = fs::read_to_string(world.config()).unwrap();
+    world.configure_as(&text.replace("path = \"./phone\"", "path = \"./\""));
+    let words = ["outrigger.toml:7:9: `path` in member `phone`: the grant to write to ", "covers the "];
+    world.run(["check"]).expect(2).says(&words);
+}
