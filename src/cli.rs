@@ -233,7 +233,7 @@ Exit codes:
     4  partial: some items or members failed or are not done yet; trying again may help
     5  stopped by the guard against mass deletion
     6  credentials are missing or refused
-    7  a plugin is broken, or was denied something
+    7  a plugin is broken, was denied something, or is not trusted
    75  another run holds the lock of the group, or of a member
   130  interrupted; what is written down is consistent
   If several hold, the first of 1, 130, 2, 7, 6, 5, 75, 4, 3.

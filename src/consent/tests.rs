@@ -154,6 +154,8 @@ fn another_plugin_does_not_inherit_trust() {
     world.is_called("other", "");
     assert_eq!(world.examined().standing, Standing::Another);
     assert!(world.admit(false).unwrap_err().message.contains("another one"));
+    world.says("write = [\"{folder:path}\"]");
+    world.trust();
     let elsewhere = world.root.path().join("elsewhere");
     fs::rename(world.root.path().join("plugin"), &elsewhere).unwrap();
     let found = examine(&world.state(), Some("crm"), &elsewhere.join("plugin.toml")).unwrap();

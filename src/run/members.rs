@@ -233,6 +233,12 @@ fn start_hint(member: &MemberConfig, error: &StartError) -> Option<String> {
     let name = &member.name;
     match error {
         StartError::Launch { error, .. } if matches!(**error, LaunchError::NotEnforced { .. }) => {
+            if member.sandbox.require.is_none() {
+                return Some(format!(
+                    "its manifest requires it; `require = []` in [member.{name}.sandbox], or `on_unsupported = \
+                     \"weaken\"` there, starts it without"
+                ));
+            }
             Some(format!(
                 "take it out of `require` in [member.{name}.sandbox], or write `on_unsupported = \"weaken\"` \
                  there: the plugin then runs without it"

@@ -144,6 +144,36 @@ fn a_manifest_that_cannot_be_used_costs_its_member_and_is_told_with_its_place() 
 }
 
 #[test]
+fn what_a_manifest_requires_the_user_can_do_without() {
+    let notes = Notes::new();
+    notes.wishes("require = [\"disk\"]\n");
+    notes
+        .run(&["plugin", "trust", "notes", "--yes"])
+        .expect(0)
+        .says(&["only where these are enforced: disk"]);
+    let words = ["disk (unavailable", "its manifest requires it; `require = []` in [member.phone.sandbox]"];
+    notes.run(&["check", "contacts"]).expect(7).says(&words);
+    let text = fs::read_to_string(notes.0.config()).unwrap();
+    notes.0.configure_as(&format!("{text}[member.phone.sandbox]\nrequire = []\n"));
+    notes.run(&["check", "contacts"]).expect(0);
+}
+
+#[test]
+fn a_manifest_cannot_draw_on_the_terminal() {
+    let notes = Notes::new();
+    notes.wishes("read = [\"/a\\u001b[2J\", \"{option:\\u202e}\"]\n");
+    for args in [&["plugin", "info", "notes"][..], &["plugin", "trust", "notes", "--yes"]] {
+        let run = notes.run(args).expect(0).says(&["read /a\\u{1b}[2J", "the option `\\u{202e}`"]);
+        assert!(!run.stdout.contains(['\u{1b}', '\u{202e}']), "{run:?}");
+    }
+    notes.wishes("read = [\"/b\\u001b[2J\"]\n");
+    let run = notes.run(&["sync", "contacts"]).expect(7).says(&["wants more: to read /b\\u{1b}[2J"]);
+    assert!(!format!("{}{}", run.stdout, run.stderr).contains('\u{1b}'), "{run:?}");
+    let run = notes.run(&["status"]).says(&["/b\\u{1b}[2J"]);
+    assert!(!run.stdout.contains('\u{1b}'), "{run:?}");
+}
+
+#[test]
 fn what_an_info_says_is_there_for_programs_too() {
     let notes = Notes::new();
     notes.wishes("write = [\"{path}\"]\nrequire = [\"fs_read\"]\n");
@@ -159,6 +189,7 @@ fn what_an_info_says_is_there_for_programs_too() {
     every_key_is_documented(&by_name);
     assert!(by_path["plugin"].is_null());
     notes.run(&["plugin", "info", "vdir"]).expect(0).says(&["part of this command"]);
+    notes.run(&["plugin", "info", "vdir", "--json"]).expect(2);
     notes.run(&["plugin", "info", "nots"]).expect(2).says(&["it names: notes"]);
     notes.run(&["plugin", "trust", "vdir"]).expect(2);
 }

@@ -19,7 +19,7 @@ pub(super) fn info(cli: &Cli, args: &PluginInfoArgs) -> Ended {
     let name = &args.plugin;
     if first_party(name).is_some() {
         let what = "is part of this command: its sandbox grants the member's place, and nothing else";
-        return print(|out| writeln!(out, "{name}   {what}")).map(|()| Exit::Done);
+        return without_manifest(args, what);
     }
     let config = config(cli);
     let named = config.as_ref().ok().and_then(|config| Some((config, config.plugin(name)?)));
@@ -27,8 +27,7 @@ pub(super) fn info(cli: &Cli, args: &PluginInfoArgs) -> Ended {
         Some((config, plugin)) => match &plugin.source {
             PluginSource::Manifest(file) => (config.state.clone(), file.clone(), true),
             PluginSource::Command { .. } => {
-                let what = "has no manifest: it is started as the configuration says";
-                return print(|out| writeln!(out, "{name}   {what}")).map(|()| Exit::Done);
+                return without_manifest(args, "has no manifest: it is started as the configuration says");
             }
         },
         None => (PathBuf::new(), manifest_at(name).ok_or_else(|| unknown(config, name))?, false),
@@ -42,6 +41,15 @@ pub(super) fn info(cli: &Cli, args: &PluginInfoArgs) -> Ended {
         print(|out| info.write(out))?;
     }
     Ok(Exit::Done)
+}
+
+/// There is little to show, and no object of it.
+fn without_manifest(args: &PluginInfoArgs, what: &str) -> Ended {
+    let name = &args.plugin;
+    if args.json {
+        return Err(Failure::usage(format!("{name} {what}")));
+    }
+    print(|out| writeln!(out, "{name}   {what}")).map(|()| Exit::Done)
 }
 
 /// Shows what a plugin wants, asks, and keeps the answer.

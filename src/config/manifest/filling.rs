@@ -30,7 +30,8 @@ impl std::error::Error for Unfit {}
 
 impl Wishes {
     /// What a member with these options would be granted; `folder` is the plugin's. An option that is
-    /// not set grants nothing. No place in `secret` may be granted at all, none in `protected` to be
+    /// not set grants nothing. No place in `secret` may be granted at all, nor lie in the plugin's own
+    /// folder; none in `protected` may be granted to be
     /// written to. Looks at the paths on the disk: what an option names need not be there.
     ///
     /// # Errors
@@ -43,6 +44,7 @@ impl Wishes {
         protected: &[Protected],
     ) -> Result<Policy> {
         let member = Member { options, folder };
+        member.allowed((&PathWish::Plugin, folder.to_owned()), &[secret])?;
         let mut execute = member.fill_all(&self.execute, |path| member.allowed(path, &[secret]))?;
         // What can be changed must not be executed: neither its own files nor others.
         execute.push(folder.to_owned());

@@ -265,6 +265,20 @@ fn an_option_grants_only_what_it_may_name() {
     assert!(fill("read = [\"{path}\"]", &[("path", "/usr")]).is_ok(), "to read the executable is no harm");
 }
 
+/// Its own folder it may read, so nothing of ours may lie there.
+#[test]
+fn a_plugin_has_a_folder_of_its_own() {
+    let secret = [Protected::new("the state directory", "/home/ana/state")];
+    let fill = |folder: &str| Wishes::default().fill(&[], Path::new(folder), &secret, &[]);
+    let told = fill("/home/ana").unwrap_err().to_string();
+    assert_eq!(
+        told,
+        "it wants {plugin}, which is /home/ana; that holds the state directory, /home/ana/state, or lies in it"
+    );
+    assert!(fill("/").unwrap_err().to_string().contains("the root is never granted"));
+    assert!(fill("/home/ana/plugins/people").is_ok());
+}
+
 #[cfg(unix)]
 #[test]
 fn a_path_of_the_manifests_own_is_there_and_is_no_link() {
