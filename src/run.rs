@@ -29,7 +29,7 @@ use crate::report::{Failure, GroupReport, RunReport};
 use group::GroupRun;
 
 pub use check::{CheckReport, check};
-pub use grants::{Note, notes};
+pub use grants::{Note, notes, would_grant};
 pub use keeper::Asker;
 pub use members::{Plugins, first_party, unknown_plugin};
 pub use options::{Options, Unwatched, Watcher};

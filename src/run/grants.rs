@@ -61,45 +61,67 @@ pub(super) fn grant(
     found: Found,
     leave: Leave<'_>,
 ) -> Result<Granted, Failure> {
-    let (program, wished) = match found {
+    match found {
         Found::Program(program) => {
-            let wished = wished(&program, member);
-            (program, wished)
+            let mut policy = member.sandbox.over(wished(&program, member));
+            policy.read.extend(named(&program));
+            Ok(Granted { program, policy: tidy(policy) })
         }
         Found::Manifest { plugin, file } => {
             let command = if leave.command.is_empty() { "outrigger" } else { leave.command };
             let manifest = consent::admit(&config.state, &plugin, &file, command, leave.only_looks)?;
-            let wished = filled(&manifest, config, member)?;
-            (Program::Executable { path: manifest.program, args: manifest.args }, wished)
-        }
-    };
-    Ok(Granted { program, policy: tidy(member.sandbox.over(wished)) })
-}
-
-/// What a plugin without a manifest is granted: a first-party one its place, a command the paths
-/// that it names.
-fn wished(program: &Program, member: &MemberConfig) -> Policy {
-    match program {
-        Program::FirstParty { .. } => {
-            let place = member.place().map(PathBuf::from).into_iter().collect();
-            if member.read_only {
-                Policy { read: place, ..Policy::default() }
-            } else {
-                Policy { write: place, ..Policy::default() }
-            }
-        }
-        Program::Executable { args, .. } => {
-            let paths = args.iter().map(PathBuf::from).filter(|path| path.is_absolute());
-            Policy { read: paths.collect(), ..Policy::default() }
+            let policy = would_grant(config, member, &manifest)?;
+            let program = Program::Executable { path: manifest.program, args: manifest.args };
+            Ok(Granted { program, policy })
         }
     }
 }
 
-/// The manifest's wishes with this member's options filled in.
+/// What a member's plugin with this manifest is granted, if its user agrees: the wishes with the
+/// member's options filled in, and what the configuration says over them.
+///
+/// # Errors
+/// A wish cannot be granted as the member is configured.
+pub fn would_grant(config: &Config, member: &MemberConfig, manifest: &Manifest) -> Result<Policy, Failure> {
+    let mut policy = member.sandbox.over(filled(manifest, config, member)?);
+    policy.execute.push(manifest.folder().to_owned()); // whatever the user says: it could not start
+    Ok(tidy(policy))
+}
+
+/// What a plugin without a manifest wishes: a first-party one its place, a command nothing.
+fn wished(program: &Program, member: &MemberConfig) -> Policy {
+    let place = match program {
+        Program::FirstParty { .. } => member.place().map(PathBuf::from).into_iter().collect(),
+        Program::Executable { .. } => Vec::new(),
+    };
+    if member.read_only {
+        Policy { read: place, ..Policy::default() }
+    } else {
+        Policy { write: place, ..Policy::default() }
+    }
+}
+
+/// The paths that a command line names, its script for one: without them it could not start.
+fn named(program: &Program) -> Vec<PathBuf> {
+    match program {
+        Program::FirstParty { .. } => Vec::new(),
+        Program::Executable { args, .. } => {
+            args.iter().map(PathBuf::from).filter(|path| path.is_absolute()).collect()
+        }
+    }
+}
+
+/// The manifest's wishes with this member's options filled in; not those in whose place the user
+/// says something else.
 fn filled(manifest: &Manifest, config: &Config, member: &MemberConfig) -> Result<Policy, Failure> {
     let mut secret = config.protected();
     secret.extend(runtime_path().map(|path| Protected::new("the runtime directory", path)));
-    let filled = manifest.wishes.fill(&member.options, manifest.folder(), &secret, &Protected::program());
+    let (said, mut wishes) = (&member.sandbox, manifest.wishes.clone());
+    wishes.read.retain(|_| said.read.is_none());
+    wishes.write.retain(|_| said.write.is_none());
+    wishes.execute.retain(|_| said.execute.is_none());
+    wishes.network.retain(|_| said.network.is_none());
+    let filled = wishes.fill(&member.options, manifest.folder(), &secret, &Protected::program());
     filled.map_err(|unfit| {
         let what = format!("the plugin of {} cannot be granted what it wants", member.name);
         let failure = Failure::new(Exit::Plugin, what).because(&unfit);

@@ -72,7 +72,6 @@ fn hint(notes: &Notes) -> String {
     format!("outrigger -c {} plugin trust notes", notes.0.config().display())
 }
 
-/// Holds case 37 of the trials of isolation: an update that wants more stays stopped.
 #[test]
 fn a_plugin_runs_when_its_user_has_agreed_and_stops_when_it_wants_more() {
     let notes = Notes::new();
@@ -188,6 +187,18 @@ fn what_an_info_says_is_there_for_programs_too() {
     assert_eq!(by_path["digest"], by_name["digest"]);
     every_key_is_documented(&by_name);
     assert!(by_path["plugin"].is_null());
+    let (place, member) = (notes.0.path("place").display().to_string(), &by_name["members"][0]);
+    assert_eq!(member["member"], PHONE);
+    assert_eq!(member["policy"]["write"], serde_json::json!([]), "the option is not set");
+    let text = fs::read_to_string(notes.0.config()).unwrap();
+    let with =
+        |value: &str| text.replace("plugin = \"notes\"", &format!("plugin = \"notes\"\npath = \"{value}\""));
+    notes.0.configure_as(&with("./place"));
+    let may = ["in phone it may", &format!("change {place}")];
+    notes.run(&["plugin", "info", "notes"]).expect(0).says(&may);
+    notes.0.configure_as(&with("./state"));
+    let cannot = ["phone cannot grant that: it wants {option:path}", "the state directory"];
+    notes.run(&["plugin", "info", "notes"]).expect(0).says(&cannot);
     notes.run(&["plugin", "info", "vdir"]).expect(0).says(&["part of this command"]);
     notes.run(&["plugin", "info", "vdir", "--json"]).expect(2);
     notes.run(&["plugin", "info", "nots"]).expect(2).says(&["it names: notes"]);

@@ -22,18 +22,21 @@ pub(super) fn info(cli: &Cli, args: &PluginInfoArgs) -> Ended {
         return without_manifest(args, what);
     }
     let config = config(cli);
-    let named = config.as_ref().ok().and_then(|config| Some((config, config.plugin(name)?)));
-    let (state, manifest, is_named) = match named {
-        Some((config, plugin)) => match &plugin.source {
-            PluginSource::Manifest(file) => (config.state.clone(), file.clone(), true),
-            PluginSource::Command { .. } => {
+    let examined;
+    let info = match config.as_ref().ok().and_then(|config| Some((config, config.plugin(name)?))) {
+        Some((config, plugin)) => {
+            let PluginSource::Manifest(file) = &plugin.source else {
                 return without_manifest(args, "has no manifest: it is started as the configuration says");
-            }
-        },
-        None => (PathBuf::new(), manifest_at(name).ok_or_else(|| unknown(config, name))?, false),
+            };
+            examined = consent::examine(&config.state, Some(name), file)?;
+            Info::named(config, name, &examined)
+        }
+        None => {
+            let file = manifest_at(name).ok_or_else(|| unknown(config, name))?;
+            examined = consent::examine(Path::new(""), None, &file)?;
+            Info { name: None, examined: &examined, members: Vec::new() }
+        }
     };
-    let examined = consent::examine(&state, is_named.then_some(name), &manifest)?;
-    let info = Info { name: is_named.then_some(name), examined: &examined };
     if args.json {
         let text = info.json().map_err(|error| Failure::internal("plugin info").because(&error))?;
         print(|out| writeln!(out, "{text}"))?;
@@ -60,7 +63,7 @@ pub(super) fn trust(cli: &Cli, args: &PluginTrustArgs) -> Ended {
     if examined.standing == (Standing::Trusted { updated: None }) {
         return print(|out| writeln!(out, "{name} is trusted already")).map(|()| Exit::Done);
     }
-    print(|out| Info { name: Some(name), examined: &examined }.write(out))?;
+    print(|out| Info::named(&config, name, &examined).write(out))?;
     if !args.yes && !agrees(name, &examined)? {
         return Err(Failure::new(Exit::Plugin, format!("{name} is not trusted, and not started")));
     }

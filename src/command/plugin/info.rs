@@ -2,10 +2,12 @@
 
 use std::io::{self, Write};
 
-use outrigger::config::{Manifest, Wish};
+use outrigger::config::{Config, Manifest, Wish};
 use outrigger::consent::{Examined, Standing};
 use outrigger::protocol::Printable;
-use outrigger::sandbox::OnUnsupported;
+use outrigger::report::{Failure, FailureSummary};
+use outrigger::run::would_grant;
+use outrigger::sandbox::{OnUnsupported, Policy, Profile};
 use serde::Serialize;
 
 /// A plugin as the user asked for it.
@@ -13,6 +15,14 @@ pub(super) struct Info<'i> {
     /// What the configuration calls it; `None`: it does not.
     pub(super) name: Option<&'i str>,
     pub(super) examined: &'i Examined,
+    /// What each member that it serves would grant.
+    pub(super) members: Vec<Granted>,
+}
+
+/// What a member grants.
+pub(super) struct Granted {
+    member: String,
+    policy: Result<Policy, Failure>,
 }
 
 /// What `--json` prints. Keys are only ever added.
@@ -36,9 +46,27 @@ struct Json<'i> {
     may_start: bool,
     more: Vec<String>,
     less: Vec<String>,
+    members: Vec<MemberJson<'i>>,
 }
 
-impl Info<'_> {
+#[derive(Serialize)]
+struct MemberJson<'i> {
+    member: &'i str,
+    policy: Option<&'i Policy>,
+    failure: Option<FailureSummary>,
+}
+
+impl<'i> Info<'i> {
+    /// A plugin of the configuration.
+    pub(super) fn named(config: &Config, name: &'i str, examined: &'i Examined) -> Self {
+        let members = config.members.iter().filter(|member| member.plugin == name);
+        let granted = members.map(|member| Granted {
+            member: member.name.clone(),
+            policy: would_grant(config, member, &examined.manifest),
+        });
+        Self { name: Some(name), examined, members: granted.collect() }
+    }
+
     pub(super) fn json(&self) -> serde_json::Result<String> {
         let Examined { manifest, digest, standing } = self.examined;
         let (more, less) = changes(standing);
@@ -61,6 +89,7 @@ impl Info<'_> {
             may_start: standing.may_start(),
             more: texts(more),
             less: texts(less),
+            members: self.members.iter().map(Granted::json).collect(),
         })
     }
 
@@ -71,6 +100,7 @@ impl Info<'_> {
         manifest.description.iter().try_for_each(|text| writeln!(out, "  {}", Printable(text)))?;
         self.write_facts(out)?;
         write_wishes(manifest, out)?;
+        self.members.iter().try_for_each(|granted| granted.write(out))?;
         self.write_trust(out)
     }
 
@@ -109,6 +139,34 @@ impl Info<'_> {
         let (more, less) = changes(standing);
         more.iter().try_for_each(|wish| writeln!(out, "    +       {}", Printable(wish.to_string())))?;
         less.iter().try_for_each(|wish| writeln!(out, "    -       {}", Printable(wish.to_string())))
+    }
+}
+
+impl Granted {
+    fn json(&self) -> MemberJson<'_> {
+        let failure = self.policy.as_ref().err().map(FailureSummary::of);
+        MemberJson { member: &self.member, policy: self.policy.as_ref().ok(), failure }
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        let policy = match &self.policy {
+            Err(failure) => {
+                let why = failure.causes.first().map_or_else(|| failure.to_string(), ToString::to_string);
+                return writeln!(out, "  {} cannot grant that: {}", self.member, Printable(why));
+            }
+            Ok(policy) if policy.profile == Profile::None => {
+                return writeln!(out, "  in {} it has no sandbox, and can do what you can", self.member);
+            }
+            Ok(policy) => policy,
+        };
+        let paths = [("read", &policy.read), ("change", &policy.write), ("execute", &policy.execute)];
+        let paths = paths.into_iter().flat_map(|(verb, paths)| paths.iter().map(move |path| (verb, path)));
+        let hosts = if policy.profile == Profile::Network { &policy.network[..] } else { &[] };
+        writeln!(out, "  in {} it may", self.member)?;
+        paths
+            .map(|(verb, path)| (verb, path.display().to_string()))
+            .chain(hosts.iter().map(|host| ("reach", host.clone())))
+            .try_for_each(|(verb, what)| writeln!(out, "    {verb} {}", Printable(what)))
     }
 }
 

@@ -300,3 +300,30 @@ fn a_path_of_the_manifests_own_is_there_and_is_no_link() {
     let path = root.join("kernel").display().to_string();
     assert!(fill("read = [\"{path}\"]", &[("path", &path)]).unwrap_err().contains("/proc is never granted"));
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig {
+        failure_persistence: None,
+        ..proptest::prelude::ProptestConfig::default()
+    })]
+
+    /// Damaged at any place, a manifest is read or refused, with a line that is there.
+    #[test]
+    fn a_damaged_manifest_is_read_or_refused(at in 0_usize..400, cut in 0_usize..20, put in "\\PC{0,8}") {
+        let whole = format!(
+            "{HEAD}[sandbox]\nread = [\"{{option:in}}\", \"/usr/share\"]\nnetwork = [\"{{host:url}}\", \"h:1\"]\n\
+             memory = \"1MiB\"\nrequire = [\"fs_read\"]\n[check]\noptions = {{ path = \"x\" }}\n"
+        );
+        let chars: Vec<char> = whole.chars().collect();
+        let at = at.min(chars.len());
+        let rest = &chars[(at + cut).min(chars.len())..];
+        let text: String = chars[..at].iter().copied().chain(put.chars()).chain(rest.iter().copied()).collect();
+        match parse(&text) {
+            Ok(manifest) => proptest::prop_assert_eq!(manifest.text, text),
+            Err(error) => {
+                let line = error.at.map(|at| at.line).unwrap_or_default();
+                proptest::prop_assert!((1..=text.lines().count() + 1).contains(&line), "{error}");
+            }
+        }
+    }
+}

@@ -79,6 +79,8 @@ fn a_command_may_read_what_it_names() {
     let policy = world.policy("plugin = \"plain\"\npath = \"./db\"");
     assert_eq!(policy.read, [&world.path("script"), Path::new("/usr/share")]);
     assert!(policy.write.is_empty(), "what its options mean, only it knows");
+    let policy = world.policy("plugin = \"plain\"\n[member.a.sandbox]\nread = [\"./more\"]");
+    assert_eq!(policy.read.len(), 3, "its script cannot be taken away: {:?}", policy.read);
 }
 
 #[test]
@@ -108,6 +110,15 @@ fn the_user_narrows_and_widens() {
     assert_eq!(policy.profile, Profile::Network);
     let policy = world.policy("plugin = \"people\"\npath = \"./db\"\n[member.a.sandbox]\nprofile = \"none\"");
     assert_eq!(policy.profile, Profile::None);
+}
+
+#[test]
+fn what_the_user_says_stands_in_for_a_wish_that_cannot_be_granted() {
+    let world = World::new();
+    let member = "plugin = \"people\"\npath = \"./state\"\n";
+    assert!(world.granted(member).is_err());
+    let policy = world.policy(&format!("{member}[member.a.sandbox]\nwrite = [\"./db\"]\nexecute = []"));
+    assert_eq!((policy.write, policy.execute), (vec![world.path("db")], vec![world.path("people")]));
 }
 
 /// A link in a folder that the plugin can write to may lead anywhere by the next start.
