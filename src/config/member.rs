@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use outrigger_broker::ConnectBy;
-use outrigger_sandbox::Protected;
+use outrigger_sandbox::{Profile, Protected};
 
 use super::error::{ConfigError, Position};
 use super::fields::{Fields, Result, Value, not_built_yet, unknown_key};
@@ -56,6 +56,7 @@ impl MemberConfig {
         let connect = fields.read("connection", connection)?.unwrap_or_default();
         let Sandbox { policy: sandbox, calls_timeout } =
             fields.read("sandbox", |value| sandbox::read(value, protected))?.unwrap_or_default();
+        check_connection(&value, connect, &sandbox)?;
         let grouped = fields.take("options");
         let Some(plugin) = plugin else { return Err(no_plugin(value, &fields, &place)) };
         let plugin = plugin_name(plugin)?;
@@ -119,6 +120,18 @@ fn connection(value: Value<'_>) -> Result<ConnectBy> {
             .error(format!("`connection` cannot be \"{other}\""))
             .did_you_mean(other, &["inherited", "named"])),
     }
+}
+
+/// In a sandbox there are no sockets to be opened, so nothing can be dialled by name.
+fn check_connection(member: &Value<'_>, connect: ConnectBy, sandbox: &SandboxConfig) -> Result<()> {
+    if connect == ConnectBy::Inherited || sandbox.profile == Some(Profile::None) {
+        return Ok(());
+    }
+    Err(member
+        .key_error(
+            "a plugin in a sandbox cannot dial: `connection = \"named\"` does not go with it".to_owned(),
+        )
+        .hint("leave `connection` out, or write `profile = \"none\"` in its sandbox table"))
 }
 
 fn no_plugin(member: Value<'_>, fields: &Fields<'_>, place: &str) -> ConfigError {

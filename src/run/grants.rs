@@ -88,11 +88,15 @@ pub fn would_grant(config: &Config, member: &MemberConfig, manifest: &Manifest) 
     Ok(tidy(policy))
 }
 
-/// What a plugin without a manifest wishes: a first-party one its place, a command nothing.
+/// What a plugin without a manifest wishes: a first-party one its place, a command every path that
+/// the member's options name, for it was told to work on them.
 fn wished(program: &Program, member: &MemberConfig) -> Policy {
-    let place = match program {
+    let place: Vec<PathBuf> = match program {
         Program::FirstParty { .. } => member.place().map(PathBuf::from).into_iter().collect(),
-        Program::Executable { .. } => Vec::new(),
+        Program::Executable { .. } => {
+            let values = member.options.iter().map(|(_, value)| PathBuf::from(value));
+            values.filter(|path| path.is_absolute()).collect()
+        }
     };
     if member.read_only {
         Policy { read: place, ..Policy::default() }

@@ -19,7 +19,11 @@ fn check_says_what_there_is(world: World) {
         "env_and_descriptors_clean",
     ]);
     assert!(run.stdout.contains("enforced: "), "{run:?}");
-    assert_eq!(run.stdout.matches("unavailable: not built yet").count(), 2, "a line a member: {run:?}");
+    let of_each = match world.link() {
+        Link::Inherited => "advisory: each file is bounded",
+        Link::Named => "unavailable: the profile is `none`",
+    };
+    assert_eq!(run.stdout.matches(of_each).count(), 2, "a line a member: {run:?}");
     fs::remove_dir_all(world.member(PHONE)).unwrap();
     world.run(["check"]).expect(4).says(&["phone", "No such file", "required = false"]);
 }
@@ -125,7 +129,7 @@ fn a_requirement_that_cannot_be_met_says_what_to_take_out() {
     world.configure("", "[member.phone.sandbox]\nrequire = [\"disk\"]");
     for verb in ["sync", "check"] {
         let run = world.run([verb]).expect(7);
-        let run = run.says(&["disk (unavailable", "take it out of `require` in [member.phone.sandbox]"]);
+        let run = run.says(&["disk (advisory", "take it out of `require` in [member.phone.sandbox]"]);
         assert!(!format!("{run:?}").contains("shows what the plugin says"), "it never ran: {run:?}");
     }
     world.configure("", "[member.phone.sandbox]\nrequire = [\"disk\"]\non_unsupported = \"weaken\"");

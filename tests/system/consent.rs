@@ -145,12 +145,12 @@ fn a_manifest_that_cannot_be_used_costs_its_member_and_is_told_with_its_place() 
 #[test]
 fn what_a_manifest_requires_the_user_can_do_without() {
     let notes = Notes::new();
-    notes.wishes("require = [\"disk\"]\n");
+    notes.wishes("write = [\"/srv\"]\nrequire = [\"disk\"]\n");
     notes
         .run(&["plugin", "trust", "notes", "--yes"])
         .expect(0)
         .says(&["only where these are enforced: disk"]);
-    let words = ["disk (unavailable", "its manifest requires it; `require = []` in [member.phone.sandbox]"];
+    let words = ["disk (advisory", "its manifest requires it; `require = []` in [member.phone.sandbox]"];
     notes.run(&["check", "contacts"]).expect(7).says(&words);
     let text = fs::read_to_string(notes.0.config()).unwrap();
     notes.0.configure_as(&format!("{text}[member.phone.sandbox]\nrequire = []\n"));

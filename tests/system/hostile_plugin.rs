@@ -265,10 +265,10 @@ mod hostile {
         writeln!(stderr(), "the flood is over").ok();
     }
 
-    /// A grandchild in a session of its own, which holds on to the log.
+    /// Two grandchildren that hold on to the log, each in a session of its own if it can have one.
     fn leave_a_daemon() {
         let own = std::env::args_os().next().unwrap_or_default();
-        let script = "setsid \"$0\" x sleep & setsid \"$0\" x sleep &";
+        let script = "for i in 1 2; do { setsid \"$0\" x sleep || \"$0\" x sleep; } & done";
         drop(Command::new("/bin/sh").arg("-c").arg(script).arg(own).env("PATH", "/usr/bin:/bin").status());
     }
 

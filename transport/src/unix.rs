@@ -76,8 +76,9 @@ fn timespec(limit: Duration) -> Timespec {
     }
 }
 
-/// The connection that this process was started with, on descriptor 0. Descriptor 0 then points to
-/// the null device, so that a plugin that reads its standard input gets nothing.
+/// The connection that this process was started with, on descriptor 0. That is then the end of a pipe
+/// that nobody writes to, so that a plugin that reads its standard input gets nothing: a sandbox may
+/// have no null device.
 ///
 /// # Errors
 /// Descriptor 0 is not a connected socket.
@@ -85,8 +86,8 @@ pub fn inherited() -> io::Result<SocketCarrier> {
     let stdin = io::stdin();
     rustix::net::getpeername(stdin.as_fd())?;
     let socket = stdin.as_fd().try_clone_to_owned()?;
-    let null = std::fs::File::options().read(true).write(true).open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&null)?;
+    let (nothing, _) = io::pipe()?;
+    rustix::stdio::dup2_stdin(&nothing)?;
     Ok(SocketCarrier::new(socket))
 }
 

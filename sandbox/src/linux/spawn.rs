@@ -13,7 +13,7 @@ use rustix::process::{PidfdFlags, getpid, pidfd_open};
 
 use super::channel;
 use super::messages::{Order, Start};
-use crate::{Connection, Helper, Launch, LaunchError, Policy, Program, Protected, Token};
+use crate::{Connection, Helper, Launch, LaunchError, Policy, Profile, Program, Protected, Token};
 
 /// Our own executable, as the kernel has it open for us.
 ///
@@ -42,6 +42,9 @@ pub(super) fn check(launch: &Launch) -> Result<(), LaunchError> {
     }
     if matches!(&launch.connection, Connection::Named { token, .. } if !is_line(token)) {
         return invalid("the token must be one line of at most 4096 bytes");
+    }
+    if matches!(&launch.connection, Connection::Named { .. }) && launch.policy.profile != Profile::None {
+        return invalid("a plugin in a sandbox can open no socket, so it cannot dial one by name");
     }
     check_network(&launch.policy)?;
     check_grants(launch)

@@ -74,11 +74,11 @@ fn vdir_may_write_to_its_place_and_to_nothing_else() {
 }
 
 #[test]
-fn a_command_may_read_what_it_names() {
+fn a_command_may_read_what_it_names_and_write_what_its_options_name() {
     let world = World::new();
     let policy = world.policy("plugin = \"plain\"\npath = \"./db\"");
     assert_eq!(policy.read, [&world.path("script"), Path::new("/usr/share")]);
-    assert!(policy.write.is_empty(), "what its options mean, only it knows");
+    assert_eq!(policy.write, [world.path("db")], "it was told to work on it");
     let policy = world.policy("plugin = \"plain\"\n[member.a.sandbox]\nread = [\"./more\"]");
     assert_eq!(policy.read.len(), 3, "its script cannot be taken away: {:?}", policy.read);
 }

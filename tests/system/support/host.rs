@@ -12,7 +12,7 @@ use outrigger::protocol::{
     Change, CommitItem, CommitKind, CommitOutcome, Connect, ConnectDone, Error, GetChanges, Group, Href,
     Initialize, Listing, Member, OperationId, RawDigest, ReadItem, ReadOutcome, Revision,
 };
-use outrigger::sandbox::{Helper, Program};
+use outrigger::sandbox::{Helper, Profile, Program};
 
 use super::{DEADLINE, Link, World};
 
@@ -81,6 +81,9 @@ pub(crate) fn spec(world: &World, name: &str, args: &[&str]) -> PluginSpec {
     let args = args.iter().map(Into::into).collect();
     let mut spec = PluginSpec::new(name, Program::Executable { path: program, args });
     spec.connect = connect_by(world.link());
+    if world.link() == Link::Named {
+        spec.policy.profile = Profile::None; // in a sandbox nothing can be dialled
+    }
     spec.helper = Helper::Executable(world.program());
     spec
 }

@@ -140,6 +140,8 @@ enum Role {
     Other,
     Command,
     Keeper,
+    /// The first process of a plugin's namespaces.
+    Init,
     Plugin,
 }
 
@@ -360,13 +362,20 @@ impl Tracer {
         let role = match (process == self.root, parent) {
             (true, _) if is_ours => Role::Command,
             (false, Some(Role::Command)) => Role::Keeper,
-            (false, Some(Role::Keeper)) => Role::Plugin,
+            (false, Some(Role::Keeper)) if is_init(&status) => Role::Init,
+            (false, Some(Role::Keeper | Role::Init)) => Role::Plugin,
             _ => Role::Other,
         };
         let known = Thread { process, role, has_written: false };
         self.threads.insert(thread, known);
         known
     }
+}
+
+/// Whether a process is the first of a namespace within ours: its numbers, from the outside in.
+fn is_init(status: &str) -> bool {
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    numbers.split_ascii_whitespace().skip(1).any(|number| number == "1")
 }
 
 /// A system call at its entry.

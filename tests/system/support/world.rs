@@ -91,7 +91,28 @@ impl World {
     }
 
     /// Writes a configuration.
+    ///
+    /// A plugin that dials by name cannot be in a sandbox: so these have none.
     pub(crate) fn configure_as(&self, text: &str) {
+        let mut text = text.to_owned();
+        let members: Vec<String> = text
+            .split("[member.")
+            .skip(1)
+            .filter(|table| {
+                table.split("\n[").next().is_some_and(|table| table.contains("connection = \"named\""))
+            })
+            .filter_map(|table| table.split(']').next().map(str::to_owned))
+            .collect();
+        for member in members {
+            let header = format!("[member.{member}.sandbox]\n");
+            if !text.contains(&header) {
+                text.push_str(&format!("\n{header}"));
+            }
+            let without = format!("{header}profile = \"none\"\n");
+            if !text.contains(&without) {
+                text = text.replace(&header, &without);
+            }
+        }
         fs::write(self.config(), text).unwrap();
     }
 
