@@ -113,6 +113,7 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
         "set_io_priority_of_a_user",
     ]),
     (Some(ProcessIsolation), OfRoot, &["advise_broker_memory", "enter_namespace_of_broker"]),
+    (Some(ProcessIsolation), AsReported, &["see_broker_by_session", "see_broker_processors", "watch_broker"]),
     (None, ByWitness, &[
         "signal_first_process", "signal_everybody", "signal_everybody_without_a_sign", "signal_own_group",
         "signal_by_owner", "signal_by_owner_group", "signal_by_extended_owner", "signal_by_owner_of_socket",
