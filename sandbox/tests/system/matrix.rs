@@ -86,6 +86,9 @@ pub(crate) fn namespaces_missing() -> Option<String> {
     (!machine::has_namespaces(user, &executable())).then(|| "this user may not make namespaces here".into())
 }
 
+/// With this in the environment, each setup prints its report and every verdict.
+const SHOW: &str = "OUTRIGGER_SHOW_MATRIX";
+
 /// Every setup of the matrix.
 fn setups() -> Vec<Setup> {
     let plain = Setup { tier: Tier::None, port: false, abi: None, user: User::Root, first_party: false };
@@ -129,6 +132,7 @@ pub(crate) fn run_as(role: &str, setup: &Setup) {
     let mut command = setup.user.command(&executable());
     command.args(["role", role, &serde_json::to_string(setup).unwrap()]);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("OUTRIGGER_SECRET", play::SECRET);
+    command.envs(std::env::var_os(SHOW).map(|value| (SHOW, value)));
     let output = command.process_group(0).stdin(Stdio::null()).output().unwrap();
     let (said, failed) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{}: {}\n{said}{failed}", setup.name(role), output.status);

@@ -35,9 +35,18 @@ pub(super) fn play(setup: &Setup) -> i32 {
     }
     let (report, verdicts) = rounds(setup, &field);
     assert_eq!(descriptors(), open, "descriptors of the broker were left open");
+    if std::env::var_os(super::SHOW).is_some() {
+        show(&report, &verdicts);
+    }
     let differences = judge::differences(setup, &report, &verdicts, &before.noticed(&field), &mut field);
     differences.iter().for_each(|difference| println!("  {difference}"));
     i32::from(!differences.is_empty())
+}
+
+/// Everything there is to know of a run, for whoever asks.
+fn show(report: &Report, verdicts: &Verdicts) {
+    report.iter().for_each(|(guarantee, standing)| println!("{guarantee:26} {standing}"));
+    verdicts.iter().for_each(|(name, outcome)| println!("{name:48} {outcome:?}"));
 }
 
 /// The probes send these two; the broker has to live on and to count them.

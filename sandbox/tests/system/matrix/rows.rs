@@ -6,7 +6,7 @@ use std::fmt;
 use outrigger_sandbox::Guarantee::{self, Network};
 use outrigger_sandbox::Tier;
 
-use super::table::{ATTACKS, CONTROLS};
+use super::table::{ATTACKS, CONTROLS, When};
 use super::{Setup, User};
 use crate::probe;
 
@@ -112,7 +112,7 @@ pub(super) struct Row {
 
 enum Kind {
     Attack(Rule),
-    Control(fn(&Setup) -> Expected),
+    Control(When),
 }
 
 /// Every row.

@@ -63,10 +63,11 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
         "execute_shell", "execute_outside", "execute_read_only", "execute_written",
         "execute_written_by_descriptor", "execute_written_script",
     ]),
-    // A program in memory has no path that Landlock could know of.
-    (Some(Exec), Namespaced, &["execute_memory", "execute_memory_by_proc"]),
-    // The loader must be executable, as it is the interpreter of nearly every program.
-    (Some(Exec), AsReported, &["execute_written_by_loader", "execute_shell_by_loader"]),
+    // A program in memory has no path that Landlock could know of, and the loader must be executable, as
+    // it is the interpreter of nearly every program. What runs so has no rights that the plugin lacks.
+    (Some(Exec), AsReported, &[
+        "execute_memory", "execute_memory_by_proc", "execute_written_by_loader", "execute_shell_by_loader",
+    ]),
     // Anonymous memory can be made code as well, so this is a convenience, not a way to anything.
     (None, AsReported, &["map_written_as_code"]),
     (Some(Exec), Ever, &["load_old_library"]),
@@ -158,9 +159,12 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
     (None, Always, &["core_dump"]),
 ];
 
+/// In which sandbox a control works.
+pub(super) type When = fn(&Setup) -> Expected;
+
 /// What must work, and in which sandbox.
 #[rustfmt::skip]
-pub(super) const CONTROLS: &[(fn(&Setup) -> Expected, &[&str])] = &[
+pub(super) const CONTROLS: &[(When, &[&str])] = &[
     (always, &[
         "can_read_granted", "can_list_granted", "can_write_granted", "can_truncate_granted",
         "can_rename_granted", "can_replace_granted", "can_remove_granted", "can_link_granted",

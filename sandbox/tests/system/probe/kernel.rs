@@ -136,7 +136,7 @@ fn clone3(flags: u64) -> Attempt {
 fn made(pid: Attempt<i64>) -> Attempt {
     match pid? {
         0 => raw::leave(0),
-        pid => raw::wait_for(pid as i32).map(drop),
+        pid => raw::wait_for(i32::try_from(pid).unwrap()).map(drop),
     }
 }
 

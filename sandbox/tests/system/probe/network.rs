@@ -95,10 +95,15 @@ fn mptcp(family: i32) -> Attempt<OwnedFd> {
     socket(family, libc::SOCK_STREAM, libc::IPPROTO_MPTCP)
 }
 
+/// How every address begins.
+pub(super) fn family(family: i32) -> [u8; 2] {
+    u16::try_from(family).unwrap().to_ne_bytes()
+}
+
 /// A `sockaddr_in` of loopback.
 pub(super) fn v4(port: u16) -> [u8; 16] {
     let mut address = [0; 16];
-    address[..2].copy_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
+    address[..2].copy_from_slice(&family(libc::AF_INET));
     address[2..4].copy_from_slice(&port.to_be_bytes());
     address[4..8].copy_from_slice(&[127, 0, 0, 1]);
     address
@@ -107,7 +112,7 @@ pub(super) fn v4(port: u16) -> [u8; 16] {
 /// A `sockaddr_in6` of loopback. Port 0 asks for any.
 fn v6(port: u16) -> Attempt<[u8; 28]> {
     let mut address = [0; 28];
-    address[..2].copy_from_slice(&(libc::AF_INET6 as u16).to_ne_bytes());
+    address[..2].copy_from_slice(&family(libc::AF_INET6));
     address[2..4].copy_from_slice(&port.to_be_bytes());
     address[23] = 1;
     Ok(address)
@@ -121,7 +126,7 @@ fn if_v6(to: &Targets) -> Attempt {
 /// The same as [`v4`], as IPv6 says it.
 fn mapped(port: u16) -> [u8; 28] {
     let mut address = [0; 28];
-    address[..2].copy_from_slice(&(libc::AF_INET6 as u16).to_ne_bytes());
+    address[..2].copy_from_slice(&family(libc::AF_INET6));
     address[2..4].copy_from_slice(&port.to_be_bytes());
     address[18..24].copy_from_slice(&[255, 255, 127, 0, 0, 1]);
     address
@@ -176,7 +181,7 @@ pub(super) fn with_message<T>(address: &[u8], send: impl FnOnce(libc::mmsghdr) -
     (part.iov_base, part.iov_len) = (byte.as_ptr().cast_mut().cast(), 1);
     let mut message: libc::mmsghdr = zeroed();
     message.msg_hdr.msg_name = address.as_ptr().cast_mut().cast();
-    message.msg_hdr.msg_namelen = address.len() as u32;
+    message.msg_hdr.msg_namelen = u32::try_from(address.len()).unwrap();
     (message.msg_hdr.msg_iov, message.msg_hdr.msg_iovlen) = (&raw mut part, 1);
     send(message)
 }

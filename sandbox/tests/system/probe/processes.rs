@@ -102,7 +102,7 @@ pub(super) const PROBES: &[Probe] = &[
     }),
     ("spare_itself_when_memory_ends", |_| Ok(fs::write("/proc/self/oom_score_adj", "-900")?)),
     ("set_broker_attributes", |to| {
-        let attributes = [48_i32, 3, 0, 0, nicer(2)? as i32, 0, 0, 0, 0, 0, 0, 0]; // size, policy "batch", …, niceness
+        let attributes = [48_i32, 3, 0, 0, i32::try_from(nicer(2)?).unwrap(), 0, 0, 0, 0, 0, 0, 0]; // size, policy "batch", …, niceness
         call!(libc::SYS_sched_setattr, to.processes.broker, at(&attributes), 0).map(drop)
     }),
     ("set_priority_of_a_user", |_| of_a_user(libc::SYS_setpriority, libc::PRIO_USER, 19)),

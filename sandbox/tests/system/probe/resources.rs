@@ -85,7 +85,7 @@ fn wait_for_end([reader, writer]: [i32; 2]) -> i32 {
 }
 
 fn too_many_threads(to: &Targets) -> Attempt {
-    let start = |_| std::thread::Builder::new().stack_size(64 << 10).spawn(|| std::thread::park());
+    let start = |_| std::thread::Builder::new().stack_size(64 << 10).spawn(std::thread::park);
     let started: Vec<_> = (0..=to.limits.processes).map(start).collect();
     let stopped = started.iter().find_map(|thread| thread.as_ref().err()).map(|error| error.raw_os_error());
     let threads: Vec<_> = started.into_iter().filter_map(Result::ok).collect();

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::kernel::HIGH_BITS;
-use super::network::{bind, connect, listen, send_to, socket, with_message};
+use super::network::{bind, connect, family, listen, send_to, socket, with_message};
 use super::raw::{Attempt, at, call, into};
 use super::{Failed, Probe, Targets};
 
@@ -57,12 +57,12 @@ fn pair(kind: i32) -> Attempt<OwnedFd> {
 
 /// A `sockaddr_un` of a path.
 fn name(path: &Path) -> Vec<u8> {
-    [&(libc::AF_UNIX as u16).to_ne_bytes(), path.as_os_str().as_bytes(), b"\0"].concat()
+    [&family(libc::AF_UNIX), path.as_os_str().as_bytes(), b"\0"].concat()
 }
 
 /// A `sockaddr_un` of an abstract name.
 fn hidden(name: &str) -> Vec<u8> {
-    [&(libc::AF_UNIX as u16).to_ne_bytes(), b"\0".as_slice(), name.as_bytes()].concat()
+    [&family(libc::AF_UNIX), b"\0".as_slice(), name.as_bytes()].concat()
 }
 
 fn by_sendmsg(to: &Targets) -> Attempt {
