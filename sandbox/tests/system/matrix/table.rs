@@ -136,7 +136,7 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
         "fsconfig", "set_clock", "io_uring", "io_uring_enter", "io_uring_register", "userfaultfd", "bpf",
         "perf_event_open", "personality", "quota", "numa_policy", "push_characters_to_terminal",
         "select_on_console", "push_characters_with_high_bits", "select_on_console_with_high_bits",
-        "take_terminal", "set_line_discipline", "write_system_settings",
+        "take_terminal", "set_line_discipline", "read_system_settings",
     ]),
     (None, OfRoot, &[
         "unshare_mounts", "unshare_network", "clone3_time", "mount", "pivot_root", "change_root",

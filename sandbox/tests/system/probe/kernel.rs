@@ -84,7 +84,7 @@ pub(super) const PROBES: &[Probe] = &[
     ("write_kernel_settings", |_| open("/proc/sys/kernel/core_pattern", libc::O_WRONLY).map(drop)),
     ("write_own_network_settings", |_| open("/proc/sys/net/ipv4/ip_forward", libc::O_WRONLY).map(drop)),
     ("trigger_system_request", |_| open("/proc/sysrq-trigger", libc::O_WRONLY).map(drop)),
-    ("write_system_settings", |_| open("/sys/kernel/uevent_seqnum", libc::O_RDONLY).map(drop)),
+    ("read_system_settings", |_| open("/sys/kernel/uevent_seqnum", libc::O_RDONLY).map(drop)),
     ("list_mounts", |_| reached(call!(458, 0, 0, 0, 0))), // listmount
     ("leave_control_group", |_| leave_control_group()),
     ("push_characters_with_high_bits", |_| reached(call!(libc::SYS_ioctl, 0, 0x5412 | HIGH_BITS, at("x")))),
