@@ -86,6 +86,13 @@ pub(crate) fn namespaces_missing() -> Option<String> {
     (!machine::has_namespaces(user, &executable())).then(|| "this user may not make namespaces here".into())
 }
 
+impl Setup {
+    /// Why the attacks cannot succeed on this machine even without a sandbox.
+    fn hardened(&self) -> Option<String> {
+        (self.tier == Tier::None).then(|| machine::hardened(self.user, &executable())).flatten()
+    }
+}
+
 /// With this in the environment, each setup prints its report and every verdict.
 const SHOW: &str = "OUTRIGGER_SHOW_MATRIX";
 
@@ -108,7 +115,7 @@ pub(crate) fn tests() -> Vec<Test> {
     let test = |setup: Setup| Test {
         name: setup.name("matrix"),
         body: Box::new(move || run_as("matrix", &setup)),
-        missing: Box::new(move || setup.missing()),
+        missing: Box::new(move || setup.missing().or_else(|| setup.hardened())),
     };
     let whole = Test::plain("matrix_has_a_row_for_every_probe", rows::every_probe_has_one);
     std::iter::once(whole).chain(setups().into_iter().map(test)).collect()

@@ -20,7 +20,7 @@ pub(super) fn differences(
     differences.extend(rows::all().filter_map(|row| of_row(setup, &row, &verdicts[row.name])));
     differences.extend(rows::all().filter_map(|row| of_promise(setup, report, &row, &verdicts[row.name])));
     differences.extend(of_reasons(report));
-    differences.extend(of_witnesses(setup, report, noticed));
+    differences.extend(of_witnesses(setup, report, noticed, field.targets.network.tcp6 != 0));
     differences.extend(of_life(field));
     differences
 }
@@ -65,8 +65,8 @@ fn of_reasons(report: &Report) -> Vec<String> {
 
 /// In a sandbox nobody notices anything, but for the port that was granted; without one, everybody
 /// does.
-fn of_witnesses(setup: &Setup, report: &Report, noticed: &[&str]) -> Vec<String> {
-    let all = witness::ALL.into_iter();
+fn of_witnesses(setup: &Setup, report: &Report, noticed: &[&str], v6: bool) -> Vec<String> {
+    let all = witness::ALL.into_iter().filter(|word| v6 || !word.ends_with("IPv6"));
     if setup.tier == Tier::None {
         let silent = all.filter(|word| !noticed.contains(word));
         return silent.map(|word| format!("without a sandbox nobody noticed: {word}")).collect();

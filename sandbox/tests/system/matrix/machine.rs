@@ -54,6 +54,45 @@ pub(super) fn has_namespaces(user: User, executable: &Path) -> bool {
     command.status().is_ok_and(|status: ExitStatus| status.success())
 }
 
+/// Why the probes cannot show here, without a sandbox, that they get through: something else holds
+/// them back.
+pub(super) fn hardened(user: User, executable: &Path) -> Option<String> {
+    let confined = (status("Seccomp") != "0").then(|| "the tests are confined by a seccomp filter".into());
+    let set = || SETTINGS.iter().find_map(|(file, most)| too_much(file, *most));
+    let namespaces =
+        || (!has_namespaces(user, executable)).then(|| "this user may not make namespaces here".into());
+    let rights =
+        || (user == User::Root && !all_rights()).then(|| "this root has not all rights of root".into());
+    confined.or_else(set).or_else(namespaces).or_else(rights)
+}
+
+/// Settings of the kernel that take from every user what a probe tries, and the most that leaves it.
+const SETTINGS: [(&str, u32); 3] = [
+    ("/proc/sys/kernel/yama/ptrace_scope", 0),
+    ("/proc/sys/kernel/io_uring_disabled", 0),
+    ("/proc/sys/kernel/perf_event_paranoid", 2),
+];
+
+fn too_much(file: &str, most: u32) -> Option<String> {
+    let value: u32 = std::fs::read_to_string(file).ok()?.trim().parse().ok()?;
+    (value > most).then(|| format!("{file} is {value}"))
+}
+
+/// Whether root is root of the machine, with every right that a probe needs (`capabilities(7)`).
+fn all_rights() -> bool {
+    const NEEDED: [u32; 14] = [2, 7, 12, 13, 16, 18, 19, 20, 21, 22, 23, 25, 27, 34];
+    let rights = u64::from_str_radix(&status("CapEff"), 16).unwrap_or(0);
+    let users = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    users.split_whitespace().eq(["0", "0", "4294967295"])
+        && NEEDED.iter().all(|right| rights & (1 << right) != 0)
+}
+
+fn status(name: &str) -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.unwrap_or_default().trim().to_owned()
+}
+
 /// The role that tries: a mount in a mount namespace tells what a call to `unshare` does not, as
 /// some systems refuse only what comes after it.
 pub(crate) fn unshare() -> i32 {

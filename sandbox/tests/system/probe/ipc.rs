@@ -9,7 +9,7 @@ pub(super) const PROBES: &[Probe] = &[
     ("attach_shared_memory", |to| call!(libc::SYS_shmat, to.ipc.shared_memory, 0, 0).map(drop)),
     ("make_shared_memory", |_| {
         let made = call!(libc::SYS_shmget, libc::IPC_PRIVATE, 4096, libc::IPC_CREAT | 0o600)?;
-        call!(libc::SYS_shmctl, made, libc::IPC_RMID, 0).map(drop)
+        Ok(drop(call!(libc::SYS_shmctl, made, libc::IPC_RMID, 0)))
     }),
     ("see_shared_memory", |to| {
         let mut about = [0_u8; 256];
@@ -25,7 +25,7 @@ pub(super) const PROBES: &[Probe] = &[
     }),
     ("make_semaphores", |_| {
         let made = call!(libc::SYS_semget, libc::IPC_PRIVATE, 1, libc::IPC_CREAT | 0o600)?;
-        call!(libc::SYS_semctl, made, 0, libc::IPC_RMID, 0).map(drop)
+        Ok(drop(call!(libc::SYS_semctl, made, 0, libc::IPC_RMID, 0)))
     }),
     ("send_to_message_queue", |to| {
         let message = [1_i64, 0];
@@ -33,14 +33,14 @@ pub(super) const PROBES: &[Probe] = &[
     }),
     ("make_message_queue", |_| {
         let made = call!(libc::SYS_msgget, libc::IPC_PRIVATE, libc::IPC_CREAT | 0o600)?;
-        call!(libc::SYS_msgctl, made, libc::IPC_RMID, 0).map(drop)
+        Ok(drop(call!(libc::SYS_msgctl, made, libc::IPC_RMID, 0)))
     }),
     ("open_posix_queue", |to| posix_queue(&to.ipc.queue, libc::O_RDWR).map(drop)),
     ("make_posix_queue", |_| {
         let name = format!("probe-{}", std::process::id());
         posix_queue(&name, libc::O_RDWR | libc::O_CREAT)?;
         let name = CString::new(name).unwrap();
-        call!(libc::SYS_mq_unlink, name.as_ptr()).map(drop)
+        Ok(drop(call!(libc::SYS_mq_unlink, name.as_ptr())))
     }),
     ("read_posix_memory", |to| open(&to.ipc.posix_memory, libc::O_RDONLY).map(drop)),
     ("write_posix_memory", |to| open(&to.ipc.posix_memory, libc::O_RDWR).map(drop)),

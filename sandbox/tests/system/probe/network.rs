@@ -8,11 +8,13 @@ use super::{Failed, Probe, Targets, skipped};
 
 pub(super) const PROBES: &[Probe] = &[
     ("tcp_connect", |to| connect(&stream()?, &v4(to.network.tcp4))),
-    ("tcp_connect_v6", |to| connect(&stream6()?, &v6(to.network.tcp6)?)),
-    ("tcp_connect_v4_in_v6", |to| connect(&stream6()?, &mapped(to.network.tcp4))),
+    ("tcp_connect_v6", |to| if_v6(to).and_then(|()| connect(&stream6()?, &v6(to.network.tcp6)))),
+    ("tcp_connect_v4_in_v6", |to| if_v6(to).and_then(|()| connect(&stream6()?, &mapped(to.network.tcp4)))),
     ("tcp_connect_without_waiting", without_waiting),
     ("tcp_send_with_syn_by_sendto", |to| syn_by_sendto(&stream()?, &v4(to.network.tcp4))),
-    ("tcp_send_with_syn_by_sendto_v6", |to| syn_by_sendto(&stream6()?, &v6(to.network.tcp6)?)),
+    ("tcp_send_with_syn_by_sendto_v6", |to| {
+        if_v6(to).and_then(|()| syn_by_sendto(&stream6()?, &v6(to.network.tcp6)))
+    }),
     ("tcp_send_with_syn_and_high_bits", |to| {
         let (socket, address) = (stream()?, v4(to.network.tcp4));
         let flag = i64::from(libc::MSG_FASTOPEN) | HIGH_BITS;
@@ -23,16 +25,16 @@ pub(super) const PROBES: &[Probe] = &[
     ("tcp_send_with_syn_by_option", syn_by_option),
     ("tcp_bind", |_| bind(&stream()?, &v4(0))),
     ("tcp_bind_granted_port", bind_granted),
-    ("tcp_bind_v6", |to| if_v6(to).and_then(|()| bind(&stream6()?, &v6(0)?))),
+    ("tcp_bind_v6", |to| if_v6(to).and_then(|()| bind(&stream6()?, &v6(0)))),
     ("tcp_listen_after_bind", |_| {
         let socket = stream()?;
         bind(&socket, &v4(0))?;
         listen(&socket)
     }),
     ("tcp_listen_without_bind", |_| listen(&stream()?)),
-    ("tcp_listen_without_bind_v6", |_| listen(&stream6()?)),
+    ("tcp_listen_without_bind_v6", |to| if_v6(to).and_then(|()| listen(&stream6()?))),
     ("udp_send", |to| send_to(&datagram()?, &v4(to.network.udp4))),
-    ("udp_send_v6", |to| if_v6(to).and_then(|()| send_to(&datagram6()?, &v6(to.network.udp6)?))),
+    ("udp_send_v6", |to| if_v6(to).and_then(|()| send_to(&datagram6()?, &v6(to.network.udp6)))),
     ("udp_send_connected", |to| {
         let socket = datagram()?;
         connect(&socket, &v4(to.network.udp4))?;
@@ -42,7 +44,9 @@ pub(super) const PROBES: &[Probe] = &[
     ("udp_bind", |_| bind(&datagram()?, &v4(0))),
     ("udp_lite", |_| socket(libc::AF_INET, libc::SOCK_DGRAM, libc::IPPROTO_UDPLITE).map(drop)),
     ("mptcp_connect", |to| connect(&mptcp(libc::AF_INET)?, &v4(to.network.tcp4))),
-    ("mptcp_connect_v6", |to| connect(&mptcp(libc::AF_INET6)?, &v6(to.network.tcp6)?)),
+    ("mptcp_connect_v6", |to| {
+        if_v6(to).and_then(|()| connect(&mptcp(libc::AF_INET6)?, &v6(to.network.tcp6)))
+    }),
     ("mptcp_connect_granted_port", |to| connect(&mptcp(libc::AF_INET)?, &v4(to.network.granted))),
     ("sctp", |_| socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_SCTP).map(drop)),
     ("smc", |_| socket(AF_SMC, libc::SOCK_STREAM, 0).map(drop)),
@@ -110,12 +114,12 @@ pub(super) fn v4(port: u16) -> [u8; 16] {
 }
 
 /// A `sockaddr_in6` of loopback. Port 0 asks for any.
-fn v6(port: u16) -> Attempt<[u8; 28]> {
+fn v6(port: u16) -> [u8; 28] {
     let mut address = [0; 28];
     address[..2].copy_from_slice(&family(libc::AF_INET6));
     address[2..4].copy_from_slice(&port.to_be_bytes());
     address[23] = 1;
-    Ok(address)
+    address
 }
 
 /// Without IPv6 there is nothing to try.
