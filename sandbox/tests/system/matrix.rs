@@ -15,7 +15,6 @@ mod witness;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use outrigger_sandbox::Tier;
@@ -75,7 +74,7 @@ impl Setup {
             return Some(format!("needs version {wanted} of Landlock, the kernel has {}", landlock_abi()));
         }
         let namespaced = self.tier == Tier::Namespaced;
-        (namespaced && !machine::has_namespaces(self.user, &executable()))
+        (namespaced && !machine::has_namespaces(self.user))
             .then(|| "this user may not make namespaces here".into())
     }
 }
@@ -83,13 +82,13 @@ impl Setup {
 /// Why whoever runs the tests cannot make namespaces here.
 pub(crate) fn namespaces_missing() -> Option<String> {
     let user = if machine::is_root() { User::Root } else { User::Anybody };
-    (!machine::has_namespaces(user, &executable())).then(|| "this user may not make namespaces here".into())
+    (!machine::has_namespaces(user)).then(|| "this user may not make namespaces here".into())
 }
 
 impl Setup {
     /// Why the attacks cannot succeed on this machine even without a sandbox.
     fn hardened(&self) -> Option<String> {
-        (self.tier == Tier::None).then(|| machine::hardened(self.user, &executable())).flatten()
+        (self.tier == Tier::None).then(|| machine::hardened(self.user)).flatten()
     }
 }
 
@@ -121,22 +120,20 @@ pub(crate) fn tests() -> Vec<Test> {
     std::iter::once(whole).chain(setups().into_iter().map(test)).collect()
 }
 
-/// This executable, where a user without rights can reach it: the folder it was built in may be
-/// root's own.
-fn executable() -> PathBuf {
-    static COPY: std::sync::OnceLock<tempfile::TempDir> = std::sync::OnceLock::new();
-    let folder = COPY.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        fs::copy(std::env::current_exe().unwrap(), folder.path().join("system")).unwrap();
-        folder
-    });
-    folder.path().join("system")
+/// A folder with this executable in it that a user without rights can reach, as the one that it
+/// was built in may be root's own.
+fn reachable() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let (own, copy) = (std::env::current_exe().unwrap(), folder.path().join("system"));
+    fs::hard_link(&own, &copy).or_else(|_| fs::copy(&own, &copy).map(drop)).unwrap();
+    folder
 }
 
 /// Plays a setup in a role, as its user, and fails with what that role printed.
 pub(crate) fn run_as(role: &str, setup: &Setup) {
-    let mut command = setup.user.command(&executable());
+    let folder = reachable();
+    let mut command = setup.user.command(&folder.path().join("system"));
     command.args(["role", role, &serde_json::to_string(setup).unwrap()]);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("OUTRIGGER_SECRET", play::SECRET);
     command.envs(std::env::var_os(SHOW).map(|value| (SHOW, value)));

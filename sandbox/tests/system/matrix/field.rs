@@ -100,13 +100,19 @@ fn files(base: &Path, secret: &str) {
     fs::write(base.join("home/.ssh/id_ed25519"), secret).unwrap();
     let names =
         ["truncated", "cut", "removable", "renamable", "movable", "exchanged", "mode", "owner", "times"];
-    for name in names.into_iter().chain(["attribute", "mapped", "flags", "cut2", "linkable", "leased"]) {
+    for name in
+        names.into_iter().chain(["attribute", "mapped", "flags", "cut2", "linkable", "leased", "attribute2"])
+    {
         fs::write(base.join("home/outside").join(name), "theirs").unwrap();
         fs::write(base.join("read").join(name), "granted").unwrap();
     }
     for folder in ["home/outside", "read", "write"] {
         fs::write(base.join(folder).join("known"), "granted").unwrap();
         fs::copy(QUIET, base.join(folder).join("program")).unwrap();
+    }
+    for folder in ["home/outside", "read"] {
+        let name = crate::probe::raw::path(base.join(folder).join("attribute2"));
+        call!(libc::SYS_setxattr, name.as_ptr(), c"user.probe".as_ptr(), at("x"), 1, 0).unwrap();
     }
     symlink("known", base.join("home/outside/link")).unwrap();
 }

@@ -48,19 +48,18 @@ pub(crate) fn landlock_abi() -> u32 {
 }
 
 /// Whether this user may make namespaces, and mount within them: tried by a process of its own.
-pub(super) fn has_namespaces(user: User, executable: &Path) -> bool {
-    let mut command = user.command(executable);
+pub(super) fn has_namespaces(user: User) -> bool {
+    let mut command = user.command(Path::new("/proc/self/exe"));
     command.args(["role", "unshare"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status: ExitStatus| status.success())
 }
 
 /// Why the probes cannot show here, without a sandbox, that they get through: something else holds
 /// them back.
-pub(super) fn hardened(user: User, executable: &Path) -> Option<String> {
+pub(super) fn hardened(user: User) -> Option<String> {
     let confined = (status("Seccomp") != "0").then(|| "the tests are confined by a seccomp filter".into());
     let set = || SETTINGS.iter().find_map(|(file, most)| too_much(file, *most));
-    let namespaces =
-        || (!has_namespaces(user, executable)).then(|| "this user may not make namespaces here".into());
+    let namespaces = || (!has_namespaces(user)).then(|| "this user may not make namespaces here".into());
     let rights =
         || (user == User::Root && !all_rights()).then(|| "this root has not all rights of root".into());
     confined.or_else(set).or_else(namespaces).or_else(rights)

@@ -43,7 +43,8 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
         "remove_attribute_outside", "chmod_read_only", "chmod_read_only_by_descriptor",
         "chmod_read_only_by_proc", "chown_read_only_by_descriptor", "set_times_of_read_only_by_descriptor",
         "set_attribute_of_read_only_by_descriptor", "set_flags_of_read_only_by_descriptor",
-        "set_flags_of_read_only_by_other_request",
+        "set_flags_of_read_only_by_other_request", "remove_attribute_of_link_outside",
+        "remove_attribute_of_read_only_by_descriptor",
     ]),
     (Some(FsWrite), OfKernel, &[
         "chmod_outside_by_the_new_call", "set_attribute_outside_by_the_new_call",
@@ -90,7 +91,8 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
         "datagram_socket", "pair_of_datagrams_to_path", "pair_of_datagrams_to_path_by_sendmsg",
         "pair_of_datagrams_connects", "socket_with_high_bits", "pair_with_high_bits", "pair_of_raw_to_path",
         "pair_of_packets", "attach_shared_memory", "make_shared_memory", "see_shared_memory",
-        "list_shared_memory", "use_semaphores", "make_semaphores", "send_to_message_queue",
+        "list_shared_memory", "use_semaphores", "use_semaphores_in_time", "read_semaphores", "take_from_message_queue",
+        "see_message_queue", "remove_posix_queue", "make_semaphores", "send_to_message_queue",
         "make_message_queue", "open_posix_queue", "make_posix_queue", "read_posix_memory",
         "write_posix_memory", "add_key", "request_key", "use_session_keyring",
     ]),
@@ -103,7 +105,7 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
         "read_secret_by_process_vm_readv", "write_memory_by_process_vm_writev", "trace_broker",
         "trace_another", "take_broker_descriptor", "compare_with_broker", "set_broker_limits",
         "set_broker_priority", "set_group_priority", "pin_broker", "set_broker_scheduler",
-        "set_broker_io_priority", "set_broker_score", "move_broker_pages", "set_broker_attributes",
+        "set_broker_io_priority", "set_broker_score", "move_broker_pages", "set_broker_attributes", "set_broker_parameters",
         "trace_parent", "open_parent_memory", "read_secret_by_parent_root", "signal_broker",
         "signal_another", "signal_group_of_broker", "signal_thread_of_broker",
         "signal_thread_by_the_old_call", "queue_signal", "queue_signal_to_thread", "signal_by_pidfd",
@@ -114,7 +116,10 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
         "set_io_priority_of_a_user",
     ]),
     (Some(ProcessIsolation), OfRoot, &["advise_broker_memory", "enter_namespace_of_broker"]),
-    (Some(ProcessIsolation), AsReported, &["see_broker_by_session", "see_broker_processors", "watch_broker"]),
+    (Some(ProcessIsolation), AsReported, &[
+        "see_broker_by_session", "see_broker_processors", "watch_broker", "see_broker_group",
+        "see_broker_scheduler", "see_broker_priority", "see_broker_io_priority", "see_broker_time",
+    ]),
     (None, ByWitness, &[
         "signal_first_process", "signal_everybody", "signal_everybody_without_a_sign", "signal_own_group",
         "signal_by_owner", "signal_by_owner_group", "signal_by_extended_owner", "signal_by_owner_of_socket",
@@ -141,7 +146,7 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
     (None, OfRoot, &[
         "unshare_mounts", "unshare_network", "clone3_time", "mount", "pivot_root", "change_root",
         "move_mount", "fsopen", "fspick", "fsmount", "mount_setattr", "accounting", "swap_on", "swap_off",
-        "reboot", "set_host_name", "set_domain_name", "set_time", "adjust_clock", "kernel_messages",
+        "reboot", "set_host_name", "set_domain_name", "set_time", "adjust_clock", "adjust_any_clock", "set_groups", "kernel_messages",
         "hang_up", "write_own_network_settings", "higher_priority", "real_time",
     ]),
     (None, OfKernel, &[

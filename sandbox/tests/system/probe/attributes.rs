@@ -51,6 +51,14 @@ pub(super) const PROBES: &[Probe] = &[
     ("set_attribute_of_read_only_by_descriptor", attribute_by_descriptor),
     ("set_flags_of_read_only_by_descriptor", flags_by_descriptor),
     ("set_flags_of_read_only_by_other_request", flags_by_other_request),
+    ("remove_attribute_of_link_outside", |to| {
+        let name = name_of(to, "attribute2");
+        call!(libc::SYS_lremovexattr, name.as_ptr(), ATTRIBUTE.as_ptr()).map(drop)
+    }),
+    ("remove_attribute_of_read_only_by_descriptor", |to| {
+        let file = read_only(to, "attribute2")?;
+        call!(libc::SYS_fremovexattr, file.as_raw_fd(), ATTRIBUTE.as_ptr()).map(drop)
+    }),
     ("set_version_of_read_only_by_descriptor", |to| {
         const SET_VERSION: i64 = 0x4008_7602; // FS_IOC_SETVERSION
         call!(libc::SYS_ioctl, read_only(to, "flags")?.as_raw_fd(), SET_VERSION, at(&7_i32)).map(drop)

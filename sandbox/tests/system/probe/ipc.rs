@@ -23,6 +23,11 @@ pub(super) const PROBES: &[Probe] = &[
         let release = [0_i16, 1, 0]; // sembuf: which, by how much, flags
         call!(libc::SYS_semop, to.ipc.semaphores, at(&release), 1).map(drop)
     }),
+    ("use_semaphores_in_time", |to| {
+        let (release, second) = ([0_i16, 1, 0], [1_i64, 0]);
+        call!(libc::SYS_semtimedop, to.ipc.semaphores, at(&release), 1, at(&second)).map(drop)
+    }),
+    ("read_semaphores", |to| call!(libc::SYS_semctl, to.ipc.semaphores, 0, libc::GETVAL).map(drop)),
     ("make_semaphores", |_| {
         let made = call!(libc::SYS_semget, libc::IPC_PRIVATE, 1, libc::IPC_CREAT | 0o600)?;
         Ok(drop(call!(libc::SYS_semctl, made, 0, libc::IPC_RMID, 0)))
@@ -30,6 +35,14 @@ pub(super) const PROBES: &[Probe] = &[
     ("send_to_message_queue", |to| {
         let message = [1_i64, 0];
         call!(libc::SYS_msgsnd, to.ipc.messages, at(&message), 1, libc::IPC_NOWAIT).map(drop)
+    }),
+    ("take_from_message_queue", |to| {
+        let mut message = [0_i64; 2];
+        call!(libc::SYS_msgrcv, to.ipc.messages, into(&mut message), 8, 0, libc::IPC_NOWAIT).map(drop)
+    }),
+    ("see_message_queue", |to| {
+        let mut about = [0_u8; 256];
+        call!(libc::SYS_msgctl, to.ipc.messages, libc::IPC_STAT, into(&mut about)).map(drop)
     }),
     ("make_message_queue", |_| {
         let made = call!(libc::SYS_msgget, libc::IPC_PRIVATE, libc::IPC_CREAT | 0o600)?;
@@ -41,6 +54,10 @@ pub(super) const PROBES: &[Probe] = &[
         posix_queue(&name, libc::O_RDWR | libc::O_CREAT)?;
         let name = CString::new(name).unwrap();
         Ok(drop(call!(libc::SYS_mq_unlink, name.as_ptr())))
+    }),
+    ("remove_posix_queue", |to| {
+        let name = CString::new(to.ipc.queue.as_str()).unwrap();
+        call!(libc::SYS_mq_unlink, name.as_ptr()).map(drop)
     }),
     ("read_posix_memory", |to| open(&to.ipc.posix_memory, libc::O_RDONLY).map(drop)),
     ("write_posix_memory", |to| open(&to.ipc.posix_memory, libc::O_RDWR).map(drop)),

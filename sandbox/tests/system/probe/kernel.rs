@@ -70,6 +70,13 @@ pub(super) const PROBES: &[Probe] = &[
     ("set_time", |_| reached(call!(libc::SYS_settimeofday, 0, 0))),
     ("set_clock", |_| reached(call!(libc::SYS_clock_settime, libc::CLOCK_REALTIME, 0))),
     ("adjust_clock", adjust_clock),
+    ("adjust_any_clock", |_| {
+        let mut how: libc::timex = raw::zeroed();
+        call!(libc::SYS_adjtimex, into(&mut how))?;
+        how.modes = libc::ADJ_STATUS; // to what it is
+        call!(libc::SYS_clock_adjtime, libc::CLOCK_REALTIME, into(&mut how)).map(drop)
+    }),
+    ("set_groups", |_| by_child(|| call!(libc::SYS_setgroups, 0, 0).map(drop))),
     ("quota", |_| reached(call!(libc::SYS_quotactl, 0x80_0007 << 8, NOWHERE.as_ptr(), 0, 0))),
     ("kernel_messages", |_| {
         let mut text = [0_u8; 64];

@@ -19,6 +19,17 @@ pub(super) const PROBES: &[Probe] = &[
         let mut set = [0_u64; 16];
         call!(libc::SYS_sched_getaffinity, to.processes.broker, size_of_val(&set), into(&mut set)).map(drop)
     }),
+    ("see_broker_group", |to| call!(libc::SYS_getpgid, to.processes.broker).map(drop)),
+    ("see_broker_scheduler", |to| call!(libc::SYS_sched_getscheduler, to.processes.broker).map(drop)),
+    ("see_broker_priority", |to| {
+        call!(libc::SYS_getpriority, libc::PRIO_PROCESS, to.processes.broker).map(drop)
+    }),
+    ("see_broker_io_priority", |to| call!(libc::SYS_ioprio_get, 1, to.processes.broker).map(drop)),
+    ("see_broker_time", |to| {
+        let clock = (i64::from(!to.processes.broker) << 3) | 2; // how long it has computed
+        let mut time = [0_i64; 2];
+        call!(libc::SYS_clock_gettime, clock, into(&mut time)).map(drop)
+    }),
     ("see_broker_mutexes", |to| {
         let (mut head, mut length) = (0_u64, 0_u64);
         call!(libc::SYS_get_robust_list, to.processes.broker, into(&mut head), into(&mut length)).map(drop)
@@ -89,6 +100,9 @@ pub(super) const PROBES: &[Probe] = &[
         let parameters = 0_i32;
         let (broker, idle) = (to.processes.broker, libc::SCHED_BATCH);
         call!(libc::SYS_sched_setscheduler, broker, idle, at(&parameters)).map(drop)
+    }),
+    ("set_broker_parameters", |to| {
+        call!(libc::SYS_sched_setparam, to.processes.broker, at(&0_i32)).map(drop)
     }),
     ("set_broker_io_priority", |to| {
         let lowest = (2 << 13) | 7; // best effort, the last of it
