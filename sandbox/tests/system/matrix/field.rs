@@ -10,7 +10,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::probe::raw::{Attempt, at, call, descriptor, into};
+use crate::probe::raw::{Attempt, at, call, descriptor, into, path};
 use crate::probe::{Ipc, Limits, Network, Processes, Targets};
 
 /// A program that runs its arguments, and one that does nothing.
@@ -100,9 +100,16 @@ fn files(base: &Path, secret: &str) {
     fs::write(base.join("home/.ssh/id_ed25519"), secret).unwrap();
     let names =
         ["truncated", "cut", "removable", "renamable", "movable", "exchanged", "mode", "owner", "times"];
-    for name in
-        names.into_iter().chain(["attribute", "mapped", "flags", "cut2", "linkable", "leased", "attribute2"])
-    {
+    for name in names.into_iter().chain([
+        "attribute",
+        "mapped",
+        "flags",
+        "cut2",
+        "linkable",
+        "leased",
+        "attribute2",
+        "attribute3",
+    ]) {
         fs::write(base.join("home/outside").join(name), "theirs").unwrap();
         fs::write(base.join("read").join(name), "granted").unwrap();
     }
@@ -110,8 +117,8 @@ fn files(base: &Path, secret: &str) {
         fs::write(base.join(folder).join("known"), "granted").unwrap();
         fs::copy(QUIET, base.join(folder).join("program")).unwrap();
     }
-    for folder in ["home/outside", "read"] {
-        let name = crate::probe::raw::path(base.join(folder).join("attribute2"));
+    for file in ["home/outside/attribute2", "home/outside/attribute3", "read/attribute2"] {
+        let name = path(base.join(file));
         call!(libc::SYS_setxattr, name.as_ptr(), c"user.probe".as_ptr(), at("x"), 1, 0).unwrap();
     }
     symlink("known", base.join("home/outside/link")).unwrap();

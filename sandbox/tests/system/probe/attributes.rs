@@ -41,7 +41,7 @@ pub(super) const PROBES: &[Probe] = &[
         call!(SETXATTRAT, libc::AT_FDCWD, name.as_ptr(), 0, ATTRIBUTE.as_ptr(), at(&value), size).map(drop)
     }),
     ("remove_attribute_outside", |to| {
-        call!(libc::SYS_removexattr, name_of(to, "attribute").as_ptr(), ATTRIBUTE.as_ptr()).map(drop)
+        call!(libc::SYS_removexattr, name_of(to, "attribute3").as_ptr(), ATTRIBUTE.as_ptr()).map(drop)
     }),
     ("chmod_read_only", |to| chmod(&to.read.join("mode"))),
     ("chmod_read_only_by_descriptor", chmod_by_descriptor),

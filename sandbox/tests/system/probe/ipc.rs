@@ -9,7 +9,8 @@ pub(super) const PROBES: &[Probe] = &[
     ("attach_shared_memory", |to| call!(libc::SYS_shmat, to.ipc.shared_memory, 0, 0).map(drop)),
     ("make_shared_memory", |_| {
         let made = call!(libc::SYS_shmget, libc::IPC_PRIVATE, 4096, libc::IPC_CREAT | 0o600)?;
-        Ok(drop(call!(libc::SYS_shmctl, made, libc::IPC_RMID, 0)))
+        call!(libc::SYS_shmctl, made, libc::IPC_RMID, 0).ok();
+        Ok(())
     }),
     ("see_shared_memory", |to| {
         let mut about = [0_u8; 256];
@@ -30,7 +31,8 @@ pub(super) const PROBES: &[Probe] = &[
     ("read_semaphores", |to| call!(libc::SYS_semctl, to.ipc.semaphores, 0, libc::GETVAL).map(drop)),
     ("make_semaphores", |_| {
         let made = call!(libc::SYS_semget, libc::IPC_PRIVATE, 1, libc::IPC_CREAT | 0o600)?;
-        Ok(drop(call!(libc::SYS_semctl, made, 0, libc::IPC_RMID, 0)))
+        call!(libc::SYS_semctl, made, 0, libc::IPC_RMID, 0).ok();
+        Ok(())
     }),
     ("send_to_message_queue", |to| {
         let message = [1_i64, 0];
@@ -46,14 +48,16 @@ pub(super) const PROBES: &[Probe] = &[
     }),
     ("make_message_queue", |_| {
         let made = call!(libc::SYS_msgget, libc::IPC_PRIVATE, libc::IPC_CREAT | 0o600)?;
-        Ok(drop(call!(libc::SYS_msgctl, made, libc::IPC_RMID, 0)))
+        call!(libc::SYS_msgctl, made, libc::IPC_RMID, 0).ok();
+        Ok(())
     }),
     ("open_posix_queue", |to| posix_queue(&to.ipc.queue, libc::O_RDWR).map(drop)),
     ("make_posix_queue", |_| {
         let name = format!("probe-{}", std::process::id());
         posix_queue(&name, libc::O_RDWR | libc::O_CREAT)?;
         let name = CString::new(name).unwrap();
-        Ok(drop(call!(libc::SYS_mq_unlink, name.as_ptr())))
+        call!(libc::SYS_mq_unlink, name.as_ptr()).ok();
+        Ok(())
     }),
     ("remove_posix_queue", |to| {
         let name = CString::new(to.ipc.queue.as_str()).unwrap();
