@@ -105,6 +105,8 @@ fn files(base: &Path, secret: &str) {
         "mapped",
         "flags",
         "cut2",
+        "cut3",
+        "cut4",
         "linkable",
         "leased",
         "attribute2",

@@ -31,7 +31,8 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
         "remove_folder_outside", "rename_outside", "rename_out_of_grant", "link_out_of_grant",
         "exchange_with_outside", "link_read_only_into_grant", "rename_read_only_into_grant",
         "write_read_only", "create_in_read_only", "truncate_read_only", "truncate_read_only_by_open",
-        "truncate_read_only_by_openat2", "remove_read_only", "rename_read_only",
+        "truncate_read_only_by_openat2",
+        "truncate_read_only_by_the_old_open", "truncate_read_only_by_creat", "remove_read_only", "rename_read_only",
         "reopen_read_only_for_writing", "write_terminal",
     ]),
     // Mode, owner, times, attributes.
@@ -124,9 +125,11 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
         "signal_first_process", "signal_everybody", "signal_everybody_without_a_sign", "signal_own_group",
         "signal_by_owner", "signal_by_owner_group", "signal_by_extended_owner", "signal_by_owner_of_socket",
         "signal_by_process_group_of_socket", "signal_by_owner_with_high_bits",
-        "signal_by_owner_of_socket_with_high_bits", "daemon", "stop_dying_with_the_parent",
+        "signal_by_owner_of_socket_with_high_bits", "daemon",
     ]),
-    (Some(CleanupOnBrokerDeath), Landlocked, &["leave_the_session", "leave_the_process_group"]),
+    (Some(CleanupOnBrokerDeath), Landlocked, &[
+        "leave_the_session", "leave_the_process_group", "stop_dying_with_the_parent", "adopt_orphans",
+    ]),
     (Some(EnvAndDescriptorsClean), Ever, &[
         "secret_in_environment", "secret_in_arguments", "secret_in_leaked_descriptor", "more_descriptors",
         "terminal_of_its_own_session",

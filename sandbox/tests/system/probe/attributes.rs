@@ -73,7 +73,6 @@ pub(super) const PROBES: &[Probe] = &[
 // Calls that are younger than the names in the C library.
 const FCHMODAT2: i64 = 452;
 const SETXATTRAT: i64 = 463;
-const FILE_GETATTR: i64 = 468;
 const FILE_SETATTR: i64 = 469;
 
 const ATTRIBUTE: &std::ffi::CStr = c"user.probe";
@@ -153,9 +152,7 @@ fn flags_by_other_request(to: &Targets) -> Attempt {
 /// The same by path, since Linux 6.17.
 fn flags_by_new_call(to: &Targets) -> Attempt {
     const NO_DUMP: u64 = 0x80;
-    let (name, mut attributes) = (name_of(to, "flags"), [0_u64; 3]);
+    let (name, attributes) = (name_of(to, "flags"), [NO_DUMP, 0, 0]);
     let size = size_of_val(&attributes);
-    call!(FILE_GETATTR, libc::AT_FDCWD, name.as_ptr(), into(&mut attributes), size, 0)?;
-    attributes[0] ^= NO_DUMP;
     call!(FILE_SETATTR, libc::AT_FDCWD, name.as_ptr(), at(&attributes), size, 0).map(drop)
 }

@@ -40,7 +40,7 @@ pub(super) const PROBES: &[Probe] = &[
     }),
     ("take_from_message_queue", |to| {
         let mut message = [0_i64; 2];
-        call!(libc::SYS_msgrcv, to.ipc.messages, into(&mut message), 8, 0, libc::IPC_NOWAIT).map(drop)
+        reached(call!(libc::SYS_msgrcv, to.ipc.messages, into(&mut message), 8, 0, libc::IPC_NOWAIT))
     }),
     ("see_message_queue", |to| {
         let mut about = [0_u8; 256];

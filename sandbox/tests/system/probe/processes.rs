@@ -131,6 +131,7 @@ pub(super) const PROBES: &[Probe] = &[
         let limit = [4_u64, 4];
         call!(libc::SYS_prlimit64, parent()?, libc::RLIMIT_CORE, at(&limit), 0).map(drop)
     }),
+    ("adopt_orphans", |_| call!(libc::SYS_prctl, libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0).map(drop)),
     ("stop_dying_with_the_parent", |_| call!(libc::SYS_prctl, libc::PR_SET_PDEATHSIG, 0).map(drop)),
     ("move_broker_pages", |to| {
         let (mut status, page) = ([0_i32; 1], [to.processes.secret_address & !0xFFF]);

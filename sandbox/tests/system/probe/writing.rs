@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-use super::raw::{Attempt, at, call, open, path};
+use super::raw::{Attempt, at, call, call_of_x86, open, path};
 use super::{Probe, Targets, check};
 
 pub(super) const PROBES: &[Probe] = &[
@@ -32,6 +32,14 @@ pub(super) const PROBES: &[Probe] = &[
     ("truncate_read_only", |to| truncate(to.read.join("truncated"))),
     ("truncate_read_only_by_open", |to| truncate_by_open(to.read.join("cut"))),
     ("truncate_read_only_by_openat2", truncate_by_openat2),
+    ("truncate_read_only_by_the_old_open", |to| {
+        let file = to.read.join("cut3");
+        call_of_x86(2, &[path(&file).as_ptr() as i64, (libc::O_RDONLY | libc::O_TRUNC).into()])?;
+        check(fs::metadata(file)?.len() == 0)
+    }),
+    ("truncate_read_only_by_creat", |to| {
+        call_of_x86(85, &[path(to.read.join("cut4")).as_ptr() as i64, 0o600])
+    }),
     ("remove_read_only", |to| Ok(fs::remove_file(to.read.join("removable"))?)),
     ("rename_read_only", |to| Ok(fs::rename(to.read.join("renamable"), to.read.join("renamed"))?)),
     ("reopen_read_only_for_writing", reopen),
