@@ -2,13 +2,14 @@
 //!
 //! Each setup is a test of its own. It runs in a process of its own (`role matrix SETUP`), which is
 //! the broker: it holds secrets, listens, launches the probe, and compares the verdicts with
-//! [`rows`]. What this machine does not offer shows up as ignored, with the reason.
+//! [`table`]. What this machine does not offer shows up as ignored, with the reason.
 
 mod field;
 mod judge;
 mod machine;
 mod play;
 mod rows;
+mod rule;
 mod table;
 mod witness;
 

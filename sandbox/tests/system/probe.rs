@@ -5,7 +5,7 @@
 //! then a [`Verdict`] as a line of JSON. Every probe that can run in a child process does, so that
 //! one which is killed does not end the others. Where forks are not allowed it runs in this
 //! process, and whoever started it starts it again with those that are left. What each probe
-//! should get stands in `matrix/rows.rs`.
+//! should get stands in `matrix/table.rs`.
 
 mod attributes;
 mod controls;

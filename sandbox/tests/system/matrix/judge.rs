@@ -1,12 +1,17 @@
 //! Compares what the probes got with what they should have got, and with what the report says.
 
+use std::collections::BTreeMap;
+
 use outrigger_sandbox::{Guarantee, Report, Standing, Tier};
 
 use super::field::Field;
-use super::play::Verdicts;
-use super::rows::{self, Expected, Row};
+use super::rows::{self, Row};
+use super::rule::Expected;
 use super::{Setup, witness};
 use crate::probe::Outcome;
+
+/// The verdict on each probe.
+pub(super) type Verdicts = BTreeMap<String, Outcome>;
 
 /// Everything that is not as it should be, a line each.
 pub(super) fn differences(

@@ -1,6 +1,5 @@
 //! Runs the probe in a sandbox, again and again until every one of its attempts has a verdict.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -9,17 +8,15 @@ use outrigger_sandbox::{
     Ceiling, Exit, Guarantee, LaunchError, OnUnsupported, Policy, Profile, Program, Report, Tier,
 };
 
+use super::Setup;
 use super::field::{Field, LIMITS, QUIET, RUNNER};
+use super::judge::{self, Verdicts};
 use super::witness::Before;
-use super::{Setup, judge};
 use crate::probe::{self, Outcome, Targets, Verdict};
 use crate::support::{PATIENCE, Started, first_party, role, start_with};
 
 /// The secret of the broker. Nothing of it may reach plugin, helper or keeper.
 pub(super) const SECRET: &str = "s3cret-of-the-broker";
-
-/// The verdict on each probe.
-pub(super) type Verdicts = BTreeMap<String, Outcome>;
 
 /// Plays one setup in this process, which is the broker; what is not as it should be is printed.
 pub(super) fn play(setup: &Setup) -> i32 {

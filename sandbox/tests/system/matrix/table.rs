@@ -6,10 +6,10 @@ use outrigger_sandbox::Guarantee::{
 };
 
 use super::Setup;
-use super::rows::Rule::{
+use super::rule::Rule::{
     self, Always, AsReported, ByWitness, Ever, Landlocked, Namespaced, Never, OfKernel, OfRoot,
 };
-use super::rows::{
+use super::rule::{
     Expected, always, as_a_program, in_namespaces, with_children, with_port, with_refer, with_scope,
 };
 
