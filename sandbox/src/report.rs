@@ -15,7 +15,7 @@ pub enum Guarantee {
     FsRead,
     /// It changes only the files that were granted.
     FsWrite,
-    /// It does not see whether other files exist, nor their metadata.
+    /// It does not see whether other files and processes exist, nor what they are like from outside.
     FsMetadata,
     /// Of all files it executes only those that were granted. What it can read it can also load and
     /// run by its own means: that gives it nothing that it has not got.
@@ -24,8 +24,8 @@ pub enum Guarantee {
     Network,
     /// It reaches no socket, queue or shared memory of other programs.
     IpcIsolation,
-    /// It looks into no other process and does nothing to any. That they exist is hidden from it
-    /// where [`Guarantee::FsMetadata`] holds.
+    /// It looks into no other process and does nothing to any. That they exist, and how they are
+    /// scheduled, is hidden from it where [`Guarantee::FsMetadata`] holds.
     ProcessIsolation,
     /// Its memory is bounded.
     Memory,

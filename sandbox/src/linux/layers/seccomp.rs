@@ -119,6 +119,9 @@ fn dangerous(needs: &Needs) -> Rules {
     processes(&mut refused, needs);
     files(&mut refused, needs);
     refused.with(libc::SYS_personality, [is_not(0, 0xFFFF_FFFF), is_not(0, 0)]);
+    for command in calls::FCNTL_REFUSED {
+        refused.with(libc::SYS_fcntl, [is(1, *command)]);
+    }
     for option in calls::PRCTL_REFUSED {
         refused.with(libc::SYS_prctl, [is(0, *option)]);
     }

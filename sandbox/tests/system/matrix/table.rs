@@ -66,8 +66,9 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
         "execute_written_by_descriptor", "execute_written_script",
     ]),
     // A program in memory has no path that Landlock could know of, and the loader must be executable, as
-    // it is the interpreter of nearly every program. What runs so has no rights that the plugin lacks.
-    (Some(Exec), AsReported, &[
+    // it is the interpreter of nearly every program. What runs so has no rights that the plugin lacks,
+    // and the guarantee speaks of files only.
+    (None, AsReported, &[
         "execute_memory", "execute_memory_by_proc", "execute_written_by_loader", "execute_shell_by_loader",
     ]),
     // Anonymous memory can be made code as well, so this is a convenience, not a way to anything.
@@ -117,9 +118,12 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
         "set_io_priority_of_a_user",
     ]),
     (Some(ProcessIsolation), OfRoot, &["advise_broker_memory", "enter_namespace_of_broker"]),
-    (Some(ProcessIsolation), AsReported, &[
-        "see_broker_by_session", "see_broker_processors", "watch_broker", "see_broker_group",
-        "see_broker_scheduler", "see_broker_priority", "see_broker_io_priority", "see_broker_time",
+    (Some(ProcessIsolation), Always, &["see_broker_by_session", "watch_broker", "see_broker_group"]),
+    // That a process exists, and how it is scheduled: threads are asked about by the same calls, so no
+    // filter can tell. It goes with the metadata that only namespaces hide.
+    (Some(FsMetadata), Namespaced, &[
+        "see_broker_processors", "see_broker_scheduler", "see_broker_priority", "see_broker_io_priority",
+        "see_broker_time",
     ]),
     (None, ByWitness, &[
         "signal_first_process", "signal_everybody", "signal_everybody_without_a_sign", "signal_own_group",

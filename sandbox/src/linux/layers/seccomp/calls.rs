@@ -119,6 +119,10 @@ pub(super) const PRCTL_REFUSED: &[u64] = &[1, 36, 35, 28, 47, 8];
 pub(super) const IOCTL_REFUSED: &[u64] =
     &[0x5412, 0x541C, 0x540E, 0x5423, 0x4008_6602, 0x4004_6602, 0x401C_5820, 0x4008_7602, 0x4004_7602];
 
+/// `F_SETLEASE`, `F_NOTIFY`: who opens a file to write would wait for its reader, and a folder that may
+/// be read could be watched.
+pub(super) const FCNTL_REFUSED: &[u64] = &[1024, 1026];
+
 /// `F_SETOWN` and `F_SETOWN_EX`: who gets signals about a descriptor.
 pub(super) const FCNTL_OWNERS: &[u64] = &[8, 15];
 
