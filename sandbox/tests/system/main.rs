@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)] // tests, but not `#[test]` functions
 
 #[cfg(target_os = "linux")]
+mod bombs;
+#[cfg(target_os = "linux")]
 mod cleanup;
 #[cfg(target_os = "linux")]
 mod compat;
@@ -38,6 +40,7 @@ fn main() -> std::process::ExitCode {
     tests.extend(matrix::tests());
     tests.extend(compat::tests());
     tests.extend(leftovers::tests());
+    tests.extend(bombs::tests());
     runner::run(&tests)
 }
 

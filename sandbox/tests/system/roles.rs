@@ -61,6 +61,7 @@ pub(crate) fn run_if_requested() -> Option<ExitCode> {
         "daemon-beside" => crate::leftovers::daemon_beside(),
         "daemon-between" => crate::leftovers::daemon_between(),
         "stay" => stay(),
+        name if name.starts_with("bomb-") => crate::bombs::bomb(&name["bomb-".len()..]),
         "brief" => announce("brief"),
         name => first_party(name).unwrap()(),
     };
