@@ -25,7 +25,8 @@ const DESCRIPTORS: usize = 512;
 const SCRATCH: u64 = 64 << 20;
 
 pub(crate) fn tests() -> Vec<Test> {
-    const BOMBS: [(&str, fn(Tier)); 4] =
+    type Bomb = (&'static str, fn(Tier));
+    const BOMBS: [Bomb; 4] =
         [("forks", forks), ("memory", memory), ("descriptors", descriptors), ("scratch", scratch)];
     let of_tier = |tier| BOMBS.map(|(name, body)| test(name, body, tier));
     [Tier::Namespaced, Tier::Landlocked].into_iter().flat_map(of_tier).collect()
