@@ -3,12 +3,16 @@
 //! No logic lives here, so that man pages, shell completions and the reference
 //! `tests/system/help.txt` can be made from it.
 
+#[cfg(unix)]
+mod peers;
 mod plugin;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+#[cfg(unix)]
+pub(crate) use peers::{PeersApproveArgs, PeersArgs, PeersListArgs, PeersRevokeArgs, PeersVerb};
 pub(crate) use plugin::{
     Language, PluginArgs, PluginCheckArgs, PluginNewArgs, PluginReplayArgs, PluginRunArgs, PluginVerb,
     SubjectArgs,
@@ -75,6 +79,8 @@ pub(crate) enum Verb {
     Check(CheckArgs),
     Init(InitArgs),
     Demo(DemoArgs),
+    #[cfg(unix)]
+    Peers(PeersArgs),
     Plugin(PluginArgs),
 }
 

@@ -8,6 +8,8 @@ mod check;
 mod demo;
 mod init;
 mod line;
+#[cfg(unix)]
+mod peers;
 mod plugin;
 mod status;
 mod sync;
@@ -36,6 +38,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Check(args) => check::check(&cli, args),
         Verb::Init(args) => init::init(&cli, args),
         Verb::Demo(args) => demo::demo(args),
+        #[cfg(unix)]
+        Verb::Peers(args) => peers::peers(&cli, args),
         Verb::Plugin(args) => plugin::plugin(args),
     };
     match ended {

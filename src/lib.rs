@@ -10,6 +10,8 @@
 
 pub mod config;
 pub mod exit;
+#[cfg(unix)]
+pub mod peers;
 pub mod report;
 pub mod run;
 

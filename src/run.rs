@@ -7,6 +7,7 @@
 mod calls;
 mod check;
 mod drive;
+mod found;
 mod group;
 mod journal;
 mod keeper;

@@ -31,6 +31,8 @@ struct GroupStatus {
     group: String,
     exit: u8,
     members: [String; 2],
+    /// Members whose ends are found instead of started, and so run in no sandbox.
+    not_sandboxed: Vec<String>,
     items: u64,
     conflicts: u64,
     quarantined: u64,
@@ -97,10 +99,12 @@ fn wanted<'c>(config: &'c Config, args: &StatusArgs) -> Result<Vec<&'c GroupConf
 fn read(config: &Config, group: &GroupConfig) -> GroupStatus {
     let found = status_of(&config.state, &group.name);
     let waiting = |found: &Status| waiting(&config.state, group, found);
-    match found.and_then(|found| Ok((waiting(&found)?, found))) {
+    let status = match found.and_then(|found| Ok((waiting(&found)?, found))) {
         Ok((waiting, found)) => GroupStatus::of(group, &found, waiting),
         Err(error) => GroupStatus::unreadable(group, &error),
-    }
+    };
+    let is_found = |name: &&String| config.member(name).is_some_and(|member| member.locate.is_some());
+    GroupStatus { not_sandboxed: group.members.iter().filter(is_found).cloned().collect(), ..status }
 }
 
 impl GroupStatus {
@@ -121,6 +125,7 @@ impl GroupStatus {
             group: group.name.clone(),
             exit: 0,
             members: group.members.clone(),
+            not_sandboxed: Vec::new(),
             items: total(|collection| collection.rows),
             conflicts: total(|collection| collection.conflicts),
             quarantined: total(|collection| collection.quarantined),

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::error::Position;
-use super::fields::{Result, Value};
-use super::member::{is_built_in, plain_or_path};
+use super::fields::{Result, Value, plain_or_path};
+use super::member::is_built_in;
 
 /// A plugin of somebody else's.
 #[derive(Debug, Clone, PartialEq, Eq)]

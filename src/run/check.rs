@@ -48,7 +48,7 @@ pub async fn check(config: &Config, options: &Options) -> Result<CheckReport, Fa
     for (group, _) in wanted(config, options)? {
         for name in &group.members {
             let Some(member) = config.member(name) else { continue };
-            let start = Start { config, member, plugins: &options.plugins };
+            let start = Start { config, member, plugins: &options.plugins, dry_run: true };
             let nothing = MemberState::default();
             let shown = group_of(group, None, [&nothing, &nothing]);
             let keeper = |configured| Keeper::new(configured, MemberState::default(), None, None);

@@ -45,7 +45,7 @@ impl GroupRun<'_> {
     pub(super) async fn run(&mut self, plugins: &mut Vec<PluginReport>) -> Result<(), Failure> {
         let members = self.members()?;
         for member in members {
-            members::find_plugin(self.config, member, &self.options.plugins)?;
+            members::check_plugin(self.config, member, &self.options.plugins)?;
         }
         locks::check_apart(self.group, members)?;
         let store = Arc::new(self.open_store().await?);
@@ -172,7 +172,8 @@ impl GroupRun<'_> {
         let locks = group.into_iter().chain(lock).map(Descriptor::from).collect();
         let store = (!self.options.dry_run).then_some(store);
         let asker = self.options.asker.clone();
-        let start = Start { config: self.config, member, plugins: &self.options.plugins };
+        let dry_run = self.options.dry_run;
+        let start = Start { config: self.config, member, plugins: &self.options.plugins, dry_run };
         let keeper = |configured| Keeper::new(configured, kept, store, asker);
         MemberSession::start(&start, locks, shown.clone(), keeper).await
     }

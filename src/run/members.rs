@@ -9,6 +9,7 @@ use outrigger_protocol::{
 };
 use outrigger_sandbox::{Descriptor, FirstParty, Helper, LaunchError, Program};
 
+use super::found;
 use super::keeper::Keeper;
 use crate::config::{Config, MemberConfig, PluginConfig, nearest};
 use crate::exit::Exit;
@@ -44,15 +45,17 @@ impl Plugins {
     }
 }
 
-/// The program of the member's plugin: what can be said before anything is made or started.
+/// Fails where the member's plugin is none that could be started: what can be said before anything is
+/// made or started.
 ///
 /// # Errors
 /// No plugin has that name.
-pub(crate) fn find_plugin(
-    config: &Config,
-    member: &MemberConfig,
-    plugins: &Plugins,
-) -> Result<Program, Failure> {
+pub(crate) fn check_plugin(config: &Config, member: &MemberConfig, plugins: &Plugins) -> Result<(), Failure> {
+    if member.locate.is_some() { Ok(()) } else { find_plugin(config, member, plugins).map(|_| ()) }
+}
+
+/// The program of the member's plugin.
+fn find_plugin(config: &Config, member: &MemberConfig, plugins: &Plugins) -> Result<Program, Failure> {
     let name = &member.plugin;
     if let Some(program) = plugins.find(name) {
         return Ok(program);
@@ -106,6 +109,8 @@ pub(crate) struct Start<'s> {
     pub(crate) config: &'s Config,
     pub(crate) member: &'s MemberConfig,
     pub(crate) plugins: &'s Plugins,
+    /// Nothing at all is to be written, no state either.
+    pub(crate) dry_run: bool,
 }
 
 impl MemberSession {
@@ -126,19 +131,16 @@ impl MemberSession {
     }
 
     async fn try_start(
-        &Start { config, member, plugins }: &Start<'_>,
+        start: &Start<'_>,
         locks: Vec<Descriptor>,
         group: Group,
         keeper: impl FnOnce(Member) -> Keeper,
     ) -> Result<Self, Failure> {
-        let mut spec = PluginSpec::new(&member.name, find_plugin(config, member, plugins)?);
-        spec.helper = plugins.helper.clone();
-        spec.connect = member.connect;
-        spec.policy = member.sandbox.clone();
-        spec.protected = config.protected();
-        spec.locks = locks;
-        spec.calls_timeout = member.calls_timeout;
-        let host = outrigger_broker::start(spec).await.map_err(|error| start_failure(member, &error))?;
+        let member = start.member;
+        let host = match &member.locate {
+            Some(locate) => found::find(start.config, member, locate, start.dry_run).await?,
+            None => spawn(start, locks).await?,
+        };
         let configured = Member::new(&member.name, member.options.clone());
         let keeper = Arc::new(keeper(configured.clone()));
         let seen = keeper.state().await.snapshot(&configured);
@@ -200,6 +202,19 @@ impl MemberSession {
             sandbox: facts.report,
         }
     }
+}
+
+/// Starts the member's plugin.
+async fn spawn(start: &Start<'_>, locks: Vec<Descriptor>) -> Result<PluginHost, Failure> {
+    let &Start { config, member, plugins, .. } = start;
+    let mut spec = PluginSpec::new(&member.name, find_plugin(config, member, plugins)?);
+    spec.helper = plugins.helper.clone();
+    spec.connect = member.connect;
+    spec.policy = member.sandbox.clone();
+    spec.protected = config.protected();
+    spec.locks = locks;
+    spec.calls_timeout = member.calls_timeout;
+    outrigger_broker::start(spec).await.map_err(|error| start_failure(member, &error))
 }
 
 fn start_failure(member: &MemberConfig, error: &StartError) -> Failure {
