@@ -1,166 +1,15 @@
 //! Ends that are found instead of started: an application that runs anyway, with its own user.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+mod desk;
+mod strangers;
+
+use std::fs;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tempfile::TempDir;
 
-use crate::support::host::example;
-use crate::support::{DEADLINE, LAPTOP, Link, PHONE, Run, Running, World, card, until};
-
-/// The application's name among ends.
-const NAME: &str = "contacts";
-
-/// A world whose second member is an application; with a runtime directory of its own.
-struct Desk {
-    world: World,
-    runtime: TempDir,
-}
-
-impl Desk {
-    fn new() -> Self {
-        Self::with(&format!("locate = {{ rendezvous = \"{NAME}\" }}"))
-    }
-
-    /// `locate`: the line of the member's table.
-    fn with(locate: &str) -> Self {
-        let world = World::new(Link::Inherited);
-        // Short, since sockets lie in it.
-        let runtime = tempfile::Builder::new().prefix("o").tempdir_in("/tmp").unwrap();
-        std::fs::create_dir(world.path("profile")).unwrap();
-        let desk = Self { world, runtime };
-        desk.configure(locate);
-        desk
-    }
-
-    fn configure(&self, locate: &str) {
-        self.world.configure_as(&format!(
-            "state = \"./state\"\n[member.{LAPTOP}]\nplugin = \"vdir\"\npath = \"./{LAPTOP}\"\n\
-             [member.{PHONE}]\n{locate}\n[group.contacts]\nmembers = [\"{LAPTOP}\", \"{PHONE}\"]\n"
-        ));
-    }
-
-    fn ends(&self) -> PathBuf {
-        self.runtime.path().join("outrigger/ends")
-    }
-
-    fn file(&self, kind: &str) -> PathBuf {
-        self.ends().join(format!("{NAME}.{kind}"))
-    }
-
-    /// Starts the application.
-    fn app(&self) -> App {
-        self.app_with("profile")
-    }
-
-    fn app_with(&self, profile: &str) -> App {
-        let mut command = Command::new(example("prestarted", "examples/prestarted/main.rs"));
-        command.arg(NAME).arg(self.world.path(profile));
-        App::start(command, self.runtime.path())
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.world.command(["-c"]);
-        command.arg(self.world.config()).args(args).env("XDG_RUNTIME_DIR", self.runtime.path());
-        command
-    }
-
-    fn start(&self, args: &[&str]) -> Running {
-        Running::new(self.command(args).spawn().unwrap())
-    }
-
-    #[track_caller]
-    fn run(&self, args: &[&str]) -> Run {
-        self.start(args).wait()
-    }
-
-    #[track_caller]
-    fn sync(&self) -> Run {
-        self.run(&["sync", "contacts", "--json"])
-    }
-
-    #[track_caller]
-    fn approve(&self, app: &App) {
-        self.run(&["peers", "approve", NAME, &app.code]).expect(0).says(&["approved contacts", &app.code]);
-    }
-}
-
-/// An application that runs. Killed with the test.
-struct App {
-    child: Child,
-    input: Option<ChildStdin>,
-    output: Receiver<String>,
-    code: String,
-}
-
-impl App {
-    fn start(mut command: Command, runtime: &Path) -> Self {
-        command.env("XDG_RUNTIME_DIR", runtime).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let (tell, output) = channel();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        let input = child.stdin.take();
-        let mut app = Self { child, input, output, code: String::new() };
-        app.code = app.hears("its code is ").rsplit(' ').next().unwrap().to_owned();
-        app
-    }
-
-    /// Waits for a line with these words.
-    #[track_caller]
-    fn hears(&self, words: &str) -> String {
-        loop {
-            let line =
-                self.output.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("it never said {words:?}"));
-            if line.contains(words) {
-                return line;
-            }
-        }
-    }
-
-    #[track_caller]
-    fn does(&mut self, command: &str) {
-        writeln!(self.input.as_mut().unwrap(), "{command}").unwrap();
-        self.hears("ok");
-    }
-
-    /// Its contacts, as it shows them.
-    fn contacts(&mut self) -> Vec<String> {
-        writeln!(self.input.as_mut().unwrap(), "list").unwrap();
-        let lines =
-            std::iter::from_fn(|| self.output.recv_timeout(DEADLINE).ok().filter(|line| line != "ok"));
-        let name = |card: String| card.split("FN:").nth(1).unwrap().split(" N:").next().unwrap().to_owned();
-        lines.map(name).collect()
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
-    }
-
-    #[track_caller]
-    fn lives(&mut self) {
-        assert!(self.child.try_wait().unwrap().is_none(), "it was ended");
-    }
-
-    /// Quits in its own way.
-    #[track_caller]
-    fn quits(mut self) {
-        self.input = None;
-        let ended = until("the application quits", || self.child.try_wait().unwrap());
-        assert!(ended.success(), "{ended}");
-    }
-}
-
-impl Drop for App {
-    fn drop(&mut self) {
-        kill(self.pid(), Signal::SIGKILL).ok();
-        self.child.wait().ok();
-    }
-}
+use crate::support::{LAPTOP, PHONE, card, processes, until};
+use desk::{Desk, NAME};
 
 #[test]
 fn it_is_found_used_left_running_and_found_again() {
@@ -188,4 +37,227 @@ fn it_is_found_used_left_running_and_found_again() {
     app.lives();
     app.quits();
     assert!(!desk.file("json").exists() && !desk.file("sock").exists(), "what it left goes with it");
+}
+
+#[test]
+fn a_run_waits_for_an_end_that_starts_after_it() {
+    let desk = Desk::with(&format!("locate = {{ rendezvous = \"{NAME}\", wait = \"60s\" }}"));
+    let app = desk.app();
+    desk.approve(&app);
+    app.quits();
+    desk.world.put(LAPTOP, "bert.vcf", card("bert", "Bert"));
+    let sync = desk.start(&["sync", "contacts", "--json"]);
+    // The other member runs: this one is being waited for.
+    until("the folder's plugin runs", || (processes(desk.world.root()).len() > 2).then_some(()));
+    let mut app = desk.app();
+    sync.wait().expect(0).wrote(PHONE, [1, 0, 0]);
+    assert_eq!(app.contacts(), ["Bert"]);
+    app.lives();
+}
+
+#[test]
+fn one_that_is_not_there_is_told_and_need_not_be_there() {
+    let desk = Desk::new();
+    let words = ["the end of phone was not found", "no end called contacts", "start the program", "wait"];
+    desk.sync().expect(4).says(&words);
+    desk.run(&["check"]).expect(4).says(&words);
+    desk.configure(&format!("required = false\nlocate = {{ rendezvous = \"{NAME}\" }}"));
+    desk.sync().expect(0).says(&["no end called contacts"]);
+}
+
+/// The next run finds it again, and nothing was done twice.
+#[test]
+fn one_that_quits_in_the_middle_of_a_call_ends_that_call_and_comes_back() {
+    for killed in [false, true] {
+        let desk = Desk::new();
+        let mut app = desk.app();
+        desk.approve(&app);
+        app.does("hold");
+        desk.world.put(LAPTOP, "bert.vcf", card("bert", "Bert"));
+        let sync = desk.start(&["sync", "contacts", "--json"]);
+        app.hears("a broker waits");
+        if killed {
+            drop(app)
+        } else {
+            app.quits()
+        }
+        let run = sync.wait().expect(7).says(&["phone"]);
+        let json = run.json();
+        assert_eq!(json["pending"], 1, "{json:#}");
+        assert!(run.stdout.contains("broke its connection"), "{run:?}");
+        let mut app = desk.app();
+        desk.sync().expect(0).wrote(PHONE, [1, 0, 0]);
+        desk.sync().expect(0).wrote(PHONE, [0, 0, 0]).wrote(LAPTOP, [0, 0, 0]);
+        assert_eq!(app.contacts(), ["Bert"]);
+    }
+}
+
+/// A call that runs out of time costs the connection, and nothing else.
+#[test]
+fn one_that_hangs_is_disconnected_and_never_ended() {
+    let locate = format!("locate = {{ rendezvous = \"{NAME}\" }}\nsandbox = {{ calls_timeout = \"200ms\" }}");
+    let desk = Desk::with(&locate);
+    let mut app = desk.app();
+    desk.approve(&app);
+    app.does("hold");
+    desk.world.put(LAPTOP, "bert.vcf", card("bert", "Bert"));
+    desk.sync().expect(7).says(&["not answered in time (deadline, effect unknown)"]);
+    app.lives();
+    app.does("release");
+    desk.sync().expect(0);
+    assert_eq!(app.contacts(), ["Bert"]);
+    app.lives();
+}
+
+/// Decisions X3: what the old engine asked for is over before the new one is READY.
+#[test]
+fn x3_a_new_engine_is_served_once_the_calls_of_the_old_one_are_over() {
+    let desk = Desk::new();
+    let mut app = desk.app();
+    desk.approve(&app);
+    app.does("hold");
+    desk.world.put(LAPTOP, "bert.vcf", card("bert", "Bert"));
+    let old = desk.start(&["sync", "contacts", "--json"]);
+    app.hears("a broker waits");
+    kill(Pid::from_raw(old.pid), Signal::SIGKILL).unwrap();
+    old.wait();
+    let new = desk.start(&["sync", "contacts", "--json"]);
+    // It has found the end, which still works on the old one's call.
+    until("the new run has connected", || {
+        let found = fs::read_dir(format!("/proc/{}/fd", new.pid)).ok()?;
+        let sockets = found.flatten().filter_map(|fd| fs::read_link(fd.path()).ok());
+        (sockets.filter(|link| link.to_string_lossy().starts_with("socket:")).count() > 3).then_some(())
+    });
+    assert!(app.contacts().is_empty());
+    app.does("release");
+    // What the old one asked for was done before the new one looked: it is not asked for again.
+    new.wait().expect(0).wrote(PHONE, [0, 0, 0]);
+    assert_eq!(app.contacts(), ["Bert"]);
+    desk.sync().expect(0).wrote(PHONE, [0, 0, 0]).wrote(LAPTOP, [0, 0, 0]);
+}
+
+#[test]
+fn it_is_shown_as_not_sandboxed_wherever_that_can_be_seen() {
+    let desk = Desk::new();
+    let app = desk.app();
+    desk.approve(&app);
+    desk.run(&["check"]).expect(0).says(&["unavailable: not sandboxed: the program was found, not started"]);
+    let json = desk.sync().expect(0).json();
+    let plugin = json["plugins"].as_array().unwrap().iter().find(|one| one["member"] == PHONE).unwrap();
+    assert_eq!(plugin["pid"], app.pid().as_raw());
+    let sandbox = plugin["sandbox"].as_object().unwrap();
+    assert_eq!(sandbox.len(), 14);
+    assert!(sandbox.values().all(|one| one["standing"] == "unavailable"), "{sandbox:#?}");
+    desk.run(&["status"]).expect(0).says(&["phone is not sandboxed"]);
+    assert_eq!(desk.run(&["status", "--json"]).json()["groups"][0]["not_sandboxed"][0], PHONE);
+}
+
+#[test]
+fn a_plan_finds_it_and_writes_nothing() {
+    let desk = Desk::new();
+    let mut app = desk.app();
+    desk.approve(&app);
+    app.does("add anna Anna");
+    let before = crate::support::tree(&desk.world.state());
+    let run = desk.run(&["plan", "contacts", "--json"]);
+    run.says(&["create"]);
+    before.assert_untouched(&crate::support::tree(&desk.world.state()));
+    assert_eq!(app.contacts(), ["Anna"]);
+}
+
+#[test]
+fn an_end_that_was_killed_leaves_an_entry_that_is_removed() {
+    let desk = Desk::new();
+    let app = desk.app();
+    desk.approve(&app);
+    drop(app);
+    assert!(desk.file("json").exists() && desk.file("sock").exists());
+    desk.sync().expect(4).says(&["has ended; what it left was removed"]);
+    assert!(!desk.file("json").exists() && !desk.file("sock").exists());
+    let _app = desk.app();
+    desk.sync().expect(0);
+}
+
+/// B14: what a cleaner of temporary files takes away is put back, within seconds.
+#[test]
+fn b14_a_socket_that_was_removed_is_there_again_soon() {
+    let desk = Desk::with(&format!("locate = {{ rendezvous = \"{NAME}\", wait = \"30s\" }}"));
+    let mut app = desk.app();
+    desk.approve(&app);
+    app.does("add anna Anna");
+    fs::remove_file(desk.file("sock")).unwrap();
+    desk.sync().expect(0).wrote(LAPTOP, [1, 0, 0]);
+}
+
+/// B11: sockets have paths of a hundred bytes; a folder of twice that cannot hold one.
+#[test]
+fn b11_it_meets_below_a_runtime_directory_of_any_length() {
+    let mut desk = Desk::new();
+    let long = desk.runtime.path().join("d".repeat(200));
+    fs::create_dir(&long).unwrap();
+    // The usual folder is shared with all other tests: the name has to be this test's own.
+    desk.name = format!("b11-{}", std::process::id());
+    desk.environment = long;
+    desk.configure(&format!("locate = {{ rendezvous = \"{}\" }}", desk.name));
+    let mut app = desk.app();
+    desk.approve(&app);
+    app.does("add anna Anna");
+    desk.sync().expect(0).wrote(LAPTOP, [1, 0, 0]);
+}
+
+#[test]
+fn a_command_makes_it_appear_and_it_stays() {
+    let desk = Desk::new();
+    let app = desk.app();
+    desk.approve(&app);
+    app.quits();
+    // What the application reads: until this goes, and then it quits.
+    let input = desk.world.path("input");
+    nix::unistd::mkfifo(&input, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let writer = fs::File::options().read(true).write(true).open(&input).unwrap();
+    let script = format!("exec '{}' {NAME} profile <input", desk.program().display());
+    desk.configure(&format!(
+        "locate = {{ rendezvous = \"{NAME}\", activate = [\"/bin/sh\", \"-c\", \"{script}\"], wait = \"30s\" }}"
+    ));
+    desk.world.put(LAPTOP, "bert.vcf", card("bert", "Bert"));
+    desk.sync().expect(0).wrote(PHONE, [1, 0, 0]);
+    let pid = |desk: &Desk| {
+        let json: serde_json::Value = serde_json::from_slice(&fs::read(desk.file("json")).unwrap()).unwrap();
+        json["pid"].as_u64().unwrap()
+    };
+    let first = pid(&desk);
+    assert!(fs::exists(format!("/proc/{first}")).unwrap(), "it ended with the run");
+    desk.sync().expect(0);
+    assert_eq!(pid(&desk), first, "it was there, and was not started again");
+    drop(writer);
+    until("it quits", || (!desk.file("json").exists()).then_some(()));
+    desk.configure(&format!("locate = {{ rendezvous = \"{NAME}\", activate = [\"no-such-command\"] }}"));
+    desk.sync().expect(2).says(&["\"no-such-command\" cannot be run"]);
+}
+
+#[test]
+fn a_socket_or_a_command_of_the_users_says_where_it_is() {
+    let desk = Desk::new();
+    let mut app = desk.app();
+    app.does("add anna Anna");
+    let socket = desk.file("sock");
+    let socket = socket.display();
+    desk.configure(&format!("locate = {{ socket = \"{socket}\" }}"));
+    desk.sync().expect(6).says(&["phone was never approved", "--key FILE"]);
+    let key = format!("{}", desk.world.path(format!("profile/outrigger-{NAME}.key")).display());
+    desk.run(&["peers", "approve", "phone", "--key", &key]).expect(0).says(&[&app.code]);
+    desk.sync().expect(0).wrote(LAPTOP, [1, 0, 0]);
+    let command = |script: &str| {
+        let script = script.replace('"', "\\\"");
+        desk.configure(&format!(
+            "locate = {{ command = [\"/bin/sh\", \"-c\", \"{script}\"], name = \"phone\", wait = \"5s\" }}"
+        ));
+        desk.sync()
+    };
+    // It is not waited for once it has spoken.
+    command(&format!("echo '{{\"socket\": \"{socket}\"}}'; exec sleep 1000")).expect(0);
+    command("echo here").expect(2).says(&["did not say where the end is", "{\"socket\": \"/path\"}"]);
+    command("exit 3").expect(2).says(&["did not say where the end is"]);
+    command("echo '{\"socket\": \"here\"}'").expect(2).says(&["not absolute"]);
+    app.lives();
 }
