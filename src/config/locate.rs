@@ -101,3 +101,78 @@ pub(super) fn refuse_with_locate(fields: &Fields<'_>, keys: &[&str]) -> Result<(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Config, Places};
+
+    fn parse(text: &str) -> Result<Config> {
+        let places = Places { home: Some("/home/ana".into()), ..Places::default() };
+        Config::parse(text, Path::new("/c.toml"), &places)
+    }
+
+    /// The member `a`, with a `locate`, and more lines.
+    fn located(locate: &str) -> String {
+        format!("[member.a]\nlocate = {{ {locate} }}\n")
+    }
+
+    #[test]
+    fn an_end_that_is_found_has_one_way_a_name_and_a_patience() {
+        let find = |text: &str| {
+            let config = parse(&located(text)).unwrap_or_else(|error| panic!("{error}"));
+            let member = config.member("a").unwrap();
+            (member.plugin.clone(), member.locate.clone().unwrap())
+        };
+        let (plugin, found) = find("rendezvous = \"notes\"");
+        assert_eq!(
+            (plugin.as_str(), found.place, found.wait),
+            ("notes", PlaceOfEnd::Rendezvous, Duration::ZERO)
+        );
+        let (_, found) =
+            find("rendezvous = \"notes\", activate = [\"gtk-launch\", \"~/notes\"], wait = \"5s\"");
+        let argv = vec!["gtk-launch".into(), "/home/ana/notes".into()];
+        assert_eq!((found.place, found.wait), (PlaceOfEnd::Activate(argv), Duration::from_secs(5)));
+        let (plugin, found) = find("socket = \"~/s\"");
+        assert_eq!((plugin.as_str(), found.name.as_str()), ("a", "a"));
+        assert_eq!(found.place, PlaceOfEnd::Socket("/home/ana/s".into()));
+        let (_, found) = find("command = [\"where\"], name = \"b\"");
+        assert_eq!((found.name.as_str(), found.wait), ("b", Duration::from_secs(10)));
+        assert_eq!(
+            parse(&format!("{}plugin = \"crm\"", located("socket = \"/s\""))).unwrap().members[0].plugin,
+            "crm"
+        );
+    }
+
+    #[test]
+    fn a_mistake_in_locate_is_told_with_its_place() {
+        let cases = [
+            (located(""), "2:10: `locate` names no way, or several"),
+            (located("socket = \"/s\", command = [\"c\"]"), "names no way, or several"),
+            (located("activate = [\"c\"]"), "names no way, or several"),
+            (located("rendezvous = \"x\", name = \"y\""), "names no way, or several"),
+            (located("rendezvous = \"a/b\""), "2:25: \"a/b\" cannot be the name of an end"),
+            (located("rendezvouz = \"x\""), "2:12: unknown key `rendezvouz` in `locate`"),
+            (located("command = []"), "2:22: `command` is empty"),
+            (located("socket = \"/s\", wait = \"soon\""), "`wait` is not a length of time"),
+            (
+                format!("{}connection = \"named\"", located("socket = \"/s\"")),
+                "3:1: `connection` means nothing",
+            ),
+            (format!("{}plugin = \"vdir\"", located("socket = \"/s\"")), "3:10: the plugin vdir is built in"),
+            (format!("{}sandbox.read = [\"/x\"]", located("socket = \"/s\"")), "cannot be confined"),
+            (
+                format!("[member.{}]\nlocate = {{ socket = \"/s\" }}", "m".repeat(31)),
+                "2:10: this end needs a `name`",
+            ),
+        ];
+        for (text, words) in cases {
+            let complaint = parse(&text).unwrap_err().to_string().replace("/c.toml:", "");
+            assert!(complaint.contains(words), "{complaint}");
+        }
+        let limit = format!("{}sandbox.calls_timeout = \"5s\"", located("socket = \"/s\""));
+        assert_eq!(parse(&limit).unwrap().members[0].calls_timeout, Some(Duration::from_secs(5)));
+    }
+}

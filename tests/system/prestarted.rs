@@ -9,11 +9,21 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::{LAPTOP, PHONE, card, processes, until};
-use desk::{Desk, NAME};
+use desk::{Desk, Language, NAME};
 
 #[test]
 fn it_is_found_used_left_running_and_found_again() {
-    let desk = Desk::new();
+    found_used_left_and_found_again(Language::Rust);
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn one_in_python_is_found_used_left_running_and_found_again() {
+    found_used_left_and_found_again(Language::Python);
+}
+
+fn found_used_left_and_found_again(language: Language) {
+    let desk = Desk::new().in_language(language);
     let mut app = desk.app();
     app.does("add anna Anna");
     desk.world.put(LAPTOP, "bert.vcf", card("bert", "Bert"));
@@ -68,8 +78,19 @@ fn one_that_is_not_there_is_told_and_need_not_be_there() {
 /// The next run finds it again, and nothing was done twice.
 #[test]
 fn one_that_quits_in_the_middle_of_a_call_ends_that_call_and_comes_back() {
+    quits_and_comes_back(Language::Rust);
+}
+
+/// The same over the JSON codec.
+#[test]
+#[ignore = "needs python3"]
+fn one_in_python_that_quits_in_the_middle_of_a_call_comes_back() {
+    quits_and_comes_back(Language::Python);
+}
+
+fn quits_and_comes_back(language: Language) {
     for killed in [false, true] {
-        let desk = Desk::new();
+        let desk = Desk::new().in_language(language);
         let mut app = desk.app();
         desk.approve(&app);
         app.does("hold");

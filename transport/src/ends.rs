@@ -14,11 +14,9 @@ use std::path::{Path, PathBuf};
 
 use outrigger_protocol::{Announcement, EndName, Secret};
 
+use crate::local::check_length;
 use crate::private::{lock_private, named, private_folder, read_private, squatted};
 use crate::runtime_dir::runtime_path;
-
-/// Longest socket path that every system takes.
-const MAX_PATH: usize = 100;
 
 /// The folder where ends announce themselves.
 #[derive(Debug, Clone)]
@@ -169,18 +167,4 @@ pub fn check_socket(path: &Path) -> io::Result<()> {
         return Err(squatted(folder, "folder", &holds));
     }
     Ok(())
-}
-
-/// Fails if no socket can have that path.
-///
-/// # Errors
-/// `InvalidInput`, with the path, its length and the limit.
-pub(crate) fn check_length(path: &Path) -> io::Result<()> {
-    let length = path.as_os_str().len();
-    if length <= MAX_PATH {
-        return Ok(());
-    }
-    let text =
-        format!("{}: {length} bytes are too many for a socket path (limit {MAX_PATH})", path.display());
-    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }

@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use outrigger_protocol::{Announcement, EndName, Fingerprint, Secret, VERSION};
 use rustix::event::{PollFd, PollFlags, poll};
 
-use crate::ends::{Ends, check_length};
+use crate::ends::Ends;
+use crate::local::check_length;
 use crate::peer::same_user;
 use crate::private::{is_still, write_private};
 use crate::unix::{SocketCarrier, retry, timespec};
@@ -21,6 +22,9 @@ use crate::unix::{SocketCarrier, retry, timespec};
 /// How often an end that waits looks whether what it left is still there: somebody may have cleaned
 /// the folder.
 const REPAIR: Duration = Duration::from_secs(5);
+
+/// How long an end waits where the system takes no more connections.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How often, and at what distance, a name is asked for before it is taken for held.
 const MOMENTS: u32 = 20;
@@ -111,20 +115,33 @@ impl Presence {
     /// Waits for the next broker, of the same user; others are let go unheard. `None`: told to stop.
     ///
     /// # Errors
-    /// What was removed cannot be put back, or the system takes no more connections.
+    /// What was removed cannot be put back. `Unsupported`: this system does not say who a peer is.
     pub fn accept(&mut self, stop: &Stop) -> io::Result<Option<SocketCarrier>> {
         loop {
             match stop.wait_for(Some(&self.listener), REPAIR)? {
                 Woken::Stopped => return Ok(None),
                 Woken::Never => self.repair()?,
-                Woken::Peer => {
-                    let (stream, _) = self.listener.accept()?;
-                    match same_user(&stream) {
-                        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
-                        peer => return peer.and_then(|_| stop.guard(stream)),
-                    }
-                }
+                Woken::Peer => match self.next_peer() {
+                    Ok(Some(stream)) => return stop.guard(stream),
+                    Ok(None) => {}
+                    // Of no descriptors, say: others may be given back.
+                    Err(error) if error.kind() == io::ErrorKind::Unsupported => return Err(error),
+                    Err(_) if stop.wait(PAUSE) => return Ok(None),
+                    Err(_) => {}
+                },
             }
+        }
+    }
+
+    /// The next peer, of the same user; `None`: it was another's, or has gone again.
+    fn next_peer(&self) -> io::Result<Option<UnixStream>> {
+        let stream = match self.listener.accept() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            accepted => accepted?.0,
+        };
+        match same_user(&stream) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
+            peer => peer.map(|_| Some(stream)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A world with an application in it, and what its user does.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -23,6 +23,14 @@ pub(super) struct Desk {
     pub(super) name: String,
     /// What stands in `XDG_RUNTIME_DIR`.
     pub(super) environment: PathBuf,
+    language: Language,
+}
+
+/// What the application is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Language {
+    Rust,
+    Python,
 }
 
 impl Desk {
@@ -37,7 +45,7 @@ impl Desk {
         let runtime = tempfile::Builder::new().prefix("o").tempdir_in("/tmp").unwrap();
         std::fs::create_dir(world.path("profile")).unwrap();
         let (name, environment) = (NAME.to_owned(), runtime.path().to_owned());
-        let desk = Self { world, runtime, name, environment };
+        let desk = Self { world, runtime, name, environment, language: Language::Rust };
         desk.configure(locate);
         desk
     }
@@ -68,13 +76,31 @@ impl Desk {
 
     pub(super) fn app_command(&self, profile: &str) -> Command {
         let mut command = Command::new(self.program());
-        command.arg(&self.name).arg(self.world.path(profile)).env("XDG_RUNTIME_DIR", &self.environment);
+        command
+            .args(self.script())
+            .arg(&self.name)
+            .arg(self.world.path(profile))
+            .env("XDG_RUNTIME_DIR", &self.environment);
         command
     }
 
     /// The application's program.
     pub(super) fn program(&self) -> PathBuf {
-        example("prestarted", "examples/prestarted/main.rs")
+        match self.language {
+            Language::Rust => example("prestarted", "examples/prestarted/main.rs"),
+            Language::Python => "python3".into(),
+        }
+    }
+
+    /// The file that its program runs, if it is none itself.
+    fn script(&self) -> Option<PathBuf> {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prestarted/contacts.py");
+        (self.language == Language::Python).then_some(script)
+    }
+
+    /// The same, with the application in another language.
+    pub(super) fn in_language(self, language: Language) -> Self {
+        Self { language, ..self }
     }
 
     pub(super) fn command(&self, args: &[&str]) -> Command {

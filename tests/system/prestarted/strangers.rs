@@ -7,12 +7,13 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use outrigger::protocol::{
     Announcement, AuthKind, Decoder, EndName, Fingerprint, Handshake, Hello, Secret, SessionId, VERSION,
 };
 
-use super::desk::{Desk, NAME};
+use super::desk::{Desk, Language, NAME};
 use crate::support::{LAPTOP, card};
 
 /// The user that a test becomes where it may.
@@ -165,6 +166,21 @@ fn lie(mut stream: UnixStream, proves: bool) {
 /// The number of the frame PROOF.
 const PROOF: u8 = outrigger::protocol::Kind::PROOF.0;
 
+/// Of the Python end too: a broker that has another secret than the end gets no service, and is told why.
+#[test]
+#[ignore = "needs python3"]
+fn an_end_in_python_serves_no_broker_without_the_secret() {
+    let desk = Desk::new().in_language(Language::Python);
+    let mut app = desk.app();
+    let wrong = desk.world.path("wrong");
+    fs::write(&wrong, "ab".repeat(32)).unwrap();
+    chmod(&wrong, 0o600);
+    desk.configure(&format!("locate = {{ socket = \"{}\" }}", desk.file("sock").display()));
+    desk.run(&["peers", "approve", "phone", "--key", wrong.to_str().unwrap()]).expect(0);
+    desk.sync().expect(6).says(&["the proof does not fit"]);
+    app.lives();
+}
+
 #[test]
 fn one_that_claims_the_name_without_the_secret_is_found_out() {
     let desk = Desk::new();
@@ -183,6 +199,28 @@ fn one_that_claims_the_name_without_the_secret_is_found_out() {
     }
     desk.sync().expect(6).says(&["5 wrong proofs", "it is not asked"]);
     drop(liar); // it still waits for a sixth
+}
+
+/// The end's side of it: brokers that guess make all wait.
+#[test]
+fn brokers_with_wrong_proofs_make_the_next_wait() {
+    let desk = Desk::new();
+    let app = desk.app();
+    let wrong = desk.world.path("wrong");
+    fs::write(&wrong, "ab".repeat(32)).unwrap();
+    chmod(&wrong, 0o600);
+    desk.configure(&format!("locate = {{ socket = \"{}\" }}", desk.file("sock").display()));
+    desk.run(&["peers", "approve", "phone", "--key", wrong.to_str().unwrap()]).expect(0);
+    for _ in 0..4 {
+        desk.sync().expect(6);
+    }
+    let begun = Instant::now();
+    desk.sync().expect(6);
+    let right = desk.world.path(format!("profile/outrigger-{NAME}.key"));
+    desk.run(&["peers", "approve", "phone", "--key", right.to_str().unwrap()]).expect(0);
+    desk.sync().expect(0);
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+    drop(app);
 }
 
 /// As another user: neither side talks to the other, though the files let them meet.
