@@ -225,6 +225,7 @@ fn brokers_with_wrong_proofs_make_the_next_wait() {
 
 /// As another user: neither side talks to the other, though the files let them meet.
 #[test]
+#[allow(clippy::print_stdout, reason = "says why it could not be tried")]
 fn b15_processes_of_two_users_do_not_talk() {
     if let Some(socket) = std::env::var_os(KNOCK) {
         let mut stream = UnixStream::connect(&socket).unwrap();
