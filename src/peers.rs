@@ -178,7 +178,9 @@ impl Peers {
         Self::change(state, |known| {
             if let Some(Entry::Approved { failed, not_before, .. }) = known.get_mut(name.as_str()) {
                 *failed = if right { 0 } else { failed.saturating_add(1) };
-                *not_before = now() + proof_delay(*failed).as_secs();
+                // The second that has begun does not count: nobody waits less than he should.
+                let delay = proof_delay(*failed).as_secs();
+                *not_before = if delay == 0 { 0 } else { now() + delay + 1 };
             }
         })
     }

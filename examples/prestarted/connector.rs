@@ -77,8 +77,8 @@ impl Plugin for Connector {
         context: &mut Context<'_>,
     ) -> Result<Vec<CommitResult>, Error> {
         if self.0.look().held {
-            println!("a broker waits");
             context.progress(0, None)?;
+            println!("a broker waits");
         }
         if !self.0.may_write() {
             return Err(Error::new(Code::CANCELLED, "the application quits").with_effect(Effect::NotStarted));

@@ -71,8 +71,8 @@ class Connector(outrigger.Plugin):
 
     def commit(self, sink, items, context):
         if self.book.held:
-            print("a broker waits", flush=True)
             context.progress(0)
+            print("a broker waits", flush=True)
         with self.book.changed:
             self.book.changed.wait_for(lambda: not self.book.held or self.book.quits)
         if self.book.quits:

@@ -121,6 +121,16 @@ mod tests {
     }
 
     #[test]
+    fn x3_an_end_that_is_found_is_the_same_under_any_name_of_the_member() {
+        let config = config(
+            "[member.a]\nlocate = { rendezvous = \"notes\" }\n[member.b]\nlocate = { socket = \"/s\", name = \"notes\" }\n\
+             [member.c]\nlocate = { rendezvous = \"other\" }\n",
+        );
+        let [a, b, c] = ["a", "b", "c"].map(|name| place(config.member(name).unwrap()));
+        assert!(a == b && a != c);
+    }
+
+    #[test]
     fn x3_two_runs_on_one_member_do_not_meet_and_do_not_wait_for_ever() {
         let state = tempfile::tempdir().unwrap();
         let config =

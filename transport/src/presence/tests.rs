@@ -120,6 +120,19 @@ fn b16_a_squatted_name_is_refused() {
 }
 
 #[test]
+fn an_entry_says_its_own_name_and_is_no_larger_than_one_can_be() {
+    let root = Root::new();
+    let presence = take(root.path()).unwrap();
+    let ends = Ends::within(root.path()).unwrap();
+    let other = EndName::new("other").unwrap();
+    fs::copy(root.path().join("ends/notes.json"), root.path().join("ends/other.json")).unwrap();
+    assert_eq!(ends.announced(&other).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    write_private(&root.path().join("ends/other.json"), &[b' '; Announcement::LARGEST + 1]).unwrap();
+    assert_eq!(ends.announced(&other).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    drop(presence);
+}
+
+#[test]
 fn b11_a_path_that_is_too_long_is_named_with_its_length_and_the_limit() {
     let root = Root::new();
     let deep = root.0.path().join("d".repeat(200));
