@@ -40,6 +40,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Demo(args) => demo::demo(args),
         #[cfg(unix)]
         Verb::Peers(args) => peers::peers(&cli, args),
+        #[cfg(not(unix))]
+        Verb::Peers(_) => Err(Failure::new(Exit::Plugin, "ends are found on Unix only")),
         Verb::Plugin(args) => plugin::plugin(args),
     };
     match ended {

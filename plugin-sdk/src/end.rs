@@ -104,8 +104,9 @@ impl End {
             let served = self.serve_one(plugins, most, carrier);
             self.stop.let_go();
             match served {
-                // A broker that found out that it does not know us yet; or we broke it ourselves.
+                // A broker that does not know us yet, or would not wait; or we broke it ourselves.
                 Ok(()) | Err(LinkError::Closed { mid_frame: false }) => {}
+                Err(LinkError::Io(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
                 Err(_) if self.stop.is_stopped() => {}
                 Err(error) => say(&format!("a broker's connection ended: {error}")),
             }

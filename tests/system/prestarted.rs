@@ -4,10 +4,15 @@ mod desk;
 mod strangers;
 
 use std::fs;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use outrigger::broker::{FoundSpec, Locator, meet};
+use outrigger::protocol::Secret;
+use outrigger_transport::LinkError;
 
+use crate::support::host::{AT_ONCE, block_on};
 use crate::support::{LAPTOP, PHONE, card, processes, until};
 use desk::{Desk, Language, NAME};
 
@@ -155,6 +160,36 @@ fn x3_a_new_engine_is_served_once_the_calls_of_the_old_one_are_over() {
     new.wait().expect(0).wrote(PHONE, [0, 0, 0]);
     assert_eq!(app.contacts(), ["Bert"]);
     desk.sync().expect(0).wrote(PHONE, [0, 0, 0]).wrote(LAPTOP, [0, 0, 0]);
+}
+
+/// Through the library, as an embedder finds it: one broker at a time, and its end is noticed without a
+/// call.
+#[test]
+fn a_second_broker_waits_and_the_end_of_an_idle_one_is_noticed() {
+    let desk = Desk::new();
+    let mut app = desk.app();
+    let locator = Locator::Socket { path: desk.file("sock") };
+    let key = fs::read_to_string(desk.world.path(format!("profile/outrigger-{NAME}.key"))).unwrap();
+    let secret = Secret::from_hex(key.trim()).unwrap();
+    let pid = app.child.id();
+    block_on(async {
+        let find = async |limit| {
+            let located = locator.locate(Duration::ZERO).await.unwrap();
+            assert_eq!(located.peer.pid, pid);
+            let spec = FoundSpec { handshake_limit: limit, ..FoundSpec::new("m", secret.clone()) };
+            meet(located, spec).await
+        };
+        let first = find(AT_ONCE).await.unwrap();
+        let early = find(Duration::from_millis(100)).await;
+        assert!(matches!(early, Err(LinkError::HandshakeTime)), "{early:?}");
+        let (death, used) = first.stop().await;
+        assert!(death.exit.is_none() && used.is_none(), "nothing is known of its process: {death}");
+        app.lives();
+        let second = find(AT_ONCE).await.unwrap();
+        app.quits();
+        let death = tokio::time::timeout(AT_ONCE, second.wait()).await.expect("nobody noticed");
+        assert!(death.connection.is_some(), "{death:?}");
+    });
 }
 
 #[test]

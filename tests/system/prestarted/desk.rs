@@ -131,7 +131,7 @@ impl Desk {
 
 /// An application that runs. Killed with the test.
 pub(super) struct App {
-    child: Child,
+    pub(super) child: Child,
     input: Option<ChildStdin>,
     output: Receiver<String>,
     pub(super) code: String,
