@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use outrigger_protocol::{Announcement, EndName, Fingerprint, Secret, proof_delay};
+use outrigger_protocol::{Announcement, EndName, Fingerprint, Secret, SecretText, proof_delay};
 use outrigger_transport::{Ends, lock_private, read_private, read_secret, write_private};
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,7 @@ enum Entry {
     /// Its secret is known.
     Approved {
         /// 64 hexadecimal digits.
-        secret: String,
+        secret: SecretText,
         /// Wrong proofs in a row.
         #[serde(default)]
         failed: u32,
@@ -109,8 +109,8 @@ impl Peers {
             None => Err(waits(name, announced)),
             Some(Entry::Revoked { .. }) => Err(revoked(name)),
             Some(Entry::Approved { secret, failed, not_before }) => {
-                let secret =
-                    Secret::from_hex(secret).ok_or_else(|| unusable(&io::Error::other("no secret")))?;
+                let secret = Secret::from_hex(secret.expose())
+                    .ok_or_else(|| unusable(&io::Error::other("no secret")))?;
                 let (known, shown) = (Fingerprint::of(&secret), announced.map(|end| end.fingerprint));
                 if let Some(shown) = shown.filter(|shown| *shown != known) {
                     return Err(another_key(name, &known, &shown));
@@ -147,7 +147,8 @@ impl Peers {
     }
 
     fn pin(state: &Path, name: &EndName, secret: &Secret) -> Result<String, Failure> {
-        let entry = Entry::Approved { secret: secret.to_hex(), failed: 0, not_before: 0 };
+        let secret_text = SecretText::new(secret.to_hex());
+        let entry = Entry::Approved { secret: secret_text, failed: 0, not_before: 0 };
         Self::change(state, |known| {
             known.insert(name.as_str().to_owned(), entry);
         })?;
@@ -232,7 +233,9 @@ impl Peers {
 impl Entry {
     fn fingerprint(&self) -> Option<Fingerprint> {
         match self {
-            Self::Approved { secret, .. } => Secret::from_hex(secret).map(|secret| Fingerprint::of(&secret)),
+            Self::Approved { secret, .. } => {
+                Secret::from_hex(secret.expose()).map(|secret| Fingerprint::of(&secret))
+            }
             Self::Revoked { fingerprint } => Some(*fingerprint),
         }
     }

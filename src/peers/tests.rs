@@ -90,3 +90,12 @@ fn a_file_that_others_may_read_is_not_used() {
     };
     assert!(lost("{") && lost("{\"notes\": {\"standing\": \"loved\"}}"));
 }
+
+#[test]
+fn what_is_known_is_shown_without_its_secrets() {
+    let state = tempfile::tempdir().unwrap();
+    Peers::pin(state.path(), &name(), &Secret([7; 32])).unwrap();
+    let peers = Peers::load(state.path()).unwrap();
+    let shown = format!("{peers:?} {}", serde_json::to_string(&peers.known["notes"].fingerprint()).unwrap());
+    assert!(!shown.contains(&Secret([7; 32]).to_hex()), "{shown}");
+}
