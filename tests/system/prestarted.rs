@@ -259,6 +259,9 @@ fn b11_it_meets_below_a_runtime_directory_of_any_length() {
     desk.approve(&app);
     app.does("add anna Anna");
     desk.sync().expect(0).wrote(LAPTOP, [1, 0, 0]);
+    app.quits();
+    let user = nix::unistd::geteuid();
+    fs::remove_file(format!("/tmp/outrigger-{user}/ends/{}.lock", desk.name)).unwrap();
 }
 
 #[test]
