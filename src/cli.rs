@@ -3,12 +3,16 @@
 //! No logic lives here, so that man pages, shell completions and the reference
 //! `tests/system/help.txt` can be made from it.
 
+#[cfg_attr(not(unix), allow(dead_code, reason = "the help is the same everywhere"))]
+mod peers;
 mod plugin;
 
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+#[cfg_attr(not(unix), allow(unused_imports, reason = "the help is the same everywhere"))]
+pub(crate) use peers::{PeersApproveArgs, PeersArgs, PeersListArgs, PeersRevokeArgs, PeersVerb};
 pub(crate) use plugin::{
     Language, PluginArgs, PluginCheckArgs, PluginDistrustArgs, PluginInfoArgs, PluginNewArgs,
     PluginReplayArgs, PluginRunArgs, PluginTrustArgs, PluginVerb, SubjectArgs,
@@ -75,6 +79,7 @@ pub(crate) enum Verb {
     Check(CheckArgs),
     Init(InitArgs),
     Demo(DemoArgs),
+    Peers(PeersArgs),
     Plugin(PluginArgs),
 }
 

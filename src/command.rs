@@ -8,6 +8,8 @@ mod check;
 mod demo;
 mod init;
 mod line;
+#[cfg(unix)]
+mod peers;
 mod plugin;
 mod status;
 mod sync;
@@ -36,6 +38,10 @@ pub(crate) fn main() -> ExitCode {
         Verb::Check(args) => check::check(&cli, args),
         Verb::Init(args) => init::init(&cli, args),
         Verb::Demo(args) => demo::demo(args),
+        #[cfg(unix)]
+        Verb::Peers(args) => peers::peers(&cli, args),
+        #[cfg(not(unix))]
+        Verb::Peers(_) => Err(Failure::new(Exit::Plugin, "ends are found on Unix only")),
         Verb::Plugin(args) => plugin::plugin(&cli, args),
     };
     match ended {

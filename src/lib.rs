@@ -11,6 +11,8 @@
 pub mod config;
 pub mod consent;
 pub mod exit;
+#[cfg(unix)]
+pub mod peers;
 pub mod report;
 pub mod run;
 

@@ -7,6 +7,7 @@
 mod calls;
 mod check;
 mod drive;
+mod found;
 mod grants;
 mod group;
 mod journal;

@@ -32,9 +32,9 @@ pub struct Facts {
     pub name: String,
     /// Its process.
     pub pid: u32,
-    /// Its keeper process.
+    /// Its keeper process; 0: it was found, and has none.
     pub keeper_pid: u32,
-    /// From the start of the process to the end of the handshake.
+    /// From the start of the process, or the moment it was found, to the end of the handshake.
     pub start: Duration,
     /// What is enforced on it.
     pub report: Report,
@@ -66,11 +66,10 @@ impl PluginHost {
         said: mpsc::UnboundedReceiver<FromPlugin>,
         driver: impl Future<Output = Ending> + Send + 'static,
     ) -> Self {
-        let child = parts.watch.child();
         let facts = Facts {
             name: parts.name.clone(),
-            pid: child.pid(),
-            keeper_pid: child.keeper_pid(),
+            pid: parts.pid,
+            keeper_pid: parts.watch.as_ref().map_or(0, |watch| watch.child().keeper_pid()),
             start: parts.start,
             report: parts.report.clone(),
         };
@@ -292,7 +291,8 @@ impl PluginHost {
     }
 
     /// Ends it: goodbye, then a signal, then another that cannot be ignored. Returns how it ended
-    /// and what it had used, once its last process has gone.
+    /// and what it had used, once its last process has gone. One that was found is disconnected, and
+    /// nothing else.
     pub async fn stop(self) -> (Death, Option<Ended>) {
         let _ending_already = self.stop.try_send(());
         let end = self.ended().await;

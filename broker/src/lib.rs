@@ -14,19 +14,31 @@
 //! plugin that crashes, hangs, floods its log or breaks the protocol costs only its own calls; no
 //! process outlives the broker, whatever kills it.
 //!
-//! What is not here yet: restarting, ends that are found instead of started, members on other
-//! machines, bulk data.
+//! An end that runs anyway is found instead ([`Locator`]), met ([`meet`]) and let go; from the
+//! handshake on it is a [`PluginHost`] like any other.
+//!
+//! What is not here yet: restarting, members on other machines, bulk data.
 #![forbid(unsafe_code)]
 
+#[cfg(unix)]
+mod appear;
 mod attend;
 mod callbacks;
 mod callers;
 mod client;
 mod death;
+#[cfg(unix)]
+mod found;
+mod greet;
 mod host;
+#[cfg(unix)]
+mod launcher;
+#[cfg(unix)]
+mod locate;
+#[cfg(unix)]
+mod locate_error;
 mod log;
 mod pages;
-mod runtime_dir;
 mod said;
 mod spec;
 mod start;
@@ -36,7 +48,13 @@ mod watch;
 pub use callbacks::{Answer, Callbacks, NoCallbacks};
 pub use client::{Instance, SinkClient};
 pub use death::Death;
+#[cfg(unix)]
+pub use found::{FoundSpec, meet, unconfined};
 pub use host::{Facts, PluginHost};
-pub use runtime_dir::runtime_path;
+#[cfg(unix)]
+pub use locate::{Located, Locator};
+#[cfg(unix)]
+pub use locate_error::LocateError;
+pub use outrigger_transport::runtime_path;
 pub use spec::{ConnectBy, PluginSpec};
 pub use start::{StartError, start};

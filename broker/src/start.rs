@@ -4,18 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use outrigger_protocol::{AuthKind, Handshake, Hello, IdleTimes, Role, Secret, SessionId};
+use outrigger_protocol::{Handshake, Role, Secret, SessionId};
 use outrigger_sandbox::{Child, Connection, Deadlines, Launch, LaunchError, Protected, Token, launch};
 #[cfg(unix)]
 use outrigger_transport::SocketStream;
-use outrigger_transport::{Endpoint, Link, LinkError, Listener, nonce};
-use tokio::io::{AsyncRead, AsyncWrite};
+use outrigger_transport::{Endpoint, Link, LinkError, Listener, runtime_dir, runtime_path};
 use tokio::time::timeout;
 
 use crate::death::Death;
+use crate::greet::{Io, hello};
 use crate::host::PluginHost;
 use crate::log::PluginLog;
-use crate::runtime_dir::{runtime_dir, runtime_path};
 use crate::spec::{ConnectBy, PluginSpec};
 use crate::supervise::Parts;
 use crate::watch::{Watch, finish_output, read_output};
@@ -57,10 +56,6 @@ pub enum StartError {
     },
 }
 
-/// A byte stream to a plugin.
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
-
 /// Starts a plugin and shakes hands with it.
 ///
 /// # Errors
@@ -80,12 +75,10 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     let greeting = async {
         let secret = ours.secret();
         let io = ours.connect().await?;
-        let mut hello =
-            Hello::new(concat!("outrigger ", env!("CARGO_PKG_VERSION")), AuthKind::Inherited, nonce()?);
-        hello.idle = calls_timeout.map(IdleTimes::at_most).unwrap_or_default();
         let session = SessionId(uuid::Uuid::new_v4());
         let left = limit.saturating_sub(begun.elapsed());
-        Link::establish(io, Handshake::listen(hello, secret, session), Role::Broker, left, events).await
+        let handshake = Handshake::listen(hello(calls_timeout)?, secret, session);
+        Link::establish(io, handshake, Role::Broker, left, events).await
     };
     let mut greeting = std::pin::pin!(timeout(limit, greeting));
     let greeted = tokio::select! {
@@ -99,8 +92,9 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     };
     match greeted {
         Ok((link, driver)) => {
-            let start = begun.elapsed();
-            let parts = Parts { name, report, link, watch, log, outputs, shared, start, calls_timeout };
+            let (start, pid) = (begun.elapsed(), watch.child().pid());
+            let watch = Some(watch);
+            let parts = Parts { name, pid, report, link, watch, log, outputs, shared, start, calls_timeout };
             Ok(PluginHost::run(parts, said, driver))
         }
         Err(error) => {

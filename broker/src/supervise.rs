@@ -17,9 +17,11 @@ use crate::watch::{GRACE, Watch, end_process, finish_output};
 /// What `start` puts together.
 pub(crate) struct Parts {
     pub(crate) name: String,
+    pub(crate) pid: u32,
     pub(crate) report: Report,
     pub(crate) link: Link<Caller>,
-    pub(crate) watch: Watch,
+    /// `None`: it was found, not started; nothing is known of its process, and it is never ended.
+    pub(crate) watch: Option<Watch>,
     pub(crate) log: Arc<PluginLog>,
     pub(crate) outputs: tokio::task::JoinSet<()>,
     pub(crate) shared: Wiring,
@@ -60,7 +62,7 @@ pub(crate) async fn supervise(
     let (mut ending, mut silent) = (None, false);
     tokio::select! {
         ended = &mut driver => ending = Some(ended),
-        _ = parts.watch.ended() => {}
+        () = process_ended(&mut parts.watch) => {}
         _ = stop.recv() => parts.link.with(|connection| connection.goodbye()),
         () = overdue => {} // end_process takes it from here
         () = parts.shared.silent.notified() => silent = true,
@@ -72,7 +74,10 @@ pub(crate) async fn supervise(
     if ending.is_none() {
         ending = Some(driver.await);
     }
-    let ended = end_process(&mut parts.watch).await;
+    let ended = match &mut parts.watch {
+        Some(watch) => end_process(watch).await,
+        None => None,
+    };
     finish_output(parts.outputs).await;
     let connection = match ending {
         Some(Ending::Failed(error)) => Some(error.to_string()),
@@ -88,6 +93,14 @@ pub(crate) async fn supervise(
     tracing::debug!(%death, discarded_log_bytes = parts.log.discarded(), "plugin ended");
     tell.send_replace(Some(Arc::new(Final { death, ended })));
     parts.shared.room.notify_waiters();
+}
+
+/// Waits for the end of a process that we started; of another, its connection tells.
+async fn process_ended(watch: &mut Option<Watch>) {
+    match watch {
+        Some(watch) => drop(watch.ended().await),
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits until a call has run out of time and the plugin has not answered the cancel in the grace

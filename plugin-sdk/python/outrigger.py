@@ -25,6 +25,7 @@ import os
 import re
 import select
 import socket
+import stat
 import struct
 import sys
 import time
@@ -36,6 +37,7 @@ from typing import Any, Callable, Optional, Sequence, Union, get_args, get_origi
 
 __version__ = "0.1.0"
 PROTOCOL = (0, 9)
+_PROTOCOLS = [{"major": PROTOCOL[0], "minor": PROTOCOL[1]}]
 MAIN_SINK = ""  # what the main sink is called where a method takes a sink's name
 MAX_CONTENT = 720 << 10  # of one item, in bytes: as base64 it still fits a frame
 
@@ -1282,26 +1284,32 @@ def _exactly(sock: socket.socket, count: int, until: float, expected: bytes = b"
     return data
 
 
-def _handshake(sock: socket.socket, secret: Optional[bytes]) -> _Link:
-    """Speaks first, agrees on protocol, codec and limits, and with a secret proves it and asks for proof."""
+class _WrongProof(ConnectionBroken):
+    pass
+
+
+def _handshake(sock: socket.socket, secret: Optional[bytes], listens: bool = False) -> _Link:
+    """Agrees on protocol, codec and limits, and with a secret proves it and asks for proof. Whoever dials speaks
+    first; whoever listens names the session."""
     until = time.monotonic() + 10
     auth = "inherited" if secret is None else "hmac"
-    ours = {"protocols": [{"major": PROTOCOL[0], "minor": PROTOCOL[1]}], "software": f"outrigger-python {__version__}",
-            "auth": auth, "codecs": [2], "features": [], "limits": _LIMITS, "level": 1, "nonce": os.urandom(32),
-            "session": None}
-    sent = _PREFACE + _frame(_HELLO, body=_encode(ours))
+    ours = {"protocols": _PROTOCOLS, "software": f"outrigger-python {__version__}", "auth": auth, "codecs": [2],
+            "features": [], "limits": _LIMITS, "level": 1, "nonce": os.urandom(32),
+            "session": str(uuid.uuid4()) if listens else None}
+    sent = _PREFACE + _frame(_HELLO_OK if listens else _HELLO, body=_encode(ours))
     sock.settimeout(10)
-    sock.sendall(sent)
-    received, last = _exactly(sock, 8, until, _PREFACE), b""
+    if not listens:
+        sock.sendall(sent)
+    received = _exactly(sock, 8, until, _PREFACE)
 
     def frame(kind: int) -> bytes:
-        nonlocal received, last
+        nonlocal received
         head = _exactly(sock, _HEADER.size, until)
         length, found, *_, ext_len, _ = _HEADER.unpack(head)
         if length > 65536 or ext_len > length:
             raise ConnectionBroken(f"a frame of {length} bytes in the handshake")
         body = _exactly(sock, length, until)
-        received += head + body
+        received += head + body if found != _PROOF else b""
         if found == _REFUSED:
             refused = _decode((("reason", str), ("hint", str)), body)
             raise ConnectionBroken("the broker refused: " + _short(f"{refused['reason']} ({refused['hint']})", 1000))
@@ -1309,22 +1317,33 @@ def _handshake(sock: socket.socket, secret: Optional[bytes]) -> _Link:
             raise ConnectionBroken(f"a frame of kind {found} in the handshake")
         return body[ext_len:]
 
-    theirs = _parse(frame(_HELLO_OK))
-    limits, refusal = _agree(theirs, auth)
+    def refuse(reason: str, hint: str, preface: bytes = b"") -> str:
+        with contextlib.suppress(OSError):  # it has gone, and does not want to know
+            sock.sendall(preface + _frame(_REFUSED, body=_encode({"reason": reason, "hint": hint})))
+        return f"{reason} ({hint})"
+
+    theirs = _parse(frame(_HELLO if listens else _HELLO_OK))
+    limits, refusal = _agree(theirs, auth, listens)
     if refusal:
-        sock.sendall(_frame(_REFUSED, body=_encode({"reason": refusal[0], "hint": refusal[1]})))
-        raise ConnectionBroken(f"{refusal[0]} ({refusal[1]})")
+        raise ConnectionBroken(refuse(*refusal, preface=_PREFACE if listens else b""))
+    if listens:
+        sock.sendall(sent)
     if secret is not None:
-        both = sent + received
-        proofs = [hmac.new(secret, b"outrigger proof of the %s\0" % side + both, hashlib.sha256).digest()
-                  for side in (b"dialler", b"listener")]
-        sock.sendall(_frame(_PROOF, body=proofs[0]))
-        if not hmac.compare_digest(frame(_PROOF), proofs[1]):
-            raise ConnectionBroken("the other end does not know the secret of this connection")
+        both = received + sent if listens else sent + received
+        dialler, listener = (hmac.new(secret, b"outrigger proof of the %s\0" % side + both, hashlib.sha256).digest()
+                             for side in (b"dialler", b"listener"))
+        if not listens:
+            sock.sendall(_frame(_PROOF, body=dialler))
+        if not hmac.compare_digest(frame(_PROOF), dialler if listens else listener):
+            refuse("the proof does not fit: the two ends do not share a secret",
+                   "approve this end again if its key is new")
+            raise _WrongProof("the other end does not know the secret of this connection")
+        if listens:
+            sock.sendall(_frame(_PROOF, body=listener))
     return _Link(sock, limits)
 
 
-def _agree(theirs: Any, auth: str) -> tuple[dict[str, Any], Optional[tuple[str, str]]]:
+def _agree(theirs: Any, auth: str, listens: bool = False) -> tuple[dict[str, Any], Optional[tuple[str, str]]]:
     """What the broker takes, how long it waits for a sign of life, and what does not fit, with what to do about it."""
     try:
         versions = [(_from_json(int, one["major"]), _from_json(int, one["minor"])) for one in theirs["protocols"]]
@@ -1345,7 +1364,7 @@ def _agree(theirs: Any, auth: str) -> tuple[dict[str, Any], Optional[tuple[str, 
                         "a host that dials by name must use the token that it was given")
     if 2 not in codecs:
         return limits, ("no common codec: ours is 2 (JSON)", "use a broker that speaks codec 2")
-    if len(nonce) != 32 or not isinstance(session, str):
+    if len(nonce) != 32 or not (listens or isinstance(session, str)):
         return limits, ("HELLO_OK has no nonce of 32 bytes, or names no session", "see the document of the protocol")
     window = limits["stream_window"]
     if min(limits["max_body"], window) < 64 << 10 or limits["connection_window"] < window:
@@ -1401,3 +1420,245 @@ def _find() -> Optional[tuple[socket.socket, Optional[bytes]]]:
     os.dup2(null, 0)
     os.close(null)
     return sock, None
+
+# ---------------------------------------------------------------- an end that is found instead of started
+
+_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_REPAIR = 5.0  # how often one that waits looks whether what it left is still there
+_MAX_PATH = 100  # of a socket, everywhere
+
+
+def _fingerprint(secret: bytes) -> bytes:
+    return hashlib.sha256(b"outrigger fingerprint of an end\0" + secret).digest()
+
+
+def _code(fingerprint: bytes) -> str:
+    bits = int.from_bytes(fingerprint[:8], "big")
+    digits = "".join(_DIGITS[bits >> (59 - 5 * at) & 31] for at in range(12))
+    return "-".join((digits[:4], digits[4:8], digits[8:]))
+
+
+def _runtime_dir() -> str:
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    if base.startswith("/") and len(os.fsencode(base)) < 50:
+        return os.path.join(base, "outrigger")
+    return f"/tmp/outrigger-{os.geteuid()}"
+
+
+def _ours_alone(path: str, found: os.stat_result, is_kind: Callable[[int], bool]) -> None:
+    if not is_kind(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise PermissionError(errno.EACCES, f"not this user's alone (user {found.st_uid}, mode "
+                                            f"{stat.S_IMODE(found.st_mode):o})", path)
+
+
+def _private_folder(path: str) -> str:
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(path, 0o700)
+    _ours_alone(path, os.lstat(path), stat.S_ISDIR)
+    return path
+
+
+def _private_file(path: str, flags: int) -> int:
+    """An open file that is this user's alone; no symbolic link leads there."""
+    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
+        _ours_alone(path, os.fstat(file), stat.S_ISREG)
+    except BaseException:
+        os.close(file)
+        raise
+    return file
+
+
+def _write_private(path: str, text: str) -> None:
+    beside = f"{path}.{os.urandom(8).hex()}.tmp"
+    with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, path)
+
+
+def _own_secret(path: str) -> bytes:
+    try:
+        with open(_private_file(path, os.O_RDONLY)) as file:
+            text = file.read(128).rstrip()
+    except FileNotFoundError:
+        text = os.urandom(32).hex()
+        _write_private(path, text + "\n")
+    if not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise ValueError(f"{path}: not a secret of 64 hexadecimal digits")
+    return bytes.fromhex(text)
+
+
+class End:
+    """A program that runs anyway, and waits to be found by brokers of the same user. It takes `name` (letters,
+    digits, - and _, at most 30), listens in the runtime directory and announces itself there. Its secret lies in
+    `profile`, in a file `outrigger-NAME.key` with mode 600, or is given. The user approves it once, with
+    `outrigger peers approve NAME`, after a look at `code`, which the program shows.
+
+    OSError: another end holds the name (EADDRINUSE), or the folder is not this user's alone."""
+
+    def __init__(self, name: str, profile: str = "", *, secret: Optional[bytes] = None) -> None:
+        if not re.fullmatch("[A-Za-z0-9][A-Za-z0-9_-]{0,29}", name):
+            raise ValueError(f"{name!r} cannot be the name of an end: letters, digits, - and _, at most 30")
+        self.name = name
+        self._secret = secret or _own_secret(os.path.join(profile, f"outrigger-{name}.key"))
+        if len(self._secret) != 32:
+            raise ValueError("a secret has 32 bytes")
+        self._offers, self._failed, self._lock, self._listener = True, 0, -1, None
+        self._served: Optional[socket.socket] = None
+        self._stopped, self._stop = socket.socketpair()
+        try:
+            self._folder = self._open_folder()
+            self._take()
+            self._announce()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def code(self) -> str:
+        """What the user compares before approving. It tells nothing of the secret."""
+        return _code(_fingerprint(self._secret))
+
+    def serve(self, make: Callable[[], Plugin]) -> None:
+        """Serves one broker after the other, each with a connector that `make` makes, until `stop` is called;
+        then what was announced is removed. A broker that goes ends nothing here. What an old one asked for is over
+        before the next is served."""
+        try:
+            while True:
+                sock = self._accept()
+                if sock is None:
+                    return
+                with sock:
+                    self._serve_one(make, sock)
+                self._served = None
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        """Ends `serve`, from any thread, in the middle of a call too."""
+        with contextlib.suppress(OSError):
+            self._stop.shutdown(socket.SHUT_WR)
+        served = self._served
+        if served is not None:
+            with contextlib.suppress(OSError):
+                served.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Takes the announcement back."""
+        if self._lock >= 0 and self._holds():
+            self._remove("json", "offer", "sock")
+        for one in (self._listener, self._stopped, self._stop):
+            if one is not None:
+                one.close()
+        if self._lock >= 0:
+            os.close(self._lock)
+        self._lock, self._listener = -1, None
+
+    def _serve_one(self, make: Callable[[], Plugin], sock: socket.socket) -> None:
+        try:
+            link = _handshake(sock, self._secret, listens=True)
+            self._failed, self._offers = 0, False
+            self._remove("offer")
+            _Server(make(), link).run()
+        except _WrongProof as error:
+            self._failed += 1
+            print(f"a broker's connection ended: {error}", file=sys.stderr)
+        except (ConnectionBroken, OSError, _Malformed):
+            pass  # it went, or found out that it does not know us yet
+
+    def _accept(self) -> Optional[socket.socket]:
+        delay = min(2 ** min(self._failed - 5, 12), 3600) if self._failed >= 5 else 0
+        if select.select([self._stopped], [], [], delay)[0]:
+            return None
+        while True:
+            ready = select.select([self._stopped, self._listener], [], [], _REPAIR)[0]
+            if self._stopped in ready:
+                return None
+            if not ready:
+                self._repair()
+                continue
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:  # it has gone again, or there are no descriptors
+                if select.select([self._stopped], [], [], 1)[0]:
+                    return None
+                continue
+            _, user, _ = struct.unpack("iII", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            self._served = sock
+            if user == os.geteuid() and not select.select([self._stopped], [], [], 0)[0]:
+                return sock
+            sock.close()
+
+    def _file(self, kind: str) -> str:
+        return os.path.join(self._folder, f"{self.name}.{kind}")
+
+    def _open_folder(self) -> str:
+        return _private_folder(os.path.join(_private_folder(_runtime_dir()), "ends"))
+
+    def _remove(self, *kinds: str) -> None:
+        for kind in kinds:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._file(kind))
+
+    def _take(self) -> None:
+        """Takes the lock of the name. A broker that looks whether somebody holds it holds it for that moment."""
+        for _ in range(20):
+            lock = _private_file(self._file("lock"), os.O_RDWR | os.O_CREAT)
+            try:
+                import fcntl  # not on Windows
+
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+                time.sleep(0.01)
+                continue
+            old, self._lock = self._lock, lock
+            if old >= 0:
+                os.close(old)
+            if self._holds():
+                return
+        holder = ""
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            with open(_private_file(self._file("json"), os.O_RDONLY), "rb") as file:
+                said = json.loads(file.read(8192))
+            holder = f": process {int(said['pid'])}, {_short(str(said['software']))!r}"
+        raise OSError(errno.EADDRINUSE, f"another end holds the name {self.name}{holder}")
+
+    def _holds(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._lock), os.lstat(self._file("lock")))
+        except FileNotFoundError:
+            return False
+
+    def _announce(self) -> None:
+        """Listens, and says so. Only with the lock."""
+        self._remove("json", "offer", "sock")
+        path = self._file("sock")
+        if len(os.fsencode(path)) > _MAX_PATH:
+            raise OSError(errno.ENAMETOOLONG, f"{len(os.fsencode(path))} bytes are too many for a socket path (limit "
+                                              f"{_MAX_PATH})", path)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        os.chmod(path, 0o600)
+        listener.listen(8)
+        listener.setblocking(False)
+        if self._listener is not None:
+            self._listener.close()
+        self._listener = listener
+        if self._offers:
+            _write_private(self._file("offer"), self._secret.hex())
+        program = os.path.basename(sys.argv[0]) or "python"
+        _write_private(self._file("json"), json.dumps({
+            "name": self.name, "endpoint": path, "pid": os.getpid(), "protocols": _PROTOCOLS,
+            "software": f"{program} (outrigger-python {__version__})",
+            "fingerprint": _fingerprint(self._secret).hex()}))
+
+    def _repair(self) -> None:
+        """Puts back what somebody removed."""
+        self._folder = self._open_folder()
+        if not self._holds():
+            self._take()
+        if not (os.path.exists(self._file("json")) and os.path.exists(self._file("sock"))):
+            self._announce()

@@ -19,6 +19,9 @@
 //! }
 //! ```
 //!
+//! A program that runs anyway (a desktop application) is not started but found: see [`End`], and
+//! `examples/prestarted`.
+//!
 //! What it promises: one thread, no runtime; every call is answered exactly once, with what the
 //! method returns; a connector sees calls in the order of its life and none other; standard output
 //! and standard error are its log and never the protocol.
@@ -30,6 +33,8 @@ mod answer;
 mod callback;
 mod collection;
 mod context;
+#[cfg(unix)]
+mod end;
 mod format;
 mod idle;
 mod inbox;
@@ -42,8 +47,12 @@ mod work;
 
 pub use collection::{Collection, ListingEnd, MAIN_SINK};
 pub use context::{ChangeSink, Context, ReadSink};
+#[cfg(unix)]
+pub use end::End;
 pub use format::{Format, compare, marshal, remarshal};
 pub use idle::Idle;
 pub use outrigger_protocol as protocol;
+#[cfg(unix)]
+pub use outrigger_transport::Stop;
 pub use plugin::Plugin;
 pub use serve::{serve, serve_many, serve_many_on, serve_on, serve_to_code};

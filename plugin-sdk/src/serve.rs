@@ -47,7 +47,7 @@ fn serve_plugins<P: Plugin>(plugins: Plugins<P>, most: u32) -> u8 {
             return 1;
         }
     };
-    match serve_over(plugins, most, carrier, secret) {
+    match dial_over(plugins, most, carrier, secret) {
         Ok(()) => 0,
         Err(error) => {
             say(&format!("the connection to the broker ended: {error}"));
@@ -65,7 +65,7 @@ pub fn serve_on(
     carrier: Box<dyn Carrier>,
     secret: Option<Secret>,
 ) -> Result<(), LinkError> {
-    serve_over(Plugins::One(Some(plugin)), 1, carrier, secret)
+    dial_over(Plugins::One(Some(plugin)), 1, carrier, secret)
 }
 
 /// As [`serve_on`], for a host of up to `most` instances.
@@ -78,20 +78,37 @@ pub fn serve_many_on<P: Plugin>(
     carrier: Box<dyn Carrier>,
     secret: Option<Secret>,
 ) -> Result<(), LinkError> {
-    serve_over(Plugins::Made(Box::new(make)), most, carrier, secret)
+    dial_over(Plugins::Made(Box::new(make)), most, carrier, secret)
 }
 
-fn serve_over<P: Plugin>(
+fn dial_over<P: Plugin>(
     plugins: Plugins<P>,
     most: u32,
     carrier: Box<dyn Carrier>,
     secret: Option<Secret>,
 ) -> Result<(), LinkError> {
+    attend(plugins, most, meet(most, carrier, |hello| Handshake::dial(hello, secret))?)
+}
+
+/// Shakes hands, as a host of up to `most` instances.
+pub(crate) fn meet(
+    most: u32,
+    carrier: Box<dyn Carrier>,
+    handshake: impl FnOnce(Hello) -> Handshake,
+) -> Result<BlockingLink<()>, LinkError> {
     let software = concat!("outrigger-plugin-sdk ", env!("CARGO_PKG_VERSION"));
     let mut hello = Hello::new(software, AuthKind::Inherited, nonce()?);
     hello.limits.max_instances = most;
     hello.limits.dispatch_window = 1; // one thread: the clock of what waits stands still
-    let mut link = BlockingLink::establish(carrier, Handshake::dial(hello, secret), Role::Plugin)?;
+    BlockingLink::establish(carrier, handshake(hello), Role::Plugin)
+}
+
+/// Answers the broker's calls until it says goodbye.
+pub(crate) fn attend<P: Plugin>(
+    plugins: Plugins<P>,
+    most: u32,
+    mut link: BlockingLink<()>,
+) -> Result<(), LinkError> {
     let (mut inbox, mut server) = (Inbox::default(), Server::new(plugins, most));
     let mut flushed = Instant::now();
     loop {
@@ -147,35 +164,11 @@ fn inherited() -> Result<Box<dyn Carrier>, LinkError> {
 fn token() -> Result<Secret, LinkError> {
     let mut line = String::new();
     io::Read::take(io::stdin().lock(), 128).read_line(&mut line)?;
-    let parsed = parse_token(line.trim_end());
+    let parsed = Secret::from_hex(line.trim_end());
     parsed.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "no token on standard input").into())
 }
 
-fn parse_token(text: &str) -> Option<Secret> {
-    let mut secret = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in secret.iter_mut().zip(text.as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(digits).ok()?;
-        *byte = u8::from_str_radix(digits, 16).ok()?;
-    }
-    Some(Secret(secret))
-}
-
 /// A line for the person who looks at standard error.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     let _nobody_listens = writeln!(io::stderr(), "{text}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_64_hexadecimal_digits() {
-        assert_eq!(parse_token(&"0f".repeat(32)).unwrap().0, [15; 32]);
-        assert!(parse_token(&"0f".repeat(31)).is_none());
-        assert!(parse_token(&"zz".repeat(32)).is_none());
-    }
 }

@@ -206,6 +206,7 @@ impl Handshake {
         let label = if self.dials { LISTENER } else { DIALLER };
         let valid = self.mac(label).is_some_and(|mac| mac.verify_slice(proof).is_ok());
         if !valid {
+            self.send_json(Kind::REFUSED, &wrong_proof());
             return Err(HandshakeError::Proof);
         }
         if !self.dials {
@@ -255,6 +256,14 @@ impl Handshake {
         mac.update(first);
         mac.update(second);
         Some(mac)
+    }
+}
+
+/// What a peer is told whose proof does not fit. It says nothing that the peer does not know.
+fn wrong_proof() -> Refused {
+    Refused {
+        reason: "the proof does not fit: the two ends do not share a secret".into(),
+        hint: "approve this end again if its key is new".into(),
     }
 }
 
@@ -337,7 +346,8 @@ mod tests {
         let broker = Handshake::listen(hello("broker", 2), Some(Secret([6; 32])), id());
         let (plugin, broker) = talk(plugin, broker);
         assert_eq!(broker, Err(HandshakeError::Proof));
-        assert_eq!(plugin, Ok(None));
+        // It is told, so that whoever configured it learns why.
+        assert_eq!(plugin, Err(HandshakeError::Refused(wrong_proof())));
     }
 
     #[test]

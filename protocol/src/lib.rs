@@ -14,6 +14,7 @@
 //! once; a length is checked before memory is reserved; no input makes it panic.
 #![forbid(unsafe_code)]
 
+mod announcement;
 mod blob;
 mod bulk;
 mod call;
@@ -24,6 +25,7 @@ mod codec;
 mod connection;
 mod control;
 mod decoder;
+mod enrolled;
 mod error;
 mod extension;
 mod frame;
@@ -45,6 +47,7 @@ mod secret;
 mod stream;
 mod text;
 
+pub use announcement::{Announcement, EndName};
 pub use bulk::{BulkDigest, BulkDone, BulkOpen};
 pub use call::{
     Commit, Committed, Connect, ConnectDone, Connected, CreateCollection, Discovered, FormatInfo, GetChanges,
@@ -64,6 +67,7 @@ pub use control::{
     Abort, Credit, Goodbye, Level, Log, Progress, StreamEnd, StreamKind, StreamOpen, StreamReset,
 };
 pub use decoder::Decoder;
+pub use enrolled::{Fingerprint, proof_delay};
 pub use error::{Blame, Cause, Code, Effect, Error, Retry};
 pub use extension::Extensions;
 pub use frame::{Budget, Flags, Frame, Header};

@@ -31,6 +31,8 @@ struct GroupStatus {
     group: String,
     exit: u8,
     members: [String; 2],
+    /// Members whose ends are found instead of started, and so run in no sandbox.
+    not_sandboxed: Vec<String>,
     items: u64,
     conflicts: u64,
     quarantined: u64,
@@ -104,7 +106,10 @@ fn read(config: &Config, group: &GroupConfig) -> GroupStatus {
         Err(error) => GroupStatus::unreadable(group, &error),
     };
     let members = group.members.iter().filter_map(|name| config.member(name));
-    GroupStatus { notes: members.flat_map(|member| notes(config, member)).collect(), ..status }
+    let notes = members.flat_map(|member| notes(config, member)).collect();
+    let is_found = |name: &&String| config.member(name).is_some_and(|member| member.locate.is_some());
+    let not_sandboxed = group.members.iter().filter(is_found).cloned().collect();
+    GroupStatus { notes, not_sandboxed, ..status }
 }
 
 impl GroupStatus {
@@ -125,6 +130,7 @@ impl GroupStatus {
             group: group.name.clone(),
             exit: 0,
             members: group.members.clone(),
+            not_sandboxed: Vec::new(),
             items: total(|collection| collection.rows),
             conflicts: total(|collection| collection.conflicts),
             quarantined: total(|collection| collection.quarantined),

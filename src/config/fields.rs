@@ -257,3 +257,20 @@ pub(super) fn unknown_key(value: &Value<'_>, place: &str, known: &[&str]) -> Con
 pub(super) fn not_built_yet(value: &Value<'_>, what: impl std::fmt::Display) -> ConfigError {
     value.key_error(format!("{what} is not built yet")).hint("leave it out; a later version will know it")
 }
+
+/// A path as text.
+pub(super) fn path_text(value: &Value<'_>) -> Result<String> {
+    let path = value.path()?;
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| value.error(format!("`{}` leads to a path that is not Unicode", value.name)))
+}
+
+/// A text for a plugin, taken for a path where it can be nothing else: a plugin has no home and no
+/// working directory to understand it by.
+pub(super) fn plain_or_path(value: &Value<'_>) -> Result<String> {
+    let text = value
+        .scalar()
+        .ok_or_else(|| value.error(format!("`{}` must be a text, a number, or true or false", value.name)))?;
+    let is_path = text == "~" || ["~/", "./", "../"].iter().any(|start| text.starts_with(start));
+    if value.is_text() && is_path { path_text(value) } else { Ok(text) }
+}

@@ -6,7 +6,8 @@ use outrigger_broker::ConnectBy;
 use outrigger_sandbox::{Profile, Protected};
 
 use super::error::{ConfigError, Position};
-use super::fields::{Fields, Result, Value, not_built_yet, unknown_key};
+use super::fields::{Fields, Result, Value, not_built_yet, path_text, plain_or_path, unknown_key};
+use super::locate::{LocateConfig, refuse_with_locate};
 use super::name::is_valid_name;
 use super::sandbox::{self, Sandbox, SandboxConfig};
 
@@ -21,6 +22,8 @@ pub struct MemberConfig {
     pub required: bool,
     /// Nothing is ever written to it.
     pub read_only: bool,
+    /// How its end is found, where it is not started.
+    pub locate: Option<LocateConfig>,
     /// How its plugin gets its connection.
     pub connect: ConnectBy,
     /// The plugin's own settings, in the order of the file; values as text, paths complete.
@@ -49,17 +52,29 @@ impl MemberConfig {
     pub(super) fn read(value: Value<'_>, protected: &[Protected]) -> Result<Self> {
         let place = format!("in member `{}`", value.name);
         let mut fields = value.fields()?;
-        fields.not_built_yet(&["via", "locate"])?;
+        fields.not_built_yet(&["via"])?;
         let plugin = fields.take("plugin");
+        let locate = fields.read("locate", |locate| LocateConfig::read(locate, value.name))?;
+        if locate.is_some() {
+            refuse_with_locate(&fields, &["connection"])?;
+        }
         let required = fields.read("required", |value| value.truth())?.unwrap_or(true);
         let read_only = fields.read("read_only", |value| value.truth())?.unwrap_or(false);
         let connect = fields.read("connection", connection)?.unwrap_or_default();
-        let Sandbox { policy: sandbox, calls_timeout } =
-            fields.read("sandbox", |value| sandbox::read(value, protected))?.unwrap_or_default();
+        let confined = fields.read("sandbox", |value| {
+            let read = sandbox::read(value, protected)?;
+            let means_nothing = locate.is_some() && read.policy != SandboxConfig::default();
+            if means_nothing { Err(not_confined(&value)) } else { Ok(read) }
+        })?;
+        let Sandbox { policy: sandbox, calls_timeout } = confined.unwrap_or_default();
         check_connection(&value, connect, &sandbox)?;
         let grouped = fields.take("options");
-        let Some(plugin) = plugin else { return Err(no_plugin(value, &fields, &place)) };
-        let plugin = plugin_name(plugin)?;
+        let plugin = match (plugin, &locate) {
+            (Some(plugin), None) => plugin_name(plugin)?,
+            (Some(plugin), Some(_)) => name_of_found(plugin)?,
+            (None, Some(locate)) => locate.name.to_string(),
+            (None, None) => return Err(no_plugin(value, &fields, &place)),
+        };
         let options = Options { plugin: &plugin, place: &place }.read(&mut fields, grouped)?;
         check_required(&value, &plugin, &options)?;
         if !read_only && sandbox.write.is_none() {
@@ -67,7 +82,7 @@ impl MemberConfig {
         }
         let name = value.name.to_owned();
         let at = value.position();
-        Ok(Self { name, plugin, required, read_only, connect, options, sandbox, calls_timeout, at })
+        Ok(Self { name, plugin, required, read_only, locate, connect, options, sandbox, calls_timeout, at })
     }
 }
 
@@ -109,6 +124,22 @@ fn plugin_name(value: Value<'_>) -> Result<String> {
         return Ok(name.to_owned());
     }
     Err(value.error(format!("\"{}\" cannot be the name of a plugin", name.escape_debug())))
+}
+
+/// What a program that is found is called in messages; nothing is started for it.
+fn name_of_found(value: Value<'_>) -> Result<String> {
+    let name = plugin_name(value)?;
+    if !is_built_in(&name) {
+        return Ok(name);
+    }
+    Err(value
+        .error(format!("the plugin {name} is built in: it is started, not found"))
+        .hint("leave out one of `plugin` and `locate`"))
+}
+
+fn not_confined(sandbox: &Value<'_>) -> ConfigError {
+    let error = sandbox.key_error("a program that is found cannot be confined");
+    error.hint("only `calls_timeout` holds for it; leave out the rest of its sandbox")
 }
 
 /// `inherited` needs no name; `named` is for plugins whose launcher cannot pass a connection on.
@@ -199,7 +230,7 @@ impl Options<'_> {
     fn text(&self, value: &Value<'_>, ours: &[&str]) -> Result<String> {
         let Some(known) = known(self.plugin) else { return foreign(value) };
         match known.options.iter().find(|(name, _)| *name == value.name) {
-            Some((_, Kind::Path)) => path(value),
+            Some((_, Kind::Path)) => path_text(value),
             Some((_, Kind::Text)) => value.text().map(str::to_owned),
             Some((_, Kind::Truth)) => value.truth().map(|truth| truth.to_string()),
             None => {
@@ -211,26 +242,10 @@ impl Options<'_> {
     }
 }
 
-fn path(value: &Value<'_>) -> Result<String> {
-    let path = value.path()?;
-    let text = path.to_str().map(str::to_owned);
-    text.ok_or_else(|| value.error(format!("`{}` leads to a path that is not Unicode", value.name)))
-}
-
 /// A setting of a plugin that we know nothing of.
 fn foreign(value: &Value<'_>) -> Result<String> {
     if value.is_table() {
         return Err(not_built_yet(value, "a secret (or any table) as a plugin's option"));
     }
     plain_or_path(value)
-}
-
-/// A text for a plugin, taken for a path where it can be nothing else: a plugin has no home and no
-/// working directory to understand it by.
-pub(super) fn plain_or_path(value: &Value<'_>) -> Result<String> {
-    let text = value
-        .scalar()
-        .ok_or_else(|| value.error(format!("`{}` must be a text, a number, or true or false", value.name)))?;
-    let is_path = text == "~" || ["~/", "./", "../"].iter().any(|start| text.starts_with(start));
-    if value.is_text() && is_path { path(value) } else { Ok(text) }
 }

@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::error::Position;
-use super::fields::{Result, Value};
+use super::fields::{Result, Value, plain_or_path};
 use super::manifest::MANIFEST;
-use super::member::{is_built_in, plain_or_path};
+use super::member::is_built_in;
 
 /// A plugin of somebody else's.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -303,7 +303,6 @@ fn what_is_decided_but_not_built_is_refused_by_name() {
         ("[defaults]\nconflict = \"merge\"".into(), "the conflict policy \"merge\""),
         ("[defaults]\nconflict = { command = [\"meld\"] }".into(), "the conflict policy \"command\""),
         ("[member.a]\nplugin = \"x\"\nvia = { ssh = \"nas\" }".into(), "`via`"),
-        ("[member.a]\nplugin = \"x\"\nlocate = { socket = \"s\" }".into(), "`locate`"),
         (
             "[member.a]\nplugin = \"x\"\npassword = { prompt = true }".into(),
             "a secret (or any table) as a plugin's option",

@@ -45,7 +45,7 @@ impl GroupRun<'_> {
     pub(super) async fn run(&mut self, plugins: &mut Vec<PluginReport>) -> Result<(), Failure> {
         let members = self.members()?;
         for member in members {
-            members::find_plugin(self.config, member, &self.options.plugins)?;
+            members::check_plugin(self.config, member, &self.options.plugins)?;
         }
         locks::check_apart(self.group, members)?;
         let store = Arc::new(self.open_store().await?);

@@ -52,8 +52,12 @@ pub(super) fn check_apart(group: &GroupConfig, members: [&MemberConfig; 2]) -> R
 }
 
 /// What tells a member from all others: its plugin, and the folder that this one works on, without
-/// symbolic links. Of a plugin that we know nothing of, all its settings.
+/// symbolic links. Of a plugin that we know nothing of, all its settings; of an end that is found, its
+/// name.
 fn place(member: &MemberConfig) -> String {
+    if let Some(locate) = &member.locate {
+        return format!("an end\n{}", locate.name);
+    }
     let resolved = |path: &str| canonicalize(path).map(|path| path.to_string_lossy().into_owned());
     let mut settings: Vec<String> = match member.place() {
         Some(path) => vec![resolved(path).unwrap_or_else(|_| path.to_owned())],
@@ -114,6 +118,16 @@ mod tests {
         );
         let [a, b, c, d] = ["a", "b", "c", "d"].map(|name| place(config.member(name).unwrap()));
         assert!(a != b && a != c && a == d);
+    }
+
+    #[test]
+    fn x3_an_end_that_is_found_is_the_same_under_any_name_of_the_member() {
+        let config = config(
+            "[member.a]\nlocate = { rendezvous = \"notes\" }\n[member.b]\nlocate = { socket = \"/s\", name = \"notes\" }\n\
+             [member.c]\nlocate = { rendezvous = \"other\" }\n",
+        );
+        let [a, b, c] = ["a", "b", "c"].map(|name| place(config.member(name).unwrap()));
+        assert!(a == b && a != c);
     }
 
     #[test]

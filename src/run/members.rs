@@ -9,6 +9,7 @@ use outrigger_protocol::{
 };
 use outrigger_sandbox::{Descriptor, FirstParty, Helper, LaunchError, Program};
 
+use super::found;
 use super::grants::{Found, Granted, Leave, grant};
 use super::keeper::Keeper;
 use crate::config::{Config, MemberConfig, nearest};
@@ -45,15 +46,17 @@ impl Plugins {
     }
 }
 
-/// What the member's plugin is: what can be said before anything is made or started.
+/// Fails where the member's plugin is none that could be started: what can be said before anything is
+/// made or started.
 ///
 /// # Errors
 /// No plugin has that name.
-pub(super) fn find_plugin(
-    config: &Config,
-    member: &MemberConfig,
-    plugins: &Plugins,
-) -> Result<Found, Failure> {
+pub(crate) fn check_plugin(config: &Config, member: &MemberConfig, plugins: &Plugins) -> Result<(), Failure> {
+    if member.locate.is_some() { Ok(()) } else { find_plugin(config, member, plugins).map(|_| ()) }
+}
+
+/// What the member's plugin is.
+fn find_plugin(config: &Config, member: &MemberConfig, plugins: &Plugins) -> Result<Found, Failure> {
     let name = &member.plugin;
     let known = plugins.find(name).map(Found::Program).or_else(|| config.plugin(name).map(Found::of));
     if let Some(found) = known {
@@ -147,16 +150,11 @@ impl MemberSession {
         group: Group,
         keeper: impl FnOnce(Member) -> Keeper,
     ) -> Result<Self, Failure> {
-        let Granted { program, policy } = start.granted().await?;
-        let &Start { config, member, plugins, .. } = start;
-        let mut spec = PluginSpec::new(&member.name, program);
-        spec.helper = plugins.helper.clone();
-        spec.connect = member.connect;
-        spec.policy = policy;
-        spec.protected = config.protected();
-        spec.locks = locks;
-        spec.calls_timeout = member.calls_timeout;
-        let host = outrigger_broker::start(spec).await.map_err(|error| start_failure(member, &error))?;
+        let member = start.member;
+        let host = match &member.locate {
+            Some(locate) => found::find(start.config, member, locate, start.only_looks).await?,
+            None => spawn(start, locks).await?,
+        };
         let configured = Member::new(&member.name, member.options.clone());
         let keeper = Arc::new(keeper(configured.clone()));
         let seen = keeper.state().await.snapshot(&configured);
@@ -218,6 +216,20 @@ impl MemberSession {
             sandbox: facts.report,
         }
     }
+}
+
+/// Starts the member's plugin.
+async fn spawn(start: &Start<'_>, locks: Vec<Descriptor>) -> Result<PluginHost, Failure> {
+    let Granted { program, policy } = start.granted().await?;
+    let &Start { config, member, plugins, .. } = start;
+    let mut spec = PluginSpec::new(&member.name, program);
+    spec.helper = plugins.helper.clone();
+    spec.connect = member.connect;
+    spec.policy = policy;
+    spec.protected = config.protected();
+    spec.locks = locks;
+    spec.calls_timeout = member.calls_timeout;
+    outrigger_broker::start(spec).await.map_err(|error| start_failure(member, &error))
 }
 
 fn start_failure(member: &MemberConfig, error: &StartError) -> Failure {

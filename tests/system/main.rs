@@ -47,6 +47,8 @@ mod plan;
 #[cfg(target_os = "linux")]
 mod plugins;
 #[cfg(target_os = "linux")]
+mod prestarted;
+#[cfg(target_os = "linux")]
 mod python;
 #[cfg(target_os = "linux")]
 mod status;

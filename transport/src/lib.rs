@@ -8,7 +8,8 @@
 //!
 //! Ways to get a carrier: an inherited connection ([`inherited`]), a local socket by name
 //! ([`dial`], [`Listener`]; a Unix socket, a named pipe on Windows), a pair in memory for tests
-//! (`memory`, behind the feature of that name).
+//! (`memory`, behind the feature of that name). An end that is found instead of started waits in a
+//! folder that only its user can use (`Presence`), where a broker finds it (`Ends`).
 //!
 //! What it promises: a plugin waits without a deadline only for what its broker says next; a peer
 //! that does not read never stops this side from reading, and one that takes nothing for 30 s is
@@ -18,10 +19,19 @@
 
 mod blocking;
 mod carrier;
+#[cfg(unix)]
+mod ends;
 mod error;
 mod local;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(unix)]
+mod peer;
+#[cfg(unix)]
+mod presence;
+#[cfg(unix)]
+mod private;
+mod runtime_dir;
 #[cfg(feature = "tokio")]
 mod tokio_driver;
 #[cfg(feature = "tokio")]
@@ -43,10 +53,17 @@ pub use error::{LinkError, nonce};
 pub use local::{Endpoint, dial};
 #[cfg(feature = "tokio")]
 pub use local::{Listener, Stream};
+pub use runtime_dir::{runtime_dir, runtime_path};
 #[cfg(all(feature = "tokio", unix))]
 pub use tokio_unix::SocketStream;
 #[cfg(unix)]
-pub use unix::{SocketCarrier, inherited};
+pub use {
+    ends::{Ends, check_socket, read_secret},
+    peer::{Peer, same_user},
+    presence::{Presence, Stop},
+    private::{lock_private, private_folder, read_private, write_private},
+    unix::{SocketCarrier, inherited},
+};
 #[cfg(feature = "tokio")]
 pub use {
     tokio_driver::{Ending, Handler},

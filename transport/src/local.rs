@@ -36,15 +36,7 @@ impl Endpoint {
     #[cfg(unix)]
     fn named(folder: &Path, name: &str) -> io::Result<Self> {
         let path = folder.join(name);
-        let length = path.as_os_str().len();
-        if length > MAX_PATH {
-            let text = format!(
-                "{}: {length} bytes are too many for a socket path (limit {MAX_PATH})",
-                path.display()
-            );
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
-        }
-        Ok(Self(path))
+        check_length(&path).map(|()| Self(path))
     }
 
     #[cfg(windows)]
@@ -61,6 +53,21 @@ impl Endpoint {
     fn name(&self) -> io::Result<Name<'_>> {
         self.0.as_path().to_fs_name::<GenericFilePath>()
     }
+}
+
+/// Fails if no socket can have that path.
+///
+/// # Errors
+/// `InvalidInput`, with the path, its length and the limit.
+#[cfg(unix)]
+pub(crate) fn check_length(path: &Path) -> io::Result<()> {
+    let length = path.as_os_str().len();
+    if length <= MAX_PATH {
+        return Ok(());
+    }
+    let text =
+        format!("{}: {length} bytes are too many for a socket path (limit {MAX_PATH})", path.display());
+    Err(io::Error::new(io::ErrorKind::InvalidInput, text))
 }
 
 impl fmt::Display for Endpoint {

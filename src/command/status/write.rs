@@ -15,6 +15,9 @@ impl GroupStatus {
         let [a, b] = &self.members;
         writeln!(out, "{}   {a} ⇄ {b}", self.group)?;
         writeln!(out, "  {}; {}", self.counts(), self.last())?;
+        for member in &self.not_sandboxed {
+            writeln!(out, "  note      {member} is not sandboxed: its program is found, not started")?;
+        }
         self.waiting.iter().try_for_each(|waiting| writeln!(out, "{}", waiting.line(&self.members)))?;
         self.write_rest(out)?;
         self.guard.iter().try_for_each(|stop| write_guard(stop, out))?;

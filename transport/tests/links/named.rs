@@ -60,7 +60,7 @@ fn w8_a_wrong_token_is_found_out() {
         let wrong = Some(Secret([8; 32]));
         let (broker, plugin) = meet(Some(OURS), |endpoint| dial_with(&endpoint, wrong).map(drop));
         assert!(matches!(broker, Err(LinkError::Handshake(HandshakeError::Proof))), "{broker:?}");
-        assert!(matches!(plugin, Err(LinkError::Closed { .. })), "{plugin:?}");
+        assert!(matches!(plugin, Err(LinkError::Handshake(HandshakeError::Refused(_)))), "{plugin:?}");
     });
 }
 
