@@ -18,7 +18,10 @@
 
 mod blocking;
 mod carrier;
+#[cfg(feature = "tokio")]
+mod duplex;
 mod error;
+mod handles;
 mod local;
 #[cfg(feature = "memory")]
 pub mod memory;
@@ -40,6 +43,7 @@ mod windows;
 pub use blocking::BlockingLink;
 pub use carrier::{Carrier, Wait};
 pub use error::{LinkError, nonce};
+pub use handles::Handle;
 pub use local::{Endpoint, dial};
 #[cfg(feature = "tokio")]
 pub use local::{Listener, Stream};
@@ -49,6 +53,7 @@ pub use tokio_unix::SocketStream;
 pub use unix::{SocketCarrier, inherited};
 #[cfg(feature = "tokio")]
 pub use {
+    duplex::{Duplex, Plain},
     tokio_driver::{Ending, Handler},
     tokio_link::Link,
 };
