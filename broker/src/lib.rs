@@ -18,25 +18,34 @@
 //! machines, bulk data.
 #![forbid(unsafe_code)]
 
+mod address;
 mod attend;
 mod callbacks;
 mod callers;
 mod client;
 mod death;
+mod dns;
+mod grants;
 mod host;
 mod log;
+mod network;
 mod pages;
+mod resolve;
 mod runtime_dir;
 mod said;
 mod spec;
 mod start;
 mod supervise;
+mod traffic;
+mod unread;
 mod watch;
 
 pub use callbacks::{Answer, Callbacks, NoCallbacks};
 pub use client::{Instance, SinkClient};
 pub use death::Death;
+pub use grants::{BadGrant, Grant};
 pub use host::{Facts, PluginHost};
 pub use runtime_dir::runtime_path;
 pub use spec::{ConnectBy, PluginSpec};
 pub use start::{StartError, start};
+pub use traffic::{Bytes, Figures};

@@ -4,17 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use outrigger_protocol::{AuthKind, Handshake, Hello, IdleTimes, Role, Secret, SessionId};
+use outrigger_protocol::{AuthKind, HANDLES, Handshake, Hello, IdleTimes, Role, Secret, SessionId};
 use outrigger_sandbox::{Child, Connection, Deadlines, Launch, LaunchError, Protected, Token, launch};
 #[cfg(unix)]
 use outrigger_transport::SocketStream;
-use outrigger_transport::{Endpoint, Link, LinkError, Listener, nonce};
-use tokio::io::{AsyncRead, AsyncWrite};
+use outrigger_transport::{Duplex, Endpoint, Link, LinkError, Listener, nonce};
 use tokio::time::timeout;
 
 use crate::death::Death;
 use crate::host::PluginHost;
 use crate::log::PluginLog;
+use crate::network::Reach;
 use crate::runtime_dir::{runtime_dir, runtime_path};
 use crate::spec::{ConnectBy, PluginSpec};
 use crate::supervise::Parts;
@@ -57,10 +57,6 @@ pub enum StartError {
     },
 }
 
-/// A byte stream to a plugin.
-trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
-
 /// Starts a plugin and shakes hands with it.
 ///
 /// # Errors
@@ -70,6 +66,8 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     let name = spec.name.clone();
     let (limit, calls_timeout) = (spec.handshake_limit, spec.calls_timeout);
     let io_error = |error| StartError::Io { name: name.clone(), error };
+    let reach =
+        Reach::of(&spec).map_err(|error| io_error(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     let (theirs, ours) = prepare(&spec).map_err(io_error)?;
     let mut child = spawn(spec, theirs).await?;
     let report = child.report().clone();
@@ -83,9 +81,10 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
         let mut hello =
             Hello::new(concat!("outrigger ", env!("CARGO_PKG_VERSION")), AuthKind::Inherited, nonce()?);
         hello.idle = calls_timeout.map(IdleTimes::at_most).unwrap_or_default();
+        hello.features.extend(io.passes_handles().then(|| HANDLES.to_owned()));
         let session = SessionId(uuid::Uuid::new_v4());
         let left = limit.saturating_sub(begun.elapsed());
-        Link::establish(io, Handshake::listen(hello, secret, session), Role::Broker, left, events).await
+        Link::establish_over(io, Handshake::listen(hello, secret, session), Role::Broker, left, events).await
     };
     let mut greeting = std::pin::pin!(timeout(limit, greeting));
     let greeted = tokio::select! {
@@ -100,7 +99,8 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     match greeted {
         Ok((link, driver)) => {
             let start = begun.elapsed();
-            let parts = Parts { name, report, link, watch, log, outputs, shared, start, calls_timeout };
+            let parts =
+                Parts { name, report, link, watch, log, outputs, shared, start, calls_timeout, reach };
             Ok(PluginHost::run(parts, said, driver))
         }
         Err(error) => {
@@ -182,7 +182,7 @@ impl OurEnd {
         }
     }
 
-    async fn connect(self) -> io::Result<Box<dyn Io>> {
+    async fn connect(self) -> io::Result<Box<dyn Duplex>> {
         match self {
             #[cfg(unix)]
             Self::Pair(stream) => Ok(Box::new(SocketStream::new(stream.into())?)),

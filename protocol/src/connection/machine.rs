@@ -246,7 +246,13 @@ impl<C> Connection<C> {
     /// Asks whether the peer is there; the answer is [`Event::Pong`]. A peer that works on a call
     /// may answer late.
     pub fn ping(&mut self) {
-        let _fits = self.out.frame(Header::new(Kind::PING, 0), |_| Ok(()));
+        self.ping_as(0);
+    }
+
+    /// As [`Connection::ping`], with a number that comes back. One that the peer cannot guess proves
+    /// that it has read what was sent before.
+    pub fn ping_as(&mut self, number: u64) {
+        let _fits = self.out.frame(Header::new(Kind::PING, number), |_| Ok(()));
     }
 
     /// Says that this side makes no more calls and takes no more; what was accepted is finished

@@ -83,7 +83,7 @@ impl<C> Connection<C> {
             // GOODBYE_OK is the last frame (decisions W9).
             Kind::PING if self.answered_goodbye => Ok(None),
             Kind::PING => self.send_raw(Header::new(Kind::PONG, frame.header.id), &[]).map(|()| None),
-            Kind::PONG => Ok(Some(Event::Pong)),
+            Kind::PONG => Ok(Some(Event::Pong(frame.header.id))),
             Kind::GOODBYE => self.receive_goodbye(frame).map(Some),
             Kind::GOODBYE_OK => self.receive_goodbye_ok().map(Some),
             Kind::ABORT => Err(body::<Abort>(self.codec, frame)
