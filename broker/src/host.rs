@@ -17,11 +17,12 @@ use crate::attend::Attendant;
 use crate::callbacks::Exports;
 use crate::callers::{CallFailed, Caller, Events, OnItem};
 use crate::death::Death;
+use crate::figures::Figures;
 use crate::log::PluginLog;
 use crate::network::Network;
 use crate::said::FromPlugin;
 use crate::supervise::{Final, Parts, Wiring, supervise};
-use crate::traffic::{Figures, Traffic};
+use crate::traffic::Traffic;
 use crate::watch::{GRACE, WAY_OUT};
 
 /// How often a call that waits for room looks whether there is any.

@@ -19,7 +19,7 @@ use outrigger_sandbox::Profile;
 use outrigger_transport::{Handle, Link};
 use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout, timeout_at};
 
 use crate::callers::Caller;
 use crate::dns::{Record, Type};
@@ -37,6 +37,9 @@ const MOST_OPEN: usize = 4;
 /// others.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
 const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
+
+/// How often bytes are counted while streams are open.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 
 /// What a plugin may reach, and how it is found.
 #[derive(Debug)]
@@ -79,11 +82,14 @@ pub(crate) struct Network {
     reach: Arc<Reach>,
     open: Vec<(CallId, AbortHandle)>,
     work: JoinSet<Result<Found, Error>>,
+    clock: Interval,
 }
 
 impl Network {
     pub(crate) fn new(link: Link<Caller>, unread: Arc<Unread>, reach: Reach) -> Self {
-        Self { link, unread, reach: Arc::new(reach), open: Vec::new(), work: JoinSet::new() }
+        let mut clock = interval(SAMPLE_EVERY);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self { link, unread, reach: Arc::new(reach), open: Vec::new(), work: JoinSet::new(), clock }
     }
 
     /// What the plugin does, for people.
@@ -138,11 +144,14 @@ impl Network {
         true
     }
 
-    /// Waits for the next answer and sends it; for ever, if nothing is asked.
+    /// Waits for the next answer and sends it, and counts meanwhile; for ever, if nothing is asked and
+    /// nothing is open.
     pub(crate) async fn turn(&mut self) {
-        match self.work.join_next_with_id().await {
-            Some(done) => self.found(done),
-            None => std::future::pending().await,
+        let is_watching = self.reach.traffic.is_watching();
+        tokio::select! {
+            Some(done) = self.work.join_next_with_id() => self.found(done),
+            _ = self.clock.tick(), if is_watching => self.reach.traffic.sample(),
+            else => std::future::pending().await,
         }
     }
 
@@ -167,11 +176,15 @@ impl Network {
     }
 
     fn hand_over(&self, id: CallId, stream: TcpStream, address: SocketAddr) {
-        let handle = match handle(stream) {
+        let stream = stream.into_std().and_then(|stream| stream.set_nonblocking(false).map(|()| stream));
+        let handle = stream.and_then(|stream| {
+            self.reach.traffic.connected(&stream);
+            handle(stream)
+        });
+        let handle = match handle {
             Ok(handle) => handle,
             Err(error) => return self.fail(id, &Error::new(Code::IO, error.to_string()).by(Blame::Broker)),
         };
-        self.reach.traffic.connected();
         let number = self.unread.sent();
         let body = HostConnected { address: address.to_string() };
         self.link.with_handle(id, handle, |connection| {
@@ -183,14 +196,13 @@ impl Network {
 }
 
 #[cfg(unix)]
-fn handle(stream: TcpStream) -> std::io::Result<Handle> {
-    let stream = stream.into_std()?;
-    stream.set_nonblocking(false)?;
+#[expect(clippy::unnecessary_wraps, reason = "the other systems have none")]
+fn handle(stream: std::net::TcpStream) -> std::io::Result<Handle> {
     Ok(stream.into())
 }
 
 #[cfg(not(unix))]
-fn handle(_: TcpStream) -> std::io::Result<Handle> {
+fn handle(_: std::net::TcpStream) -> std::io::Result<Handle> {
     Err(std::io::ErrorKind::Unsupported.into())
 }
 

@@ -12,7 +12,7 @@ use outrigger::sandbox::{Profile, Program};
 
 use crate::python::python;
 use crate::support::host::{block_on, initialize, spec};
-use crate::support::{Link, World};
+use crate::support::{Link, World, until};
 
 const PAGE: &str = "the page";
 
@@ -74,7 +74,11 @@ fn get(mut spec: PluginSpec, network: &[String], place: &str) -> (Result<String,
         let instance = host.initialize(&initialize(&[("get", place)])).await.unwrap();
         let found = instance.discover().await.map(|found| found.sinks[0].name.clone());
         instance.finalize().await.unwrap();
-        let figures = host.traffic();
+        let figures = until("the kernel tells of the bytes", || {
+            let figures = host.traffic();
+            let is_known = figures.bytes.is_none_or(|bytes| bytes.received > 0);
+            (figures.connections == 0 || is_known).then_some(figures)
+        });
         let (death, _) = host.stop().await;
         assert_eq!(death.connection, None, "{death}");
         (found, figures)
@@ -87,6 +91,11 @@ fn a_page_is_read(link: Link, language: Language) {
     let (page, figures) = get(plugin(&world, language), &[format!("127.0.0.1:{}", server.port)], &place);
     assert_eq!(page.unwrap(), PAGE);
     assert_eq!((figures.connections, figures.refused), (1, 0));
+    if let Some(bytes) = figures.bytes {
+        let request = "GET / HTTP/1.0\r\n\r\n".len() as u64;
+        assert!((request..300).contains(&bytes.sent), "{bytes:?}");
+        assert!((PAGE.len() as u64..300).contains(&bytes.received), "{bytes:?}");
+    }
     server.closed.recv().unwrap();
 }
 

@@ -21,9 +21,9 @@ use outrigger_transport::{BlockingLink, SocketCarrier, SocketStream, Wait};
 use super::*;
 use crate::attend::Attendant;
 use crate::callbacks::{Exports, NoCallbacks};
+use crate::figures::Figures;
 use crate::host::PluginHost;
 use crate::log::PluginLog;
-use crate::traffic::Figures;
 use names::{Zone, serve_names};
 
 /// Who may reach what, by which name server.
