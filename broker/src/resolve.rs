@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
 use crate::dns::{Answer, Record, Type, answer, question};
@@ -104,14 +104,15 @@ impl Resolver {
     }
 }
 
-/// Does what waits beside the runtime.
+/// Does what waits on a thread of its own. Not on the runtime's: its end would wait for a name server
+/// that never answers, and a plugin chooses whom is asked.
 async fn beside<T: Send + 'static>(
     act: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, ResolveError> {
-    tokio::task::spawn_blocking(act)
-        .await
-        .unwrap_or_else(|panic| Err(io::Error::other(panic)))
-        .map_err(Into::into)
+    let (tell, told) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("look-up".into());
+    thread.spawn(move || drop(tell.send(act())))?;
+    Ok(told.await.unwrap_or_else(|_| Err(io::Error::other("the look-up panicked")))?)
 }
 
 #[cfg(unix)]
@@ -210,6 +211,21 @@ mod tests {
         let _taken = Arc::clone(&resolver.slots).try_acquire_owned().unwrap();
         let busy = resolver.addresses(&"localhost".parse().unwrap()).await;
         assert!(matches!(busy, Err(ResolveError::Busy)));
+    }
+
+    /// One that hangs holds up nobody: not whoever gave it up, and not the end of the runtime.
+    #[test]
+    fn p6_a_look_up_that_hangs_does_not_hold_up_the_end() {
+        let (release, released) = std::sync::mpsc::channel::<()>();
+        let (begun, limit) = (std::time::Instant::now(), Duration::from_secs(20));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let hangs = beside(move || Ok(released.recv_timeout(limit).is_err()));
+            assert!(timeout(Duration::from_millis(1), hangs).await.is_err());
+        });
+        drop(runtime);
+        assert!(begun.elapsed() < limit / 2);
+        drop(release);
     }
 
     /// It cannot say all in a datagram, so it is asked again over TCP; what comes from elsewhere, or

@@ -238,6 +238,21 @@ async fn a_host_that_is_not_there_or_does_not_listen_is_the_members_to_mend() {
     assert!(silent.causes[0].message.contains("refused"), "{silent:?}");
 }
 
+/// What the system takes for an address though it is written otherwise.
+#[tokio::test]
+async fn p5_an_address_in_disguise_is_checked_as_what_it_is() {
+    let spec = spec(&["*:443".into()], None);
+    let (errors, _) = reach(&spec, true, |context| {
+        Ok(["127.1", "0x7f.1", "2130706433", "0177.0.0.1", "0"]
+            .map(|host| context.connect(host, 443).unwrap_err()))
+    })
+    .await;
+    for error in errors.unwrap() {
+        let is_refused = error.code == Code::PERMISSION && error.message.contains("is not a public address");
+        assert!(is_refused || error.code == Code::IO, "no address here, or a refused one: {error}");
+    }
+}
+
 /// Nothing of it reaches a name server.
 #[tokio::test]
 async fn what_is_no_host_or_no_port_is_invalid() {
