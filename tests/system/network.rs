@@ -12,7 +12,7 @@ use outrigger::sandbox::{Profile, Program};
 
 use crate::python::python;
 use crate::support::host::{block_on, initialize, spec};
-use crate::support::{Link, World, until};
+use crate::support::{DEADLINE, Link, World, until};
 
 const PAGE: &str = "the page";
 
@@ -67,12 +67,23 @@ fn plugin(world: &World, language: Language) -> PluginSpec {
 }
 
 /// Has a plugin read a page: what it read, and the figures of the broker.
-fn get(mut spec: PluginSpec, network: &[String], place: &str) -> (Result<String, Error>, Figures) {
+fn get(spec: PluginSpec, network: &[String], place: &str) -> (Result<String, Error>, Figures) {
+    get_and(spec, network, place, || ())
+}
+
+/// The same, and `then` while the plugin still runs.
+fn get_and(
+    mut spec: PluginSpec,
+    network: &[String],
+    place: &str,
+    then: impl FnOnce(),
+) -> (Result<String, Error>, Figures) {
     spec.policy.network = network.to_vec();
     block_on(async {
         let host = start(spec).await.unwrap();
         let instance = host.initialize(&initialize(&[("get", place)])).await.unwrap();
         let found = instance.discover().await.map(|found| found.sinks[0].name.clone());
+        then();
         instance.finalize().await.unwrap();
         let figures = until("the kernel tells of the bytes", || {
             let figures = host.traffic();
@@ -88,7 +99,10 @@ fn get(mut spec: PluginSpec, network: &[String], place: &str) -> (Result<String,
 fn a_page_is_read(link: Link, language: Language) {
     let (world, server) = (World::empty(link), Server::new());
     let place = format!("127.0.0.1 {}", server.port);
-    let (page, figures) = get(plugin(&world, language), &[format!("127.0.0.1:{}", server.port)], &place);
+    let listed = [format!("127.0.0.1:{}", server.port)];
+    let closed =
+        || server.closed.recv_timeout(DEADLINE / 2).expect("the plugin has closed, and nobody has a copy");
+    let (page, figures) = get_and(plugin(&world, language), &listed, &place, closed);
     assert_eq!(page.unwrap(), PAGE);
     assert_eq!((figures.connections, figures.refused), (1, 0));
     if let Some(bytes) = figures.bytes {
@@ -96,7 +110,6 @@ fn a_page_is_read(link: Link, language: Language) {
         assert!((request..300).contains(&bytes.sent), "{bytes:?}");
         assert!((PAGE.len() as u64..300).contains(&bytes.received), "{bytes:?}");
     }
-    server.closed.recv().unwrap();
 }
 
 /// Decisions P5: what the plugin closes is closed, since nobody keeps a copy.

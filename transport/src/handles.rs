@@ -11,7 +11,7 @@ use std::io;
 use std::net::TcpStream;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
-#[cfg(all(feature = "tokio", unix))]
+#[cfg(all(any(feature = "tokio", test), unix))]
 use std::os::fd::{AsFd, BorrowedFd};
 
 use outrigger_protocol::{PeerError, limits::MAX_HANDLES};
@@ -32,7 +32,7 @@ impl Handle {
         Self { socket }
     }
 
-    #[cfg(feature = "tokio")]
+    #[cfg(any(feature = "tokio", test))]
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
@@ -147,5 +147,52 @@ impl Arrivals {
             return Ok(());
         }
         Err(PeerError::Handles("more than the frames say"))
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    /// A handle, and a number that tells it from others.
+    fn handle() -> (Handle, i32) {
+        use std::os::fd::AsRawFd as _;
+        let socket = OwnedFd::from(UnixStream::pair().unwrap().0);
+        let number = socket.as_raw_fd();
+        (Handle::new(socket), number)
+    }
+
+    fn number(claimed: Result<Option<Handle>, PeerError>) -> Result<Option<i32>, PeerError> {
+        use std::os::fd::AsRawFd as _;
+        claimed.map(|handle| handle.map(|handle| handle.as_fd().as_raw_fd()))
+    }
+
+    /// Two reads before anything is looked at: a frame of 28 bytes with a stray one, and a frame of
+    /// 60 with its own.
+    #[test]
+    fn w10_a_stray_one_is_not_given_to_the_next_frame() {
+        let ((stray, _), (own, _)) = (handle(), handle());
+        let mut arrivals = Arrivals::new(0);
+        arrivals.came(28, vec![stray]).unwrap();
+        arrivals.came(60, vec![own]).unwrap();
+        assert_eq!(number(arrivals.claim(0, 88)), Ok(None), "it may belong to the next, of the same read");
+        assert!(arrivals.claim(1, 60).is_err());
+    }
+
+    /// The first frame came with the handshake, the next two in reads of their own.
+    #[test]
+    fn w10_each_frame_gets_what_came_with_its_first_byte() {
+        let ((one, first), (two, second)) = (handle(), handle());
+        let mut arrivals = Arrivals::new(28);
+        arrivals.came(70, vec![one]).unwrap(); // the end of nothing, 10 bytes of another, and 60
+        arrivals.came(60, vec![two]).unwrap();
+        assert_eq!(number(arrivals.claim(0, 158)), Ok(None));
+        assert_eq!(number(arrivals.claim(0, 130)), Ok(None));
+        assert_eq!(number(arrivals.claim(1, 120)), Ok(Some(first)));
+        assert_eq!(number(arrivals.claim(1, 60)), Ok(Some(second)));
+        assert_eq!(arrivals.rest(false), Ok(()));
     }
 }

@@ -122,6 +122,7 @@ fn greeter() -> (u16, std::thread::JoinHandle<Vec<u8>>) {
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(b"hello").unwrap();
         let mut heard = Vec::new();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.read_to_end(&mut heard).unwrap(); // up to the FIN of the plugin
         heard
     });
@@ -141,10 +142,14 @@ fn talk(mut stream: std::net::TcpStream) -> String {
 async fn p5_a_granted_address_is_connected_and_the_plugins_close_is_the_last() {
     let (port, server) = greeter();
     let spec = spec(&[format!("127.0.0.1:{port}")], None);
-    let (heard, figures) =
-        reach(&spec, true, move |context| context.connect("127.0.0.1", port).map(talk)).await;
-    assert_eq!(heard.unwrap(), "hello");
-    assert_eq!(server.join().unwrap(), b"and to you");
+    let mut server = Some(server);
+    let (heard, figures) = reach(&spec, true, move |context| {
+        let heard = talk(context.connect("127.0.0.1", port)?);
+        // While the plugin and its connection are still there: it has read up to the FIN.
+        Ok((heard, server.take().unwrap().join().unwrap()))
+    })
+    .await;
+    assert_eq!(heard.unwrap(), ("hello".to_owned(), b"and to you".to_vec()));
     assert_eq!((figures.connections, figures.refused), (1, 0));
 }
 

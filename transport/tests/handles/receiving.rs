@@ -9,7 +9,7 @@ use outrigger_transport::{BlockingLink, Handle, LinkError, Wait};
 use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::support::{
-    abort_reason, alone, answer, connection, open_files, ping, plugin, send, skip_hello, wait_closed,
+    LIMIT, abort_reason, alone, answer, connection, open_files, ping, plugin, send, skip_hello, wait_closed,
 };
 
 /// Makes calls of `connect_host`: 2, 4 and so on, with the contexts 0, 1 and so on.
@@ -34,7 +34,7 @@ fn note(answers: &mut Answers, event: Event<'_, usize>, handle: Option<Handle>) 
 /// Reads until so many answers have come, or the connection is over.
 fn hear(link: &mut BlockingLink<usize>, count: usize, answers: &mut Answers) -> Result<(), LinkError> {
     while answers.len() < count {
-        link.take_in(Wait::Forever)?;
+        assert!(link.take_in(Wait::For(LIMIT))?, "nothing comes");
         link.events_with_handles(|event, handle, _| note(answers, event, handle))?;
     }
     Ok(())

@@ -19,7 +19,9 @@ use outrigger_transport::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::mpsc;
 
-use crate::support::{abort_reason, alone, connection, hello, listening, open_files, send, wait_closed};
+use crate::support::{
+    LIMIT, abort_reason, alone, connection, hello, listening, open_files, send, wait_closed,
+};
 
 /// Tells of calls.
 struct Asked(mpsc::UnboundedSender<CallId>);
@@ -44,8 +46,13 @@ async fn broker(
     (link, tokio::spawn(driver), told)
 }
 
-/// A plugin that asks so often, all at once, and hands out the streams with what the answers say.
-fn plugin(socket: impl Carrier + 'static, passing: bool, calls: usize) -> Vec<(String, TcpStream)> {
+/// A plugin that asks so often, all at once, and hands out the streams with what the answers say. Its
+/// connection is still there.
+fn plugin(
+    socket: impl Carrier + 'static,
+    passing: bool,
+    calls: usize,
+) -> (BlockingLink<usize>, Vec<(String, TcpStream)>) {
     let dial = Handshake::dial(hello("plugin", passing), None);
     let mut link = BlockingLink::<usize>::establish(Box::new(socket), dial, Role::Plugin).unwrap();
     for context in 0..calls {
@@ -64,7 +71,7 @@ fn plugin(socket: impl Carrier + 'static, passing: bool, calls: usize) -> Vec<(S
         };
         link.events_with_handles(each).unwrap();
     }
-    got
+    (link, got)
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -99,13 +106,14 @@ fn w10_each_answer_brings_its_own_stream_through_a_full_socket() {
             link.with(|connection| (0..20).for_each(|_| connection.ping()));
             others.push(answer(&link, call));
         }
-        let got = tokio::task::spawn_blocking(|| plugin.join().unwrap()).await.unwrap();
+        let (theirs, got) = tokio::task::spawn_blocking(|| plugin.join().unwrap()).await.unwrap();
         for ((said, stream), other) in got.iter().zip(&others) {
             assert_eq!(*said, stream.local_addr().unwrap().to_string(), "each has its own");
             assert_eq!(stream.local_addr().unwrap(), other.peer_addr().unwrap());
         }
         drop(got); // the plugin closes: no copy is left anywhere
         others.into_iter().for_each(wait_closed);
+        drop(theirs);
         link.close();
         driver.await.unwrap();
     });
@@ -165,7 +173,8 @@ fn w10_descriptors_from_a_plugin_end_the_connection() {
             let (stream, other) = connection();
             send(&theirs, &crate::support::ping(), &[&stream; 200]);
             drop(stream);
-            let Ending::Failed(broken) = driver.await.unwrap() else { panic!("it goes on") };
+            let ending = tokio::time::timeout(LIMIT, driver).await.expect("it ends").unwrap();
+            let Ending::Failed(broken) = ending else { panic!("it goes on") };
             assert_eq!(broken.to_string(), "descriptors: from a plugin");
             crate::support::skip_hello(&theirs);
             assert_eq!(abort_reason(&theirs), broken.to_string());

@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use outrigger_protocol::{
     Abort, AuthKind, Codec, Decoder, HANDLES, Handshake, Header, Hello, HostConnected, Kind, Role, SessionId,
@@ -25,6 +26,9 @@ pub(crate) fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// How long anything may take: a test that waits longer has failed.
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+
 /// A TCP connection: the end that is handed over, and the other.
 pub(crate) fn connection() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -34,6 +38,7 @@ pub(crate) fn connection() -> (TcpStream, TcpStream) {
 
 /// Waits until the last copy of the handed-over end is closed.
 pub(crate) fn wait_closed(mut other: TcpStream) {
+    other.set_read_timeout(Some(LIMIT)).unwrap();
     assert_eq!(other.read(&mut [0]).unwrap(), 0, "it was closed, and nothing was written");
 }
 
@@ -50,6 +55,7 @@ pub(crate) fn listening(passing: bool) -> Handshake {
 /// A plugin's end, and the socket at which the test is its broker.
 pub(crate) fn plugin(passing: bool) -> (BlockingLink<usize>, UnixStream) {
     let (theirs, ours) = UnixStream::pair().unwrap();
+    ours.set_read_timeout(Some(LIMIT)).unwrap();
     let mut broker = listening(passing);
     let mut decoder = Decoder::new(1 << 20);
     let said = Handshake::dial(hello("plugin", passing), None).output();
