@@ -18,5 +18,5 @@ pub use human::{write_errors, write_run};
 pub use kept::Kept;
 pub use outcome::{Absent, FailureSummary, GuardStop, Outcome};
 pub use run::{CollectionReport, GroupReport, PluginReport, RunReport, Waiting, shell_word};
-pub use summary::{PluginSummary, Summary};
+pub use summary::{NetworkSummary, PluginSummary, Summary};
 pub use tally::{CollectionSummary, ItemSummary, MemberSummary};

@@ -11,14 +11,14 @@ use outrigger_protocol::{
     Method, ObjectId, limits::MAX_TEXT,
 };
 use outrigger_transport::Link;
-use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::timeout;
 
 use crate::callbacks::{Callbacks, Export, Exports, tell};
 use crate::callers::Caller;
-use crate::said::{Asked, FromPlugin};
+use crate::network::Network;
+use crate::said::{Asked, FromPlugin, body, refuse};
 
 /// An answer, by the type of its body.
 enum Reply {
@@ -40,11 +40,12 @@ pub(crate) struct Attendant {
     exports: Arc<Exports>,
     lines: HashMap<ObjectId, Line>,
     work: JoinSet<Result<Reply, Error>>,
+    network: Network,
 }
 
 impl Attendant {
-    pub(crate) fn new(link: Link<Caller>, exports: Arc<Exports>) -> Self {
-        Self { link, exports, lines: HashMap::new(), work: JoinSet::new() }
+    pub(crate) fn new(link: Link<Caller>, exports: Arc<Exports>, network: Network) -> Self {
+        Self { link, exports, lines: HashMap::new(), work: JoinSet::new(), network }
     }
 
     pub(crate) async fn run(mut self, mut said: mpsc::UnboundedReceiver<FromPlugin>) {
@@ -57,6 +58,7 @@ impl Attendant {
                     None => return, // and whatever is still at work is dropped
                 },
                 Some(done) = self.work.join_next_with_id() => self.answered(done),
+                () = self.network.turn() => {}
             }
         }
     }
@@ -79,8 +81,16 @@ impl Attendant {
         }
     }
 
+    /// What is asked of the network neither looks at the member nor changes it: it stands in no line.
     fn call(&mut self, call: Asked) {
         let target = call.target;
+        if Network::answers(call.method) {
+            match member(&call, self.exports.find(target)) {
+                Ok(_) => self.network.call(call),
+                Err(error) => drop(self.link.with(|connection| connection.fail(call.id, &error))),
+            }
+            return;
+        }
         self.lines.entry(target).or_default().waiting.push_back(call);
         self.next(target);
     }
@@ -122,6 +132,9 @@ impl Attendant {
     }
 
     fn cancel(&mut self, id: CallId) {
+        if self.network.cancel(id) {
+            return;
+        }
         let mut freed = None;
         for (target, line) in &mut self.lines {
             line.waiting.retain(|call| call.id != id);
@@ -143,14 +156,17 @@ impl Attendant {
     }
 }
 
+/// Who answers for the member that is called.
+fn member(call: &Asked, export: Option<Export>) -> Result<Arc<dyn Callbacks>, Error> {
+    match export {
+        Some(Export::Member(callbacks)) => Ok(callbacks),
+        Some(Export::Group) => Err(refuse(Code::PERMISSION, call, "a group belongs to the user")),
+        None => Err(refuse(Code::NOT_FOUND, call, "no such object was given")),
+    }
+}
+
 async fn answer(call: &Asked, export: Option<Export>, codec: Codec) -> Result<Reply, Error> {
-    let callbacks: Arc<dyn Callbacks> = match export {
-        Some(Export::Member(callbacks)) => callbacks,
-        Some(Export::Group) => {
-            return Err(refuse(Code::PERMISSION, call, "a group belongs to the user"));
-        }
-        None => return Err(refuse(Code::NOT_FOUND, call, "no such object was given")),
-    };
+    let callbacks = member(call, export)?;
     // Who answers does not know the number under which the plugin was given the member.
     let shown = |member: Member| Member { object: call.target, ..member };
     match call.method {
@@ -186,14 +202,6 @@ fn unaskable(question: &Ask) -> Option<&'static str> {
 /// A failure after which nobody knows what was done.
 fn in_doubt(code: Code, text: impl Into<String>) -> Error {
     Error::new(code, text).with_effect(Effect::Unknown)
-}
-
-fn body<'a, T: Deserialize<'a>>(call: &'a Asked, codec: Codec) -> Result<T, Error> {
-    codec.decode(&call.body).map_err(|error| refuse(Code::INVALID, call, &error.to_string()))
-}
-
-fn refuse(code: Code, call: &Asked, why: &str) -> Error {
-    Error::new(code, format!("{} on {}: {why}", call.method, call.target)).by(Blame::Caller)
 }
 
 fn reply(connection: &mut Connection<Caller>, id: CallId, answer: &Result<Reply, Error>) {

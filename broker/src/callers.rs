@@ -9,6 +9,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::log::PluginLog;
 use crate::said::FromPlugin;
+use crate::unread::Unread;
 
 /// Takes the items of a call as they come, borrowed from the receive buffer. Says what is wrong
 /// with one that it cannot decode.
@@ -70,6 +71,8 @@ pub(crate) struct Events {
     pub(crate) pong: Arc<Notify>,
     /// Calls that ended with the connection.
     pub(crate) lost: Arc<AtomicUsize>,
+    /// Streams that the plugin has not read.
+    pub(crate) unread: Arc<Unread>,
 }
 
 impl Handler<Caller> for Events {
@@ -91,7 +94,8 @@ impl Handler<Caller> for Events {
             Event::Log(log) => self.log.said(log.level, &log.message),
             Event::Progress { call, progress } => tracing::trace!(%call, done = progress.done, "progress"),
             Event::StreamEnd { .. } | Event::StreamReset { .. } | Event::Snapshot(_) => {}
-            Event::Pong => self.pong.notify_waiters(),
+            Event::Pong(number) if self.unread.hear(number) => {}
+            Event::Pong(_) => self.pong.notify_waiters(),
             Event::Goodbye | Event::Closed => {}
         }
     }

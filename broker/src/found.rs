@@ -12,6 +12,7 @@ use crate::greet::hello;
 use crate::host::PluginHost;
 use crate::locate::Located;
 use crate::log::PluginLog;
+use crate::network::Reach;
 use crate::supervise::Parts;
 
 /// How a plugin host that was found is to be met.
@@ -54,7 +55,7 @@ pub async fn meet(located: Located, spec: FoundSpec) -> Result<PluginHost, LinkE
     let log = Arc::new(PluginLog::new(name.clone()));
     let (events, shared, said) = PluginHost::wiring(&log);
     let io = SocketStream::new(located.socket)?;
-    let handshake = Handshake::dial(hello(calls_timeout)?, Some(secret));
+    let handshake = Handshake::dial(hello(calls_timeout, false)?, Some(secret));
     let (link, driver) = Link::establish(io, handshake, Role::Broker, handshake_limit, events).await?;
     let parts = Parts {
         name,
@@ -67,6 +68,7 @@ pub async fn meet(located: Located, spec: FoundSpec) -> Result<PluginHost, LinkE
         shared,
         start: begun.elapsed(),
         calls_timeout,
+        reach: Reach::default(),
     };
     Ok(PluginHost::run(parts, said, driver))
 }

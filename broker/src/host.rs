@@ -17,9 +17,12 @@ use crate::attend::Attendant;
 use crate::callbacks::Exports;
 use crate::callers::{CallFailed, Caller, Events, OnItem};
 use crate::death::Death;
+use crate::figures::Figures;
 use crate::log::PluginLog;
+use crate::network::Network;
 use crate::said::FromPlugin;
 use crate::supervise::{Final, Parts, Wiring, supervise};
+use crate::traffic::Traffic;
 use crate::watch::{GRACE, WAY_OUT};
 
 /// How often a call that waits for room looks whether there is any.
@@ -49,6 +52,7 @@ pub struct PluginHost {
     wiring: Wiring,
     calls_timeout: Option<Duration>,
     exports: Arc<Exports>,
+    traffic: Arc<Traffic>,
     stop: mpsc::Sender<()>,
     end: watch::Receiver<Option<Arc<Final>>>,
 }
@@ -56,16 +60,18 @@ pub struct PluginHost {
 impl PluginHost {
     pub(crate) fn wiring(log: &Arc<PluginLog>) -> (Events, Wiring, mpsc::UnboundedReceiver<FromPlugin>) {
         let wiring = Wiring::default();
-        let Wiring { room, overdue, pong, lost, .. } = wiring.clone();
+        let Wiring { room, overdue, pong, lost, unread, .. } = wiring.clone();
         let (said, heard) = mpsc::unbounded_channel();
-        (Events { log: Arc::clone(log), room, overdue, said, pong, lost }, wiring, heard)
+        (Events { log: Arc::clone(log), room, overdue, said, pong, lost, unread }, wiring, heard)
     }
 
     pub(crate) fn run(
-        parts: Parts,
+        mut parts: Parts,
         said: mpsc::UnboundedReceiver<FromPlugin>,
         driver: impl Future<Output = Ending> + Send + 'static,
     ) -> Self {
+        let network =
+            Network::new(parts.link.clone(), parts.shared.unread.clone(), std::mem::take(&mut parts.reach));
         let facts = Facts {
             name: parts.name.clone(),
             pid: parts.pid,
@@ -82,10 +88,12 @@ impl PluginHost {
             wiring: parts.shared.clone(),
             calls_timeout: parts.calls_timeout,
             exports: Arc::default(),
+            traffic: network.traffic(),
             stop,
             end,
         };
-        tokio::spawn(Attendant::new(parts.link.clone(), Arc::clone(&host.exports)).run(said));
+        let attendant = Attendant::new(parts.link.clone(), Arc::clone(&host.exports), network);
+        tokio::spawn(attendant.run(said));
         tokio::spawn(supervise(parts, driver, stopped, tell));
         host
     }
@@ -94,6 +102,12 @@ impl PluginHost {
     #[must_use]
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// What it has done through [`outrigger_protocol::ConnectHost`] so far: advisory figures.
+    #[must_use]
+    pub fn traffic(&self) -> Figures {
+        self.traffic.figures()
     }
 
     /// What the handshake agreed on.

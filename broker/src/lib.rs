@@ -20,6 +20,7 @@
 //! What is not here yet: restarting, members on other machines, bulk data.
 #![forbid(unsafe_code)]
 
+mod address;
 #[cfg(unix)]
 mod appear;
 mod attend;
@@ -27,8 +28,11 @@ mod callbacks;
 mod callers;
 mod client;
 mod death;
+mod dns;
+mod figures;
 #[cfg(unix)]
 mod found;
+mod grants;
 mod greet;
 mod host;
 #[cfg(unix)]
@@ -38,18 +42,26 @@ mod locate;
 #[cfg(unix)]
 mod locate_error;
 mod log;
+mod network;
 mod pages;
+mod resolve;
 mod said;
+#[cfg_attr(not(target_os = "linux"), path = "sock_diag_unsupported.rs")]
+mod sock_diag;
 mod spec;
 mod start;
 mod supervise;
+mod traffic;
+mod unread;
 mod watch;
 
 pub use callbacks::{Answer, Callbacks, NoCallbacks};
 pub use client::{Instance, SinkClient};
 pub use death::Death;
+pub use figures::{Bytes, Figures};
 #[cfg(unix)]
 pub use found::{FoundSpec, meet, unconfined};
+pub use grants::{BadGrant, Grant};
 pub use host::{Facts, PluginHost};
 #[cfg(unix)]
 pub use locate::{Located, Locator};

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use outrigger_protocol::{CallId, IncomingCall, Method, ObjectId};
+use outrigger_protocol::{Blame, CallId, Code, Codec, Error, IncomingCall, Method, ObjectId};
+use serde::Deserialize;
 
 /// The longest that a plugin may let a call wait: as long as its own longest calls.
 const LONGEST: Duration = Duration::from_secs(1800);
@@ -34,4 +35,14 @@ impl From<IncomingCall<'_>> for Asked {
         let IncomingCall { id, target, method, body, .. } = call;
         Self { id, target, method, total, body: body.to_vec() }
     }
+}
+
+/// The body of a call.
+pub(crate) fn body<'a, T: Deserialize<'a>>(call: &'a Asked, codec: Codec) -> Result<T, Error> {
+    codec.decode(&call.body).map_err(|error| refuse(Code::INVALID, call, &error.to_string()))
+}
+
+/// A call that is refused in the caller's name.
+pub(crate) fn refuse(code: Code, call: &Asked, why: &str) -> Error {
+    Error::new(code, format!("{} on {}: {why}", call.method, call.target)).by(Blame::Caller)
 }

@@ -1,5 +1,6 @@
 //! What to start.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use outrigger_sandbox::{Descriptor, Helper, Policy, Program, Protected};
@@ -39,6 +40,9 @@ pub struct PluginSpec {
     /// No call may take longer, nor go so long without a sign of life; `None`: as its method says.
     /// The plugin is told in HELLO (decisions W3).
     pub calls_timeout: Option<Duration>,
+    /// The only name server that is asked for what the plugin wants to reach; `None`: as the system
+    /// does it.
+    pub name_server: Option<SocketAddr>,
 }
 
 impl PluginSpec {
@@ -57,6 +61,7 @@ impl PluginSpec {
             helper: Helper::default(),
             handshake_limit: outrigger_protocol::limits::HANDSHAKE_TIME,
             calls_timeout: None,
+            name_server: None,
         }
     }
 }

@@ -8,13 +8,14 @@ use outrigger_protocol::{Handshake, Role, Secret, SessionId};
 use outrigger_sandbox::{Child, Connection, Deadlines, Launch, LaunchError, Protected, Token, launch};
 #[cfg(unix)]
 use outrigger_transport::SocketStream;
-use outrigger_transport::{Endpoint, Link, LinkError, Listener, runtime_dir, runtime_path};
+use outrigger_transport::{Duplex, Endpoint, Link, LinkError, Listener, runtime_dir, runtime_path};
 use tokio::time::timeout;
 
 use crate::death::Death;
-use crate::greet::{Io, hello};
+use crate::greet::hello;
 use crate::host::PluginHost;
 use crate::log::PluginLog;
+use crate::network::Reach;
 use crate::spec::{ConnectBy, PluginSpec};
 use crate::supervise::Parts;
 use crate::watch::{Watch, finish_output, read_output};
@@ -65,6 +66,8 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     let name = spec.name.clone();
     let (limit, calls_timeout) = (spec.handshake_limit, spec.calls_timeout);
     let io_error = |error| StartError::Io { name: name.clone(), error };
+    let reach =
+        Reach::of(&spec).map_err(|error| io_error(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     let (theirs, ours) = prepare(&spec).map_err(io_error)?;
     let mut child = spawn(spec, theirs).await?;
     let report = child.report().clone();
@@ -77,8 +80,8 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
         let io = ours.connect().await?;
         let session = SessionId(uuid::Uuid::new_v4());
         let left = limit.saturating_sub(begun.elapsed());
-        let handshake = Handshake::listen(hello(calls_timeout)?, secret, session);
-        Link::establish(io, handshake, Role::Broker, left, events).await
+        let handshake = Handshake::listen(hello(calls_timeout, io.passes_handles())?, secret, session);
+        Link::establish_over(io, handshake, Role::Broker, left, events).await
     };
     let mut greeting = std::pin::pin!(timeout(limit, greeting));
     let greeted = tokio::select! {
@@ -94,7 +97,8 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
         Ok((link, driver)) => {
             let (start, pid) = (begun.elapsed(), watch.child().pid());
             let watch = Some(watch);
-            let parts = Parts { name, pid, report, link, watch, log, outputs, shared, start, calls_timeout };
+            let parts =
+                Parts { name, pid, report, link, watch, log, outputs, shared, start, calls_timeout, reach };
             Ok(PluginHost::run(parts, said, driver))
         }
         Err(error) => {
@@ -176,7 +180,7 @@ impl OurEnd {
         }
     }
 
-    async fn connect(self) -> io::Result<Box<dyn Io>> {
+    async fn connect(self) -> io::Result<Box<dyn Duplex>> {
         match self {
             #[cfg(unix)]
             Self::Pair(stream) => Ok(Box::new(SocketStream::new(stream.into())?)),

@@ -12,6 +12,8 @@ use tokio::time::timeout;
 use crate::callers::Caller;
 use crate::death::Death;
 use crate::log::PluginLog;
+use crate::network::Reach;
+use crate::unread::Unread;
 use crate::watch::{GRACE, Watch, end_process, finish_output};
 
 /// What `start` puts together.
@@ -27,6 +29,7 @@ pub(crate) struct Parts {
     pub(crate) shared: Wiring,
     pub(crate) start: Duration,
     pub(crate) calls_timeout: Option<Duration>,
+    pub(crate) reach: Reach,
 }
 
 /// What the connection's event handler and the host share.
@@ -41,6 +44,8 @@ pub(crate) struct Wiring {
     pub(crate) silent: Arc<Notify>,
     /// Calls that ended with the connection.
     pub(crate) lost: Arc<AtomicUsize>,
+    /// Streams that the plugin has not read.
+    pub(crate) unread: Arc<Unread>,
 }
 
 /// The end of a plugin process, with what it had used.

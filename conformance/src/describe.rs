@@ -11,10 +11,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use outrigger_protocol::{
     Abort, Ask, Change, ChangesPage, Codec, Commit, Committed, Compare, Compared, Connect, ConnectDone,
-    Connected, CreateCollection, Credit, Discovered, Error, Flags, GetChanges, GetChangesPage, Goodbye,
-    Hello, Initialize, Initialized, Kind, Listing, Log, Member, MemberUpdate, MemberUpdated, Method,
-    Printable, Progress, RaiseSlowSync, Read, ReadPage, ReadResult, Remarshal, Remarshalled, Sink, Snapshot,
-    StreamEnd, StreamOpen, StreamReset,
+    ConnectHost, Connected, CreateCollection, Credit, Discovered, Error, Flags, GetChanges, GetChangesPage,
+    Goodbye, Hello, HostConnected, Initialize, Initialized, Kind, Listing, Log, Lookup, Member, MemberUpdate,
+    MemberUpdated, Method, Printable, Progress, RaiseSlowSync, Read, ReadPage, ReadResult, Remarshal,
+    Remarshalled, Sink, Snapshot, SrvRecords, StreamEnd, StreamOpen, StreamReset, TxtRecords,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -191,6 +191,8 @@ fn request(codec: Codec, method: Method, body: &[u8]) -> Result<Value, String> {
         Method::MEMBER_UPDATE => as_value::<MemberUpdate>(codec, body),
         Method::RAISE_SLOW_SYNC => as_value::<RaiseSlowSync>(codec, body),
         Method::ASK => as_value::<Ask>(codec, body),
+        Method::CONNECT_HOST => as_value::<ConnectHost>(codec, body),
+        Method::LOOKUP_SRV | Method::LOOKUP_TXT => as_value::<Lookup>(codec, body),
         _ => Ok(bare(body)),
     }
 }
@@ -209,6 +211,9 @@ fn answer(codec: Codec, method: Method, body: &[u8]) -> Result<Value, String> {
         Method::COMPARE => as_value::<Compared>(codec, body),
         Method::MEMBER_UPDATE => as_value::<MemberUpdated>(codec, body),
         Method::RAISE_SLOW_SYNC => as_value::<Member>(codec, body),
+        Method::CONNECT_HOST => as_value::<HostConnected>(codec, body),
+        Method::LOOKUP_SRV => as_value::<SrvRecords>(codec, body),
+        Method::LOOKUP_TXT => as_value::<TxtRecords>(codec, body),
         _ => Ok(bare(body)),
     }
 }

@@ -114,6 +114,9 @@ impl Judge {
     /// Looks at a frame of the plugin.
     pub(crate) fn received(&mut self, message: &Message) -> Step<Seen> {
         let id = message.header.id;
+        hold(message.header.handles == 0, Rule::Frames, || {
+            format!("a {} frame that says it brings descriptors: a plugin sends none", message.header.kind)
+        })?;
         if matches!(message.header.kind, Kind::REPLY | Kind::ERROR) {
             self.has_room(&message.header)?;
         }

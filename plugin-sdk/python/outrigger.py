@@ -314,6 +314,22 @@ class Collection:
 
 
 @dataclass
+class SrvRecord:
+    """Where a service is: the lowest `priority` first, among those a larger share for a larger `weight`. An empty
+    `target`: the service is decidedly not there."""
+
+    priority: int
+    weight: int
+    port: int
+    target: str
+
+
+@dataclass
+class _TxtRecord:
+    data: bytes
+
+
+@dataclass
 class MemberUpdated:
     applied: bool  # if not, the member had changed meanwhile: look at it, and decide again
     member: Member
@@ -516,6 +532,8 @@ _PING, _PONG, _GOODBYE, _GOODBYE_OK, _ABORT, _UNIMPLEMENTED = range(64, 70)
 _KINDS = {*range(1, 5), *range(16, 21), *range(32, 37), *range(48, 51), *range(64, 70)}
 _CRITICAL, _NESTED, _SECRET = 1, 2, 4
 _MAX_REPLY = 64 << 10  # bytes of an answer, if its method has no more
+_MAX_FDS, _MAX_HANDLES = 253, 64  # descriptors that one message can bring; that wait for their frames
+_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 _MAX_CALLS, _CALL_BYTES, _MAX_DATA, _MAX_ITEM, _HIGH_WATER = 64, 4 << 20, 64 << 10, 1 << 20, 128 << 10
 _PATIENCE = 60.0  # with a broker that does not read what it asked for; seconds
 _LIMITS = {"max_body": _MAX_BODY, "max_calls": _MAX_CALLS, "call_bytes": _CALL_BYTES, "max_streams": 0,
@@ -573,8 +591,13 @@ class _Link:
         self.cancelled = False
         self.goodbye: Optional[int] = None  # once heard: the last call of ours that was accepted
         self.stream: Optional[_Stream] = None
-        self.asked, self.answer = 0, None  # the one call of ours that is open
+        self.asked = 0  # the one call of ours that is open
+        self.answer: Optional[tuple[bool, bytes, Optional[int]]] = None
         self.room = 0  # for the answer to it: bytes
+        self.wants = 0  # descriptors that come with it
+        self.passes: bool = peer["handles"]  # whether descriptors come at all
+        self.came = 0  # bytes in all
+        self.arrived: deque[tuple[int, int, int]] = deque()  # descriptors, and which bytes came with each
         self.snapshots: dict[type, Any] = {}
         self.broken: Optional[ConnectionBroken] = None
 
@@ -588,13 +611,54 @@ class _Link:
                 if self.out and event & select.POLLOUT:
                     del self.out[:self.sock.send(self.out)]
                 if event & ~select.POLLOUT:
-                    self._take(self.sock.recv(_MAX_DATA))
+                    self._take(self._receive() if self.passes else self.sock.recv(_MAX_DATA))
         except BlockingIOError:
             pass
         except (_PeerError, _Malformed) as error:
             self._abort(_short(str(error), 1000))
         except OSError as error:
             self.broken = ConnectionBroken(f"the connection broke: {error}")
+        finally:
+            if self.broken:
+                self._close_arrived()
+
+    def _receive(self) -> bytes:
+        """Bytes, with the descriptors that came with them. There is room for all that one message can bring: if
+        some are lost, this process may have no more."""
+        data, beside, flags, _ = self.sock.recvmsg(_MAX_DATA, socket.CMSG_LEN(_MAX_FDS * 4), _CLOEXEC)
+        numbers = [number for level, kind, cut in beside if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS)
+                   for number, in struct.iter_unpack("@i", cut[:len(cut) // 4 * 4])]
+        self.arrived.extend((self.came, self.came + len(data), number) for number in numbers)
+        self.came += len(data)
+        if flags & socket.MSG_CTRUNC:
+            raise OSError("descriptors were lost on their way in: this process may not open any more")
+        if len(self.arrived) > _MAX_HANDLES:
+            raise _PeerError("descriptors: more than any frame announces")
+        return data
+
+    def _claim(self, handles: int, kind: int, id: int) -> Optional[int]:
+        """The descriptor of the frame that is first in the inbox: it began in the read that brought it."""
+        begins = self.came - len(self.inbox)
+        if self.arrived and self.arrived[0][1] <= begins:
+            raise _PeerError("descriptors: more than the frames say")
+        wanted = self.wants if kind == _REPLY and id == self.asked else handles
+        if handles != wanted or handles > 1 or handles and kind != _REPLY:
+            raise _PeerError("descriptors: with a frame that carries none, or too few, or too many")
+        if not handles:
+            return None
+        if not self.arrived or self.arrived[0][0] > begins:
+            raise _PeerError("descriptors: fewer than the frame says")
+        return self.arrived.popleft()[2]
+
+    def _close_arrived(self) -> None:
+        while self.arrived:
+            os.close(self.arrived.popleft()[2])
+
+    def forget(self) -> None:
+        """Nobody waits for an answer any more: what came with one is closed."""
+        if self.answer and self.answer[2] is not None:
+            os.close(self.answer[2])
+        self.asked, self.answer, self.wants = 0, None, 0
 
     def _take(self, data: bytes) -> None:
         if not data:
@@ -602,20 +666,31 @@ class _Link:
         self.inbox += data
         while len(self.inbox) >= _HEADER.size and not self.broken:
             length, kind, flags, handles, zero, id, target, method, ext_len, budget = _HEADER.unpack_from(self.inbox)
-            if handles or zero or ext_len > length:
+            if zero or ext_len > length:
                 raise _PeerError("malformed frame header")
+            if handles and not self.passes:
+                raise _PeerError("descriptors: on a connection without that feature")
             if length > _MAX_BODY:
                 raise _PeerError(f"a frame of {length} bytes, above the limit of {_MAX_BODY}")
             end, split = _HEADER.size + length, _HEADER.size + ext_len
             if len(self.inbox) < end:
                 return
+            handle = self._claim(handles, kind, id)
             head, ext, body = (bytes(self.inbox[a:b]) for a, b in ((0, 28), (28, split), (split, end)))
             if flags & _SECRET:
                 self.inbox[28:end] = bytes(length)
             del self.inbox[:end]
-            if len(self.out) > 4 << 20:
-                raise _PeerError("it does not read what it asked for")
-            self._arrived(kind, flags, id, target, method, ext, body, budget, head)
+            try:
+                if len(self.out) > 4 << 20:
+                    raise _PeerError("it does not read what it asked for")
+                self._arrived(kind, flags, id, target, method, ext, body, budget, head)
+                if self.answer and handle is not None and self.answer[2] is None:
+                    self.answer, handle = (*self.answer[:2], handle), None
+            finally:
+                if handle is not None:  # of a late answer
+                    os.close(handle)
+        if self.arrived and not self.inbox:
+            raise _PeerError("descriptors: more than the frames say")
 
     def _abort(self, reason: str) -> None:
         self.broken = ConnectionBroken(f"the broker broke the protocol: {reason}")
@@ -664,7 +739,7 @@ class _Link:
             if id == self.asked:  # otherwise late: we gave it up
                 if len(ext) + len(body) > self.room:
                     raise _PeerError(f"an answer of {len(ext) + len(body)} bytes, above the limit of {self.room}")
-                self.asked, self.answer = 0, (kind == _REPLY, body)
+                self.asked, self.answer = 0, (kind == _REPLY, body, None)
         elif kind == _CANCEL:
             self._cancel(id)
         elif kind == _CREDIT:
@@ -865,14 +940,48 @@ class Context:
             raise Error(Code.INVALID_STATE, "no member is known before `initialize`")
         return self.member
 
+    def connect(self, host: str, port: int) -> socket.socket:
+        """A TCP stream to a host that the user has granted to the member, connected by the broker: a blocking
+        socket like any other, for TLS or plain; it outlives the call. `host` is a name, or an address as text.
+        Errors: PERMISSION (not granted: the message names what the user would have to add to `network`), IO or
+        DEADLINE (it cannot be reached), INVALID, OVERLOADED, UNIMPLEMENTED (this connection passes no streams)."""
+        if not self._link.passes:
+            raise Error(Code.UNIMPLEMENTED, "connect_host: this connection to the broker passes no streams",
+                        Blame.BROKER)
+        request = {"host": str(host), "port": int(port)}
+        if not 0 <= request["port"] <= 0xFFFF:
+            raise Error(Code.INVALID, f"connect_host: there is no port {port}", Blame.CALLER)
+        body, number = self._call_broker(35, request, 60, _MAX_REPLY, 1)
+        stream = socket.socket(fileno=number)
+        if stream.family not in (socket.AF_INET, socket.AF_INET6) or stream.type != socket.SOCK_STREAM:
+            stream.close()
+            raise Error(Code.INVALID, "connect_host: what came is no TCP stream", Blame.BROKER, Effect.UNKNOWN)
+        stream.setblocking(True)
+        return stream
+
+    def lookup_srv(self, name: str) -> list[SrvRecord]:
+        """Where a service of a granted name is: SRV records, the lowest priority first. `name` is whole, such as
+        `_caldavs._tcp.example.org`, and granted if `example.org` is, at any port."""
+        return self._ask(36, {"name": str(name)}, (("records", list[SrvRecord]),), 30, _MAX_REPLY)["records"]
+
+    def lookup_txt(self, name: str) -> list[bytes]:
+        """What a granted name says of itself: TXT records, each with its strings put together."""
+        found = self._ask(37, {"name": str(name)}, (("records", list[_TxtRecord]),), 30, _MAX_REPLY)
+        return [record.data for record in found["records"]]
+
     def _ask(self, method: int, request: Any, answer: Any, total: float, room: int = _MAX_BODY) -> Any:
-        """A call of ours, within this one."""
+        """A call of ours, within this one, that is answered with a body alone."""
+        return _decode(answer, self._call_broker(method, request, total, room, 0)[0])
+
+    def _call_broker(self, method: int, request: Any, total: float, room: int,
+                     wants: int) -> tuple[bytes, Optional[int]]:
+        """The body of its answer, and the descriptor that came with it."""
         link, until = self._link, min(self._deadline, time.monotonic() + total)
         budget = max(1, int((until - time.monotonic()) * 1000))
         body = _encode(request)
         if len(body) > link.max_body:
             raise Error(Code.TOO_LARGE, f"a request of {len(body)} bytes, above the limit of {link.max_body}")
-        link.asked, link.answer, link.room = link.number(), None, room
+        link.asked, link.answer, link.room, link.wants = link.number(), None, room, wants
         link.send(_CALL, link.asked, body, target=self._known().object, method=method,
                   flags=_NESTED, ext=struct.pack("<HHQ", 2, 8, self._call.id), budget=budget)
         while link.answer is None:
@@ -883,13 +992,14 @@ class Context:
                 if link.answer is None and time.monotonic() >= until:
                     raise Error(Code.DEADLINE, "the broker did not answer in time", Blame.BROKER, Effect.UNKNOWN)
             except Error:
-                link.send(_CANCEL, link.asked)
-                link.asked = 0
+                if link.asked:
+                    link.send(_CANCEL, link.asked)
+                link.forget()
                 raise
-        (well, body), link.answer = link.answer, None  # type: ignore[misc]
+        (well, body, handle), link.answer = link.answer, None
         if not well:
             raise _decode(Error, body)
-        return _decode(answer, body)
+        return body, handle
 
     def _look(self, wait: float = 0.0) -> None:
         """Writes, reads, and says whether the call may go on."""
@@ -1293,8 +1403,9 @@ def _handshake(sock: socket.socket, secret: Optional[bytes], listens: bool = Fal
     first; whoever listens names the session."""
     until = time.monotonic() + 10
     auth = "inherited" if secret is None else "hmac"
+    features = ["handles"] if hasattr(socket, "SCM_RIGHTS") and sock.family == socket.AF_UNIX else []
     ours = {"protocols": _PROTOCOLS, "software": f"outrigger-python {__version__}", "auth": auth, "codecs": [2],
-            "features": [], "limits": _LIMITS, "level": 1, "nonce": os.urandom(32),
+            "features": features, "limits": _LIMITS, "level": 1, "nonce": os.urandom(32),
             "session": str(uuid.uuid4()) if listens else None}
     sent = _PREFACE + _frame(_HELLO_OK if listens else _HELLO, body=_encode(ours))
     sock.settimeout(10)
@@ -1324,6 +1435,7 @@ def _handshake(sock: socket.socket, secret: Optional[bytes], listens: bool = Fal
 
     theirs = _parse(frame(_HELLO if listens else _HELLO_OK))
     limits, refusal = _agree(theirs, auth, listens)
+    limits["handles"] = bool(features) and "handles" in limits["features"]
     if refusal:
         raise ConnectionBroken(refuse(*refusal, preface=_PREFACE if listens else b""))
     if listens:
@@ -1350,9 +1462,10 @@ def _agree(theirs: Any, auth: str, listens: bool = False) -> tuple[dict[str, Any
         known = {key: one for key, one in theirs.get("limits", {}).items() if key in _LIMITS}
         idle = {int(method): _from_json(int, ms) / 1000 for method, ms in theirs.get("idle_ms", {}).items()}
         limits = {**_LIMITS, **{key: _from_json(int, one) for key, one in known.items()}, "idle": idle}
+        limits["features"] = _from_json(list[str], theirs.get("features", []))
         codecs, nonce, session = list(theirs["codecs"]), _from_json(bytes, theirs["nonce"]), theirs.get("session")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return _LIMITS, (f"HELLO_OK cannot be read: {_short(repr(error))}", "see the document of the protocol")
+        return {**_LIMITS, "features": []}, (f"HELLO_OK cannot be read: {_short(repr(error))}", "see the document of the protocol")
     if all(major != PROTOCOL[0] for major, _ in versions):
         listed = ", ".join(f"{major}.{minor}" for major, minor in versions[:8]) or "nothing"
         newer = "the other end" if PROTOCOL > max(versions, default=PROTOCOL) else "this end"

@@ -10,6 +10,7 @@ use outrigger_transport::Wait;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
+use crate::inbox::{Answer, Success};
 
 impl Context<'_> {
     /// The member that the call works for, as it was when the call began: it does not change under
@@ -84,14 +85,25 @@ impl Context<'_> {
         self.call(self.member.object, Method::ASK, question).map(|answer: Answered| answer.text)
     }
 
-    /// Makes a call to the engine and waits for its one answer. An answer that came together with
-    /// the end of this call is an answer.
-    fn call<Q: Serialize + ?Sized, A: for<'a> Deserialize<'a>>(
+    /// Makes a call to the engine and waits for its one answer.
+    pub(crate) fn call<Q: Serialize + ?Sized, A: for<'a> Deserialize<'a>>(
         &mut self,
         target: ObjectId,
         method: Method,
         request: &Q,
     ) -> Result<A, Error> {
+        let answer = self.ask_for(target, method, request)?;
+        self.read(method, &answer)
+    }
+
+    /// Makes a call, and waits for its answer as it comes. One that came together with the end of this
+    /// call is an answer.
+    pub(crate) fn ask_for<Q: Serialize + ?Sized>(
+        &mut self,
+        target: ObjectId,
+        method: Method,
+        request: &Q,
+    ) -> Answer {
         self.look(Wait::No)?; // nobody is asked for a call that was given up
         let total = method.rules_or_default().total.min(self.time_left());
         let options = CallOptions { total: Some(total), parent: Some(self.call), ..CallOptions::default() };
@@ -106,15 +118,24 @@ impl Context<'_> {
             drop(self.link.connection().cancel(call, now)); // nothing happens if it was answered
             let _told = self.flush(); // a broken connection is noted
         }
+        answer
+    }
+
+    /// Reads the body of an answer.
+    pub(crate) fn read<A: for<'a> Deserialize<'a>>(
+        &mut self,
+        method: Method,
+        answer: &Success,
+    ) -> Result<A, Error> {
         let codec = self.link.connection().codec();
         // Not why: an error may quote what it is about, and that may be a secret.
-        codec.decode(&answer?).map_err(|_| {
+        codec.decode(&answer.body).map_err(|_| {
             let error = Error::new(Code::INVALID, format!("{method}: the answer cannot be read"));
             error.by(Blame::Broker).with_effect(Effect::Unknown)
         })
     }
 
-    fn wait_for_answer(&mut self, method: Method, total: Duration) -> crate::inbox::Answer {
+    fn wait_for_answer(&mut self, method: Method, total: Duration) -> Answer {
         let begun = Instant::now();
         loop {
             self.flush()?;

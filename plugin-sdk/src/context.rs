@@ -124,10 +124,9 @@ impl<'c> Context<'c> {
     pub(crate) fn look(&mut self, wait: Wait) -> Result<(), Error> {
         self.looked = Instant::now();
         let inbox = &mut *self.inbox;
-        let taken = self
-            .link
-            .take_in(wait)
-            .and_then(|_| self.link.events(|event, connection| inbox.event(event, connection)));
+        let taken = self.link.take_in(wait).and_then(|_| {
+            self.link.events_with_handles(|event, handle, connection| inbox.event(event, handle, connection))
+        });
         taken.map_err(|error| self.broke(error))?;
         if self.inbox.is_cancelled() {
             return Err(Error::new(Code::CANCELLED, "the caller gave up")

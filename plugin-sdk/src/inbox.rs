@@ -8,6 +8,7 @@ use std::time::Duration;
 use outrigger_protocol::{
     Blame, CallId, Code, Connection, Error, Event, Flags, IncomingCall, Method, ObjectId, Snapshot,
 };
+use outrigger_transport::Handle;
 use zeroize::{Zeroize as _, Zeroizing};
 
 /// Objects that can have changed while one call is at work: as many as a host of many instances has.
@@ -31,8 +32,14 @@ impl Drop for Queued {
     }
 }
 
-/// The answer to a call of this side.
-pub(crate) type Answer = Result<Zeroizing<Vec<u8>>, Error>;
+/// The answer to a call of this side. One that nobody waits for is dropped, and its stream closed.
+pub(crate) type Answer = Result<Success, Error>;
+
+/// A good one, with the stream that came with it.
+pub(crate) struct Success {
+    pub(crate) body: Zeroizing<Vec<u8>>,
+    pub(crate) handle: Option<Handle>,
+}
 
 /// What the broker has asked and not been answered, and what it has told.
 #[derive(Default)]
@@ -60,11 +67,19 @@ impl fmt::Debug for Inbox {
 
 impl Inbox {
     /// Takes note of what the broker did.
-    pub(crate) fn event(&mut self, event: Event<'_, ()>, connection: &mut Connection<()>) {
+    pub(crate) fn event(
+        &mut self,
+        event: Event<'_, ()>,
+        handle: Option<Handle>,
+        connection: &mut Connection<()>,
+    ) {
         match event {
             Event::Call(call) => self.call(call, connection),
             Event::Cancel(id) => self.cancel(id, connection),
-            Event::Reply { call, body, .. } => self.answered(call, Ok(Zeroizing::new(body.to_vec()))),
+            Event::Reply { call, body, .. } => {
+                let body = Zeroizing::new(body.to_vec());
+                self.answered(call, Ok(Success { body, handle }));
+            }
             Event::Failed { call, error, .. } => self.answered(call, Err(error)),
             Event::Snapshot(snapshot) => self.keep(*snapshot),
             Event::Goodbye => self.goodbye = true,
@@ -130,7 +145,7 @@ impl Inbox {
     }
 
     /// The awaited answer, once it is here.
-    pub(crate) const fn take_answer(&mut self) -> Option<Answer> {
+    pub(crate) fn take_answer(&mut self) -> Option<Answer> {
         self.answer.take()
     }
 

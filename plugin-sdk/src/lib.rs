@@ -39,6 +39,7 @@ mod format;
 mod idle;
 mod inbox;
 mod instance;
+mod network;
 mod objects;
 mod plugin;
 mod serve;

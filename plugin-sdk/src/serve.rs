@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, Write as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use outrigger_protocol::{AuthKind, Handshake, Hello, Role, Secret};
+use outrigger_protocol::{AuthKind, HANDLES, Handshake, Hello, Role, Secret};
 use outrigger_transport::{BlockingLink, Carrier, Endpoint, LinkError, Wait, dial, nonce};
 
 use crate::inbox::Inbox;
@@ -98,6 +98,7 @@ pub(crate) fn meet(
 ) -> Result<BlockingLink<()>, LinkError> {
     let software = concat!("outrigger-plugin-sdk ", env!("CARGO_PKG_VERSION"));
     let mut hello = Hello::new(software, AuthKind::Inherited, nonce()?);
+    hello.features.extend(carrier.passes_handles().then(|| HANDLES.to_owned()));
     hello.limits.max_instances = most;
     hello.limits.dispatch_window = 1; // one thread: the clock of what waits stands still
     BlockingLink::establish(carrier, handshake(hello), Role::Plugin)
@@ -113,7 +114,7 @@ pub(crate) fn attend<P: Plugin>(
     let mut flushed = Instant::now();
     loop {
         // The first calls may have come together with the end of the handshake.
-        link.events(|event, connection| inbox.event(event, connection))?;
+        link.events_with_handles(|event, handle, connection| inbox.event(event, handle, connection))?;
         if let Some(call) = inbox.start() {
             server.handle(&call, &mut link, &mut inbox)?;
             if flushed.elapsed() < GATHER && !inbox.is_empty() {

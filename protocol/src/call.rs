@@ -109,6 +109,14 @@ methods! {
     RAISE_SLOW_SYNC = 33, "raise_slow_sync", 30, 30, false, 1024;
     /// By a plugin, on a member: ask the user. [`crate::Ask`] → [`crate::Answered`].
     ASK = 34, "ask", 120, 120, false, 64;
+    /// By a plugin, on a member: a TCP stream to a granted host. [`crate::ConnectHost`] →
+    /// [`crate::HostConnected`], with one descriptor. Needs [`crate::HANDLES`].
+    CONNECT_HOST = 35, "connect_host", 60, 60, false, 64;
+    /// By a plugin, on a member: where a service is. [`crate::Lookup`] → [`crate::SrvRecords`].
+    LOOKUP_SRV = 36, "lookup_srv", 30, 30, false, 64;
+    /// By a plugin, on a member: what a name says of itself. [`crate::Lookup`] →
+    /// [`crate::TxtRecords`].
+    LOOKUP_TXT = 37, "lookup_txt", 30, 30, false, 64;
 }
 
 impl Method {

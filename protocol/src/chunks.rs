@@ -89,32 +89,40 @@ impl Chunks {
         self.written == self.own.len() && self.shared.is_empty()
     }
 
-    /// The next run of bytes to write, and whether it is a shared piece.
-    fn front(&self) -> (&[u8], bool) {
+    /// Whether the next byte to write is the copied byte at `own`.
+    pub(crate) fn is_at(&self, own: usize) -> bool {
+        self.written == own && self.shared.front().is_none_or(|(at, _)| *at > own)
+    }
+
+    /// The next run of bytes to write, up to the copied byte at `stop`, and whether it is a shared
+    /// piece.
+    fn front(&self, stop: usize) -> (&[u8], bool) {
         match self.shared.front() {
             Some((at, piece)) if *at == self.written => (piece, true),
             next => {
-                let end = next.map_or(self.own.len(), |(at, _)| *at);
+                let end = next.map_or(self.own.len(), |(at, _)| *at).min(stop);
                 (self.own.get(self.written..end).unwrap_or_default(), false)
             }
         }
     }
 
     /// The next bytes that lie together.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        self.front().0
+    pub(crate) fn bytes(&self, stop: usize) -> &[u8] {
+        self.front(stop).0
     }
 
-    /// All that is to be written, as many runs as `slices` has room for. Returns how many.
-    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    /// All that is to be written before the copied byte at `stop`, as many runs as `slices` has room
+    /// for. Returns how many.
+    pub(crate) fn slices<'a>(&'a self, stop: usize, slices: &mut [IoSlice<'a>]) -> usize {
         if self.shared.is_empty() {
-            let run = self.bytes();
+            let run = self.bytes(stop);
             slices.iter_mut().take(1).for_each(|slice| *slice = IoSlice::new(run));
             return usize::from(!run.is_empty() && !slices.is_empty());
         }
         let (mut at, mut used) = (self.written, 0);
-        let ends = self.shared.iter().map(|(at, piece)| (*at, &piece[..])).chain([(self.own.len(), &[][..])]);
-        for (end, piece) in ends {
+        let pieces = self.shared.iter().map(|(at, piece)| (*at, &piece[..]));
+        let last = (self.own.len().min(stop), &[][..]);
+        for (end, piece) in pieces.take_while(|(at, _)| *at <= stop).chain([last]) {
             let own = self.own.get(at..end).unwrap_or_default();
             for run in [own, piece].into_iter().filter(|run| !run.is_empty()) {
                 let Some(slice) = slices.get_mut(used) else { return used };
@@ -133,7 +141,7 @@ impl Chunks {
             return;
         }
         while count > 0 {
-            let (run, is_shared) = self.front();
+            let (run, is_shared) = self.front(usize::MAX);
             let done = run.len().min(count);
             if done == 0 {
                 return;
@@ -183,7 +191,7 @@ mod tests {
 
     fn gathered(chunks: &Chunks) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 16];
-        let used = chunks.slices(&mut slices);
+        let used = chunks.slices(usize::MAX, &mut slices);
         slices[..used].iter().flat_map(|slice| slice.to_vec()).collect()
     }
 
@@ -197,8 +205,8 @@ mod tests {
             assert!(gathered(&chunks) == flat[stop..], "{stop}");
             let mut rest = Vec::new();
             while !chunks.is_written() {
-                rest.extend_from_slice(chunks.bytes());
-                chunks.wrote(chunks.bytes().len());
+                rest.extend_from_slice(chunks.bytes(usize::MAX));
+                chunks.wrote(chunks.bytes(usize::MAX).len());
             }
             assert!(rest == flat[stop..], "{stop}");
         }
@@ -219,7 +227,7 @@ mod tests {
     fn few_slices_are_a_beginning() {
         let (chunks, flat) = sample();
         let mut slices = [IoSlice::new(&[]); 2];
-        assert_eq!(chunks.slices(&mut slices), 2);
+        assert_eq!(chunks.slices(usize::MAX, &mut slices), 2);
         assert!([&slices[0][..], &slices[1][..]].concat() == flat[..10 + LARGE]);
     }
 }

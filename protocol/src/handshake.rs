@@ -150,6 +150,9 @@ impl Handshake {
     /// Keeps the bytes that the peer's proof, or ours, will be taken over.
     fn remember(&mut self, frame: Frame<'_>) -> Result<(), PeerError> {
         self.check_size(frame.header.body_len as usize)?;
+        if frame.header.handles != 0 {
+            return Err(PeerError::Handles("with a frame of the handshake"));
+        }
         if frame.header.kind != Kind::PROOF {
             self.received.extend_from_slice(&frame.header.encode());
             self.received.extend_from_slice(frame.ext);

@@ -14,6 +14,9 @@ use crate::limits;
 /// The protocol that this build speaks. Vectors may still change below 1.0.
 pub const VERSION: Version = Version { major: 0, minor: 9 };
 
+/// The feature of a connection that carries descriptors: Unix only (decisions W10).
+pub const HANDLES: &str = "handles";
+
 /// A protocol number. Another major cannot talk; the lower minor is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Version {
@@ -187,6 +190,14 @@ pub struct Session {
     pub own_idle: IdleTimes,
     /// The peer's program and version, in its words.
     pub peer_software: String,
+}
+
+impl Session {
+    /// Whether descriptors may ride with frames.
+    #[must_use]
+    pub fn has_handles(&self) -> bool {
+        self.features.iter().any(|feature| feature == HANDLES)
+    }
 }
 
 /// Finds what both can do.

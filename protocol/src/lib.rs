@@ -37,6 +37,7 @@ mod kind;
 pub mod limits;
 mod list;
 mod member;
+mod network;
 mod number;
 mod outbound;
 mod page;
@@ -72,13 +73,14 @@ pub use error::{Blame, Cause, Code, Effect, Error, Retry};
 pub use extension::Extensions;
 pub use frame::{Budget, Flags, Frame, Header};
 pub use handshake::{Handshake, HandshakeError, PREFACE, Secret};
-pub use hello::{AuthKind, Hello, Limits, Refused, Session, VERSION, Version};
+pub use hello::{AuthKind, HANDLES, Hello, Limits, Refused, Session, VERSION, Version};
 pub use idle::IdleTimes;
 pub use ids::{
     Anchor, CallId, Cursor, Href, ObjectId, OperationId, RawDigest, Revision, SessionId, StoreId, StreamId,
 };
 pub use kind::Kind;
 pub use member::{Group, Member, MemberObjectType, Sink};
+pub use network::{ConnectHost, HostConnected, Lookup, SrvRecord, SrvRecords, TxtRecord, TxtRecords};
 pub use page::{ChangesPage, GetChangesPage, ReadPage};
 pub use peer_error::PeerError;
 pub use printable::{Printable, Words};

@@ -65,6 +65,15 @@ pub const MAX_HREF: usize = 4 << 10;
 /// Longest piece of text meant for a person (error message, log line): 8 KiB.
 pub const MAX_TEXT: usize = 8 << 10;
 
+/// Longest name of a host, or of records: 253 bytes, as the name system has it.
+pub const MAX_HOST: usize = 253;
+
+/// Records in the answer to a lookup: 64. The rest is left out.
+pub const MAX_RECORDS: usize = 64;
+
+/// Descriptors that have come before their frames: 64, one for each call that may be open.
+pub const MAX_HANDLES: usize = 64;
+
 /// Causes in an error: 16.
 pub const MAX_CAUSES: usize = 16;
 

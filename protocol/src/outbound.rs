@@ -5,6 +5,7 @@
 //! write per batch of ready frames.
 
 use std::collections::VecDeque;
+use std::io::IoSlice;
 
 use bytes::Bytes;
 use zeroize::{Zeroize as _, Zeroizing};
@@ -27,6 +28,10 @@ pub(crate) struct Outbound {
     calls: VecDeque<(u64, usize, usize)>,
     /// What the driver is writing.
     writing: Chunks,
+    /// Frames with a descriptor, in the queue and in what is being written: where they begin, and
+    /// their call.
+    handles: VecDeque<(usize, u64)>,
+    writing_handles: VecDeque<(usize, u64)>,
     /// Of the queue: bytes of automatic answers, and the number of answers to calls.
     automatic: usize,
     answers: usize,
@@ -82,6 +87,20 @@ impl Outbound {
         body: impl FnOnce(&mut Chunks) -> Result<(), BodyError>,
     ) -> Result<usize, BodyError> {
         self.secret |= header.flags.has(Flags::SECRET);
+        let start = self.control.own.len();
+        let added = self.add_bytes(header, ext, body);
+        if added.is_ok() && header.handles > 0 {
+            self.handles.push_back((start, header.id));
+        }
+        added
+    }
+
+    fn add_bytes(
+        &mut self,
+        header: Header,
+        ext: &[u8],
+        body: impl FnOnce(&mut Chunks) -> Result<(), BodyError>,
+    ) -> Result<usize, BodyError> {
         if !self.secret {
             return append(&mut self.control, header, ext, body);
         }
@@ -106,8 +125,12 @@ impl Outbound {
 
     /// Appends a frame that was encoded before.
     pub(crate) fn encoded(&mut self, frame: &[u8]) {
-        let flags = frame.get(5).copied().unwrap_or_default();
-        self.secret |= Flags(flags).has(Flags::SECRET);
+        if let Some(Ok(header)) = frame.first_chunk().map(Header::decode) {
+            self.secret |= header.flags.has(Flags::SECRET);
+            if header.handles > 0 {
+                self.handles.push_back((self.control.own.len(), header.id));
+            }
+        }
         if self.secret {
             secret::append(&mut self.control.own, frame);
         } else {
@@ -121,6 +144,8 @@ impl Outbound {
         let Some((_, start, length)) = self.calls.remove(at) else { return false };
         self.control.remove(start, length);
         self.calls.iter_mut().skip(at).for_each(|(_, later, _)| *later -= length);
+        let later = self.handles.iter_mut().filter(|(at, _)| *at > start);
+        later.for_each(|(at, _)| *at -= length);
         true
     }
 
@@ -137,6 +162,7 @@ impl Outbound {
         self.calls.clear();
         self.writing_secret = std::mem::take(&mut self.secret);
         std::mem::swap(&mut self.writing, &mut self.control);
+        self.writing_handles = std::mem::take(&mut self.handles);
         let own = &mut self.writing.own;
         if self.writing_secret && own.capacity() - own.len() < MAX_DATA {
             *own = secret::moved(&mut std::mem::take(own), MAX_DATA); // DATA must not move it
@@ -144,13 +170,34 @@ impl Outbound {
         &mut self.writing
     }
 
-    /// What to write now.
-    pub(crate) const fn writing(&self) -> &Chunks {
-        &self.writing
+    /// The call whose answer is next, if a descriptor rides with it.
+    pub(crate) fn handle(&self) -> Option<u64> {
+        let next = self.writing_handles.front();
+        next.filter(|(at, _)| self.writing.is_at(*at)).map(|(_, call)| *call)
+    }
+
+    /// Where what is written next has to end: a frame with a descriptor begins a write of its own
+    /// (decisions W10).
+    fn stop(&self) -> usize {
+        let mut begins = self.writing_handles.iter().map(|(at, _)| *at);
+        begins.find(|at| !self.writing.is_at(*at)).unwrap_or(usize::MAX)
+    }
+
+    /// The next bytes to write that lie together.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.writing.bytes(self.stop())
+    }
+
+    /// All that can be written at once, as many runs as `slices` has room for. Returns how many.
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        self.writing.slices(self.stop(), slices)
     }
 
     /// `count` bytes were written.
     pub(crate) fn wrote(&mut self, count: usize) {
+        if count > 0 && self.handle().is_some() {
+            self.writing_handles.pop_front();
+        }
         self.writing.wrote(count);
         if self.is_drained() && self.writing_secret {
             self.writing.own.as_mut_slice().zeroize();
@@ -235,8 +282,6 @@ fn set_header(out: &mut [u8], start: usize, header: Header, ext: usize, length: 
 
 #[cfg(test)]
 mod tests {
-    use std::io::IoSlice;
-
     use super::*;
     use crate::kind::Kind;
 
@@ -298,7 +343,7 @@ mod tests {
         put(&mut outbound, 5, &[7; 5000]);
         outbound.turn();
         outbound.wrote(5);
-        assert!(holds(outbound.writing().bytes()));
+        assert!(holds(outbound.bytes()));
         outbound.wrote(usize::MAX);
         assert!(outbound.is_empty());
         assert_eq!(outbound.writing.own, vec![0; 3 * HEADER + 6 + 7 + 5000], "wiped in place");
@@ -318,7 +363,7 @@ mod tests {
         assert!(outbound.take_back(5));
         outbound.turn();
         let mut runs = [IoSlice::new(&[]); 5];
-        let used = outbound.writing().slices(&mut runs);
+        let used = outbound.slices(&mut runs);
         let lengths: Vec<_> = runs[..used].iter().map(|run| run.len()).collect();
         assert_eq!(lengths, [HEADER, 5000, 2 * HEADER + HUNTER2.len(), 5000]);
         assert!(holds(&runs[2]));
@@ -350,7 +395,7 @@ mod tests {
         };
         outbound.encoded(&whole_frame(header, add).unwrap());
         outbound.turn();
-        assert!(holds(outbound.writing().bytes()));
+        assert!(holds(outbound.bytes()));
         outbound.wrote(usize::MAX);
         assert!(!holds(&outbound.writing.own) && !outbound.writing.own.is_empty());
     }
@@ -361,10 +406,10 @@ mod tests {
         put(&mut outbound, 1, b"a");
         put(&mut outbound, 3, b"b");
         outbound.turn();
-        assert_eq!(outbound.writing().bytes().len(), 2 * (HEADER + 1));
+        assert_eq!(outbound.bytes().len(), 2 * (HEADER + 1));
         outbound.wrote(10);
         put(&mut outbound, 5, b"c");
-        assert_eq!(outbound.writing().bytes().len(), 2 * (HEADER + 1) - 10);
+        assert_eq!(outbound.bytes().len(), 2 * (HEADER + 1) - 10);
         outbound.wrote(usize::MAX);
         assert!(outbound.is_drained() && !outbound.is_empty());
     }

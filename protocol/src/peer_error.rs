@@ -16,6 +16,9 @@ pub enum PeerError {
     /// A header that cannot be: a reserved byte in use, extensions longer than the body.
     #[error("malformed frame header: {0}")]
     Header(&'static str),
+    /// Descriptors where none belong, too few, or too many (decisions W10).
+    #[error("descriptors: {0}")]
+    Handles(&'static str),
     /// A frame larger than what was announced as acceptable.
     #[error("a {kind} frame of {actual} bytes, above the limit of {limit}")]
     FrameTooLarge {

@@ -11,6 +11,8 @@ mod level_0;
 mod nested;
 #[path = "decisions/unasked.rs"]
 mod unasked;
+#[path = "decisions/w10_handles.rs"]
+mod w10_handles;
 #[path = "decisions/w1_order_of_frames.rs"]
 mod w1_order_of_frames;
 #[path = "decisions/w2_order_of_calls.rs"]

@@ -21,7 +21,7 @@ pub struct Policy {
     pub write: Vec<PathBuf>,
     /// Files and folders that it may read and execute, besides its own executable.
     pub execute: Vec<PathBuf>,
-    /// Hosts that it may reach, each `host:port`.
+    /// Hosts that it may reach, each `host:port`; or ports, each `tcp:port`.
     pub network: Vec<String>,
     /// Memory of all its processes together, in bytes.
     pub memory: Option<u64>,
@@ -106,11 +106,11 @@ impl Policy {
         self.write.iter().try_for_each(|grant| protected.iter().try_for_each(|place| place.check(grant)))
     }
 
-    /// The ports that it may connect to by itself, wherever they are: the entries `*:PORT` of
+    /// The ports that it may connect to by itself, wherever they are: the entries `tcp:PORT` of
     /// `network`. Everywhere else the broker connects for it.
     pub fn ports(&self) -> Vec<u16> {
         let network = self.network.iter().filter(|_| self.profile == Profile::Network);
-        network.filter_map(|entry| entry.strip_prefix("*:")?.parse().ok()).collect()
+        network.filter_map(|entry| entry.strip_prefix("tcp:")?.parse().ok()).collect()
     }
 
     /// All that must be enforced. Without a sandbox that is only what was asked for by name.
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn ports_are_the_entries_for_any_host() {
-        let network = vec!["*:443".into(), "dav.example.org:80".into(), "*:x".into()];
+        let network = vec!["tcp:443".into(), "*:80".into(), "tcp:x".into()];
         let policy = Policy { profile: Profile::Network, network, ..Policy::default() };
         assert_eq!(policy.ports(), [443]);
         assert!(Policy { profile: Profile::Strict, ..policy }.ports().is_empty());

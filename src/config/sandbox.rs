@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use outrigger_broker::Grant;
 use outrigger_sandbox::{Guarantee, OnUnsupported, Policy, Profile, Protected};
 
 use super::fields::{Result, Value};
@@ -127,23 +128,12 @@ pub(super) fn processes(value: Value<'_>) -> Result<u32> {
 
 pub(super) fn endpoint(value: Value<'_>) -> Result<String> {
     let text = value.text()?;
-    if is_endpoint(text) {
-        return Ok(text.to_owned());
-    }
-    Err(value
-        .error(format!("\"{text}\" is not a host and a port"))
-        .hint("write it as \"dav.example.org:443\""))
-}
-
-/// Whether a text is `host:port`, with brackets around an IPv6 address: without them nobody can
-/// tell where the address ends.
-pub(super) fn is_endpoint(text: &str) -> bool {
-    let Some((host, port)) = text.rsplit_once(':') else { return false };
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-    let host_is_whole = bare.is_some() || !host.contains(':');
-    let host = bare.unwrap_or(host);
-    let clean = !host.is_empty() && !host.contains(|c: char| c.is_whitespace() || "/@[]".contains(c));
-    host_is_whole && clean && port.parse::<u16>().is_ok_and(|port| port != 0)
+    text.parse::<Grant>().map(|_| text.to_owned()).map_err(|error| {
+        value.error(error.to_string()).hint(
+            "write it as \"dav.example.org:443\", \"127.0.0.1:8080\", \"[::1]:8080\", \"10.0.0.0/8:443\", \"*:443\" for \
+             any public host, or \"tcp:443\" for a port that it connects to by itself",
+        )
+    })
 }
 
 #[cfg(test)]
@@ -186,17 +176,5 @@ mod tests {
         assert_eq!(profile(None, Some(&[]), Profile::Network), Profile::Strict);
         assert_eq!(profile(None, None, Profile::Network), Profile::Network);
         assert_eq!(profile(Some(Profile::Strict), Some(&["h:1"]), Profile::Network), Profile::Strict);
-    }
-
-    #[test]
-    fn a_host_has_a_port() {
-        for text in ["dav.example.org:443", "127.0.0.1:80", "[::1]:8080"] {
-            assert!(is_endpoint(text), "{text}");
-        }
-        for text in
-            ["", "host", ":1", "[]:1", "host:0", "host:70000", "::1", "https://host:1", "a b:1", "u@h:1"]
-        {
-            assert!(!is_endpoint(text), "{text}");
-        }
     }
 }

@@ -232,7 +232,9 @@ fn a_mistake_is_told_with_its_place_and_a_way_out() {
         (crm("x = [1]"), "3:5: `x` must be a text, a number, or true or false"),
         (
             member("[member.a.sandbox]\nnetwork = [\"host\"]"),
-            "5:12: \"host\" is not a host and a port (write it as \"dav.example.org:443\")",
+            "5:12: \"host\" is not a host and a port (write it as \"dav.example.org:443\", \"127.0.0.1:8080\", \
+             \"[::1]:8080\", \"10.0.0.0/8:443\", \"*:443\" for any public host, or \"tcp:443\" for a port that it \
+             connects to by itself)",
         ),
         (
             member("[member.a.sandbox]\ncalls_timeout = \"30\""),

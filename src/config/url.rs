@@ -1,6 +1,6 @@
 //! Host and port of a URL: all of it that a sandbox needs.
 
-use super::sandbox::is_endpoint;
+use outrigger_broker::Grant;
 
 /// `dav.example.org:443` of `https://ana@dav.example.org/x`; also of `dav.example.org:443`. `None`
 /// where no host or no port can be told: schemes other than these two need their port.
@@ -17,7 +17,8 @@ pub(super) fn endpoint_of(text: &str) -> Option<String> {
         Some(port) if !has_port(place) => format!("{}:{port}", place.trim_end_matches(':')),
         _ => place.to_owned(),
     };
-    is_endpoint(&whole).then(|| whole.to_ascii_lowercase())
+    let one_host = whole.parse().is_ok_and(|grant: Grant| grant.is_one_host());
+    one_host.then(|| whole.to_ascii_lowercase())
 }
 
 /// Whether something follows a colon behind the host; the colons of an IPv6 address are in brackets.
@@ -48,8 +49,18 @@ mod tests {
 
     #[test]
     fn what_names_none_grants_nothing() {
-        for text in ["", "host", "https://", "imap://host", "https:///x", "https://a b/", "file:///x", "::1"]
-        {
+        for text in [
+            "",
+            "host",
+            "https://",
+            "imap://host",
+            "https:///x",
+            "https://a b/",
+            "file:///x",
+            "::1",
+            "https://*",
+            "https://tcp",
+        ] {
             assert_eq!(endpoint_of(text), None, "{text}");
         }
     }

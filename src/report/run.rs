@@ -255,6 +255,8 @@ pub struct PluginReport {
     pub peak_rss_bytes: Option<u64>,
     /// The most memory that its keeper process held, if the system tells.
     pub keeper_peak_rss_bytes: Option<u64>,
+    /// What it did on the network through the broker.
+    pub network: outrigger_broker::Figures,
     /// What was enforced on it.
     pub sandbox: outrigger_sandbox::Report,
 }

@@ -48,8 +48,34 @@ pub struct PluginSummary {
     pub peak_rss_bytes: Option<u64>,
     /// The most memory that its keeper process held; null where the system does not tell.
     pub keeper_peak_rss_bytes: Option<u64>,
+    /// What it did on the network through the broker: advisory.
+    pub network: NetworkSummary,
     /// What was enforced on it, by guarantee.
     pub sandbox: outrigger_sandbox::Report,
+}
+
+/// What a plugin did on the network through the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkSummary {
+    /// Connections that it was given.
+    pub connections: u64,
+    /// Requests that no grant allows.
+    pub refused: u64,
+    /// Bytes that it sent over them, as far as they were seen; null where the system does not tell.
+    pub sent_bytes: Option<u64>,
+    /// Bytes that it received.
+    pub received_bytes: Option<u64>,
+}
+
+impl NetworkSummary {
+    fn of(figures: outrigger_broker::Figures) -> Self {
+        Self {
+            connections: figures.connections,
+            refused: figures.refused,
+            sent_bytes: figures.bytes.map(|bytes| bytes.sent),
+            received_bytes: figures.bytes.map(|bytes| bytes.received),
+        }
+    }
 }
 
 impl RunReport {
@@ -94,6 +120,7 @@ impl PluginSummary {
             start_ms: milliseconds(report.start),
             peak_rss_bytes: report.peak_rss_bytes,
             keeper_peak_rss_bytes: report.keeper_peak_rss_bytes,
+            network: NetworkSummary::of(report.network),
             sandbox: report.sandbox.clone(),
         }
     }
@@ -144,6 +171,7 @@ mod tests {
             start: Duration::from_millis(12),
             peak_rss_bytes: Some(4096),
             keeper_peak_rss_bytes: None,
+            network: outrigger_broker::Figures::default(),
             sandbox: outrigger_sandbox::Report::nothing("not built yet", ""),
         };
         RunReport {

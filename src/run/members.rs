@@ -204,6 +204,7 @@ impl MemberSession {
         if let Err(error) = self.instance.finalize().await {
             tracing::debug!(member = self.member, %error, "finalize");
         }
+        let network = self.host.traffic(); // before its streams end with it
         let (_, ended) = self.host.stop().await;
         let usage = ended.and_then(|ended| ended.usage);
         PluginReport {
@@ -213,6 +214,7 @@ impl MemberSession {
             start: facts.start,
             peak_rss_bytes: usage.map(|usage| usage.peak_rss_bytes),
             keeper_peak_rss_bytes: usage.map(|usage| usage.keeper_peak_rss_bytes),
+            network,
             sandbox: facts.report,
         }
     }

@@ -41,6 +41,8 @@ mod level0;
 #[cfg(target_os = "linux")]
 mod members;
 #[cfg(target_os = "linux")]
+mod network;
+#[cfg(target_os = "linux")]
 mod objects;
 #[cfg(target_os = "linux")]
 mod plan;

@@ -214,7 +214,7 @@ pub(crate) fn people_in(world: &World) -> PathBuf {
 }
 
 /// The interpreter itself: what is found by name may be a script that needs an environment.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let script = "import sys; print(sys.executable)";
     let found = Command::new("python3").args(["-c", script]).output().expect("python3");
     String::from_utf8(found.stdout).unwrap().trim_end().into()

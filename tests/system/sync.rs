@@ -102,8 +102,16 @@ fn the_last_line_of_stdout_is_one_object_of_this_shape(world: World) {
     let of: Vec<&str> = plugins.iter().map(|plugin| plugin["member"].as_str().unwrap()).collect();
     assert_eq!(of, [LAPTOP, PHONE]);
     for plugin in plugins {
-        let known =
-            ["keeper_peak_rss_bytes", "member", "peak_rss_bytes", "pid", "plugin", "sandbox", "start_ms"];
+        let known = [
+            "keeper_peak_rss_bytes",
+            "member",
+            "network",
+            "peak_rss_bytes",
+            "pid",
+            "plugin",
+            "sandbox",
+            "start_ms",
+        ];
         assert_eq!(keys(plugin), known);
         assert_eq!(plugin["plugin"], "vdir");
         assert!(plugin["pid"].as_u64().unwrap() > 1 && plugin["start_ms"].is_u64());

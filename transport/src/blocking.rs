@@ -3,10 +3,11 @@
 use std::io::{self, IoSlice};
 use std::time::{Duration, Instant};
 
-use outrigger_protocol::{Connection, Decoder, Event, Handshake, Role, Session, limits};
+use outrigger_protocol::{Connection, Decoder, Event, Handshake, PeerError, Role, Session, limits};
 
 use crate::carrier::{Carrier, MAX_RUNS, Wait};
 use crate::error::LinkError;
+use crate::handles::{Arrivals, Handle};
 
 /// How long a peer may take none of the bytes that it is sent.
 const MAX_STALL: Duration = Duration::from_secs(30);
@@ -18,6 +19,8 @@ pub struct BlockingLink<C> {
     connection: Connection<C>,
     session: Session,
     started: Instant,
+    /// Descriptors that have come, on a connection that passes them.
+    arrivals: Option<Arrivals>,
 }
 
 impl<C> std::fmt::Debug for BlockingLink<C> {
@@ -51,7 +54,8 @@ impl<C> BlockingLink<C> {
             read_more(&mut *carrier, &mut decoder, Wait::For(left))?;
         };
         let connection = Connection::new(role, &session);
-        Ok(Self { carrier, decoder, connection, session, started })
+        let arrivals = session.has_handles().then(|| Arrivals::new(decoder.peek().len()));
+        Ok(Self { carrier, decoder, connection, session, started, arrivals })
     }
 
     /// What the handshake agreed on.
@@ -131,8 +135,13 @@ impl<C> BlockingLink<C> {
     }
 
     fn read(&mut self, wait: Wait) -> Result<bool, LinkError> {
-        match read_more(&mut *self.carrier, &mut self.decoder, wait) {
+        let read = match &mut self.arrivals {
+            None => read_more(&mut *self.carrier, &mut self.decoder, wait),
+            Some(arrivals) => read_with_handles(&mut *self.carrier, &mut self.decoder, arrivals, wait),
+        };
+        match read {
             Ok(()) => Ok(true),
+            Err(LinkError::Peer(broken)) => Err(self.say_why(broken)),
             Err(LinkError::Io(error))
                 if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
             {
@@ -143,7 +152,7 @@ impl<C> BlockingLink<C> {
         }
     }
 
-    /// Hands every frame that has come to `each`, as events.
+    /// Hands every frame that has come to `each`, as events. Descriptors that come are closed.
     ///
     /// # Errors
     /// The other side broke a rule; it was told which, as far as it still reads.
@@ -151,23 +160,48 @@ impl<C> BlockingLink<C> {
         &mut self,
         mut each: impl FnMut(Event<'_, C>, &mut Connection<C>),
     ) -> Result<(), LinkError> {
+        self.events_with_handles(|event, _closed, connection| each(event, connection))
+    }
+
+    /// As [`BlockingLink::events`], each event with the descriptor that came with its frame.
+    ///
+    /// # Errors
+    /// As [`BlockingLink::events`].
+    pub fn events_with_handles(
+        &mut self,
+        mut each: impl FnMut(Event<'_, C>, Option<Handle>, &mut Connection<C>),
+    ) -> Result<(), LinkError> {
         let now = self.started.elapsed();
-        loop {
-            let result = match self.decoder.next_frame() {
-                Ok(None) => return Ok(()),
-                Ok(Some(frame)) => self.connection.receive(frame, now),
-                Err(error) => Err(error),
-            };
-            match result {
-                Ok(Some(event)) => each(event, &mut self.connection),
-                Ok(None) => {}
-                Err(error) => {
-                    self.connection.abort(&error);
-                    let _told = self.carrier.try_write(self.connection.output());
-                    return Err(error.into());
-                }
-            }
+        while self.next_event(now, &mut each).map_err(|broken| self.say_why(broken))? {}
+        Ok(())
+    }
+
+    /// Hands one frame over. False: there is none that is whole.
+    fn next_event(
+        &mut self,
+        now: Duration,
+        each: &mut impl FnMut(Event<'_, C>, Option<Handle>, &mut Connection<C>),
+    ) -> Result<bool, PeerError> {
+        let untaken = self.decoder.peek().len();
+        let Some(frame) = self.decoder.next_frame()? else {
+            let is_mid_frame = self.decoder.is_mid_frame();
+            return self.arrivals.as_ref().map_or(Ok(()), |some| some.rest(is_mid_frame)).map(|()| false);
+        };
+        let handle = match &mut self.arrivals {
+            Some(arrivals) => arrivals.claim(frame.header.handles, untaken)?,
+            None => None,
+        };
+        if let Some(event) = self.connection.receive(frame, now)? {
+            each(event, handle, &mut self.connection);
         }
+        Ok(true)
+    }
+
+    /// Tells the other side which rule it broke, as far as it still reads.
+    fn say_why(&mut self, broken: PeerError) -> LinkError {
+        self.connection.abort(&broken);
+        let _told = self.carrier.try_write(self.connection.output());
+        broken.into()
     }
 }
 
@@ -194,6 +228,23 @@ fn read_more(carrier: &mut dyn Carrier, decoder: &mut Decoder, wait: Wait) -> Re
             Ok(())
         }
         Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(LinkError::HandshakeTime),
+        Err(error) => Err(LinkError::from_read(error, decoder)),
+    }
+}
+
+fn read_with_handles(
+    carrier: &mut dyn Carrier,
+    decoder: &mut Decoder,
+    arrivals: &mut Arrivals,
+    wait: Wait,
+) -> Result<(), LinkError> {
+    let mut brought = Vec::new(); // which costs nothing while it is empty
+    match carrier.read_with_handles(decoder.space(), wait, &mut brought) {
+        Ok(0) => Err(LinkError::Closed { mid_frame: decoder.is_mid_frame() }),
+        Ok(count) => {
+            decoder.filled(count);
+            Ok(arrivals.came(count, brought)?)
+        }
         Err(error) => Err(LinkError::from_read(error, decoder)),
     }
 }

@@ -3,6 +3,8 @@
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
+use crate::handles::Handle;
+
 /// Most runs of bytes that one system call writes.
 pub(crate) const MAX_RUNS: usize = 16;
 
@@ -24,6 +26,26 @@ pub trait Carrier: Send {
     /// # Errors
     /// `WouldBlock` and `TimedOut` as [`Wait`] says; others end the connection.
     fn read(&mut self, buffer: &mut [u8], wait: Wait) -> io::Result<usize>;
+
+    /// Whether descriptors can come with the bytes (decisions W10).
+    fn passes_handles(&self) -> bool {
+        false
+    }
+
+    /// As [`Carrier::read`], with the descriptors that came with the bytes, where this carrier passes
+    /// any. [`Carrier::read`] closes them.
+    ///
+    /// # Errors
+    /// As [`Carrier::read`]; also that descriptors came and there was no room for them.
+    fn read_with_handles(
+        &mut self,
+        buffer: &mut [u8],
+        wait: Wait,
+        handles: &mut Vec<Handle>,
+    ) -> io::Result<usize> {
+        let _none_come = handles;
+        self.read(buffer, wait)
+    }
 
     /// Writes without waiting, at least one byte.
     ///

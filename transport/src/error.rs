@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use outrigger_protocol::{Decoder, HandshakeError, PeerError};
 
+use crate::handles::Uninvited;
+
 /// Why a connection could not be made, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
@@ -35,6 +37,9 @@ impl LinkError {
     /// What a failed read says. A peer that died with something unread has closed the connection,
     /// though the system calls it a reset.
     pub(crate) fn from_read(error: io::Error, decoder: &Decoder) -> Self {
+        if error.get_ref().is_some_and(|inner| inner.is::<Uninvited>()) {
+            return PeerError::Handles("from a plugin").into();
+        }
         match error.kind() {
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
                 Self::Closed { mid_frame: decoder.is_mid_frame() }

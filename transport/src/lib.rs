@@ -19,9 +19,12 @@
 
 mod blocking;
 mod carrier;
+#[cfg(feature = "tokio")]
+mod duplex;
 #[cfg(unix)]
 mod ends;
 mod error;
+mod handles;
 mod local;
 #[cfg(feature = "memory")]
 pub mod memory;
@@ -50,12 +53,19 @@ mod windows;
 pub use blocking::BlockingLink;
 pub use carrier::{Carrier, Wait};
 pub use error::{LinkError, nonce};
+pub use handles::Handle;
 pub use local::{Endpoint, dial};
 #[cfg(feature = "tokio")]
 pub use local::{Listener, Stream};
 pub use runtime_dir::{runtime_dir, runtime_path};
 #[cfg(all(feature = "tokio", unix))]
 pub use tokio_unix::SocketStream;
+#[cfg(feature = "tokio")]
+pub use {
+    duplex::{Duplex, Plain},
+    tokio_driver::{Ending, Handler},
+    tokio_link::Link,
+};
 #[cfg(unix)]
 pub use {
     ends::{Ends, check_socket, read_secret},
@@ -63,9 +73,4 @@ pub use {
     presence::{Presence, Stop},
     private::{lock_private, private_folder, read_private, write_private},
     unix::{SocketCarrier, inherited},
-};
-#[cfg(feature = "tokio")]
-pub use {
-    tokio_driver::{Ending, Handler},
-    tokio_link::Link,
 };

@@ -52,6 +52,7 @@ impl<C: Send + 'static, H: Handler<C>> Drop for Driver<C, H> {
     fn drop(&mut self) {
         let mut shared = lock(&self.shared);
         shared.io = None;
+        shared.handles.clear();
         shared.connection.goodbye();
         while let Some(event) = shared.connection.lost(&self.why) {
             if !std::thread::panicking() {

@@ -10,11 +10,13 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
-use outrigger_protocol::{Connection, Decoder, Handshake, Role, Session, limits};
+use outrigger_protocol::{CallId, Connection, Decoder, Handshake, Role, Session, limits};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout};
 
+use crate::duplex::{Duplex, Plain};
 use crate::error::LinkError;
+use crate::handles::Handle;
 use crate::tokio_driver::{Driver, Ending, Handler};
 use crate::tokio_held::lock;
 use crate::tokio_shared::Shared;
@@ -47,7 +49,7 @@ impl<C: Send + 'static> Link<C> {
     /// # Errors
     /// The ends do not fit, or the other end does not complete the handshake within `limit`.
     pub async fn establish<IO, H>(
-        mut io: IO,
+        io: IO,
         handshake: Handshake,
         role: Role,
         limit: Duration,
@@ -55,6 +57,24 @@ impl<C: Send + 'static> Link<C> {
     ) -> Result<(Self, impl Future<Output = Ending> + Send + use<C, IO, H>), LinkError>
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Handler<C>,
+    {
+        Self::establish_over(Plain(io), handshake, role, limit, handler).await
+    }
+
+    /// As [`Link::establish`], over a stream that may be able to send descriptors along.
+    ///
+    /// # Errors
+    /// As [`Link::establish`].
+    pub async fn establish_over<IO, H>(
+        mut io: IO,
+        handshake: Handshake,
+        role: Role,
+        limit: Duration,
+        handler: H,
+    ) -> Result<(Self, impl Future<Output = Ending> + Send + use<C, IO, H>), LinkError>
+    where
+        IO: Duplex + 'static,
         H: Handler<C>,
     {
         let mut decoder = Decoder::new(limits::MAX_BODY);
@@ -106,6 +126,26 @@ impl<C: Send + 'static> Link<C> {
         drop(shared);
         task.into_iter().for_each(Waker::wake);
         result
+    }
+
+    /// Answers a call with `act`, which says whether the answer needs its descriptor
+    /// ([`Connection::reply_with_handle`]): `handle` then leaves with the frame, and this process keeps
+    /// no copy. Otherwise it is closed. Returns whether it is needed.
+    pub fn with_handle(
+        &self,
+        call: CallId,
+        handle: Handle,
+        act: impl FnOnce(&mut Connection<C>) -> bool,
+    ) -> bool {
+        let mut shared = lock(&self.shared);
+        let is_needed = act(&mut shared.connection) && shared.io.is_some();
+        if is_needed {
+            shared.handles.push((call, handle));
+        }
+        let task = shared.task();
+        drop(shared);
+        task.into_iter().for_each(Waker::wake);
+        is_needed
     }
 
     /// Ends the connection at once, without a goodbye.

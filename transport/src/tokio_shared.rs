@@ -5,20 +5,20 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use outrigger_protocol::Connection;
-use tokio::io::{AsyncRead, AsyncWrite};
+use outrigger_protocol::{CallId, Connection};
+use tokio::io::AsyncWrite as _;
 
 use crate::carrier::MAX_RUNS;
-
-/// A byte stream.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+use crate::duplex::Duplex;
+use crate::handles::Handle;
 
 /// All of it is used under one lock, so that nothing happens between a look and what follows.
 pub(crate) struct Shared<C> {
     pub(crate) connection: Connection<C>,
     /// `None`: the connection is over.
-    pub(crate) io: Option<Box<dyn Io>>,
+    pub(crate) io: Option<Box<dyn Duplex>>,
+    /// Descriptors that wait for the frames of these calls to be written.
+    pub(crate) handles: Vec<(CallId, Handle)>,
     /// The task, while it sleeps.
     task: Option<Waker>,
     /// When the task's alarm goes off.
@@ -32,10 +32,11 @@ pub(crate) struct Shared<C> {
 }
 
 impl<C> Shared<C> {
-    pub(crate) fn new(connection: Connection<C>, io: Box<dyn Io>) -> Self {
+    pub(crate) fn new(connection: Connection<C>, io: Box<dyn Duplex>) -> Self {
         Self {
             connection,
             io: Some(io),
+            handles: Vec::new(),
             task: None,
             alarm: None,
             closing: false,
@@ -60,17 +61,24 @@ impl<C> Shared<C> {
     fn write_all(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(io) = &mut self.io else { return Poll::Ready(Ok(())) };
         loop {
+            // Only who has given one has to ask where it goes.
+            let next = if self.handles.is_empty() { None } else { self.connection.output_handle() };
+            let handle = self.handles.iter().position(|(call, _)| next == Some(*call));
             let mut runs = [IoSlice::new(&[]); MAX_RUNS];
             let used = self.connection.output_slices(&mut runs);
-            let written = match runs.get(..used).unwrap_or_default() {
-                [] => return Poll::Ready(Ok(())),
-                [run] => Pin::new(&mut *io).poll_write(context, run),
-                runs => Pin::new(&mut *io).poll_write_vectored(context, runs),
+            let mut io = Pin::new(&mut *io);
+            let written = match (runs.get(..used).unwrap_or_default(), handle.map(|at| &self.handles[at].1)) {
+                ([], _) => return Poll::Ready(Ok(())),
+                (runs, Some(handle)) => io.as_mut().poll_write_handle(context, runs, handle),
+                ([run], None) => io.as_mut().poll_write(context, run),
+                (runs, None) => io.as_mut().poll_write_vectored(context, runs),
             };
             match ready!(written)? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 count => self.connection.wrote(count),
             }
+            // It has left, and no copy is kept: the plugin's close must be the last (decisions P5).
+            handle.map(|at| self.handles.swap_remove(at));
         }
     }
 

@@ -9,11 +9,13 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{SendFlags, send};
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 
-use crate::unix::{retry, send_runs};
+use crate::duplex::Duplex;
+use crate::handles::Handle;
+use crate::unix::{receive_none, retry, send_handle, send_runs};
 
 /// A connected stream socket, as [`crate::Link`] takes it. What must not wait says so per call, so
 /// the descriptor itself may be in either mode.
@@ -81,6 +83,23 @@ fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(socket, interest)
 }
 
+impl Duplex for SocketStream {
+    fn passes_handles(&self) -> bool {
+        let address = rustix::net::getsockname(self.socket.get_ref());
+        address.is_ok_and(|address| address.address_family() == rustix::net::AddressFamily::UNIX)
+    }
+
+    fn poll_write_handle(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        runs: &[IoSlice<'_>],
+        handle: &Handle,
+    ) -> Poll<io::Result<usize>> {
+        let length = runs.iter().map(|run| run.len()).sum();
+        self.poll_send(context, length, |socket| send_handle(socket, runs, handle))
+    }
+}
+
 impl AsyncRead for SocketStream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -91,10 +110,10 @@ impl AsyncRead for SocketStream {
             let mut ready = ready!(self.socket.poll_read_ready(context))?;
             let space = buffer.initialize_unfilled();
             let length = space.len();
-            match retry(|| recv(self.socket.get_ref(), &mut *space, RecvFlags::DONTWAIT)) {
+            match retry(|| receive_none(self.socket.get_ref(), &mut *space)).flatten() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
                 Err(error) => return Poll::Ready(Err(error)),
-                Ok((count, _)) => {
+                Ok(count) => {
                     if 0 < count && count < length {
                         ready.clear_ready(); // that was all there was
                     }

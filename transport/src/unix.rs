@@ -1,13 +1,22 @@
 //! Unix: connected sockets, named or inherited.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags, recv, send, sendmsg};
+#[cfg(feature = "tokio")]
+use rustix::net::SendAncillaryMessage;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendFlags, recv, recvmsg, send, sendmsg,
+};
 
 use crate::carrier::{Carrier, Wait};
+#[cfg(feature = "tokio")]
+use crate::handles::Uninvited;
+use crate::handles::{Handle, Lost};
 
 /// A connected stream socket. Reads and writes are one system call each; what must not wait says
 /// so per call, so the descriptor itself stays in blocking mode.
@@ -21,6 +30,16 @@ impl SocketCarrier {
         Self(socket)
     }
 
+    /// Waits as long as `wait` says, where that is not what a read itself does.
+    fn wait_readable(&self, wait: Wait) -> io::Result<RecvFlags> {
+        if let Wait::For(limit) = wait
+            && !self.wait(PollFlags::IN, limit)?
+        {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(if wait == Wait::No { RecvFlags::DONTWAIT } else { RecvFlags::empty() })
+    }
+
     fn wait(&self, flags: PollFlags, limit: Duration) -> io::Result<bool> {
         let limit = timespec(limit);
         let mut set = [PollFd::new(&self.0, flags)];
@@ -30,13 +49,23 @@ impl SocketCarrier {
 
 impl Carrier for SocketCarrier {
     fn read(&mut self, buffer: &mut [u8], wait: Wait) -> io::Result<usize> {
-        let flags = if wait == Wait::No { RecvFlags::DONTWAIT } else { RecvFlags::empty() };
-        if let Wait::For(limit) = wait
-            && !self.wait(PollFlags::IN, limit)?
-        {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
+        let flags = self.wait_readable(wait)?;
         retry(|| recv(&self.0, &mut *buffer, flags)).map(|(count, _)| count)
+    }
+
+    fn passes_handles(&self) -> bool {
+        let address = rustix::net::getsockname(&self.0);
+        address.is_ok_and(|address| address.address_family() == AddressFamily::UNIX)
+    }
+
+    fn read_with_handles(
+        &mut self,
+        buffer: &mut [u8],
+        wait: Wait,
+        handles: &mut Vec<Handle>,
+    ) -> io::Result<usize> {
+        let flags = self.wait_readable(wait)?;
+        retry(|| receive(&self.0, &mut *buffer, handles, flags))?
     }
 
     fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -58,6 +87,66 @@ pub(crate) fn send_runs(socket: &OwnedFd, runs: &[IoSlice<'_>]) -> rustix::io::R
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     sendmsg(socket, runs, &mut SendAncillaryBuffer::default(), flags)
 }
+
+/// Sends several runs of bytes without waiting, and a descriptor with the first of them.
+#[cfg(feature = "tokio")]
+pub(crate) fn send_handle(
+    socket: &OwnedFd,
+    runs: &[IoSlice<'_>],
+    handle: &Handle,
+) -> rustix::io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let handles = [handle.as_fd()];
+    if !control.push(SendAncillaryMessage::ScmRights(&handles)) {
+        return Err(rustix::io::Errno::NOBUFS); // the space is for one
+    }
+    sendmsg(socket, runs, &mut control, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+}
+
+/// The most descriptors that one message can bring on any system that we know. With less room the
+/// kernel would drop some and say so in a flag only.
+const MOST_AT_ONCE: usize = 253;
+
+/// Reads once. An inner error: descriptors came and were lost, since this process has no number left
+/// for them.
+fn receive(
+    socket: &OwnedFd,
+    buffer: &mut [u8],
+    handles: &mut Vec<Handle>,
+    flags: RecvFlags,
+) -> rustix::io::Result<io::Result<usize>> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_AT_ONCE))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, flags | CLOSE_ON_EXEC)?;
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(sockets) = message {
+            handles.extend(sockets.map(Handle::new));
+        }
+    }
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return Ok(Err(io::Error::other(Lost)));
+    }
+    Ok(Ok(message.bytes))
+}
+
+/// Reads once where no descriptor is taken. What comes gets no number in this process: the kernel
+/// closes it. An inner error: some came.
+#[cfg(feature = "tokio")]
+pub(crate) fn receive_none(socket: &OwnedFd, buffer: &mut [u8]) -> rustix::io::Result<io::Result<usize>> {
+    let mut control = RecvAncillaryBuffer::default();
+    let message = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::DONTWAIT)?;
+    if message.flags.contains(ReturnFlags::CTRUNC) {
+        return Ok(Err(io::Error::new(io::ErrorKind::InvalidData, Uninvited)));
+    }
+    Ok(Ok(message.bytes))
+}
+
+/// What comes is not inherited by what the plugin starts.
+#[cfg(not(target_vendor = "apple"))]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(target_vendor = "apple")]
+const CLOSE_ON_EXEC: RecvFlags = RecvFlags::empty(); // this system cannot
 
 /// Repeats a system call that a signal interrupted.
 pub(crate) fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {

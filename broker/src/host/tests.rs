@@ -194,8 +194,11 @@ fn host(link: Link<Caller>, wiring: Wiring) -> (PluginHost, watch::Sender<Option
     let facts = Facts { name: "m".into(), pid: 0, keeper_pid: 0, start: Duration::ZERO, report };
     let (tell, end) = watch::channel(None);
     let (stop, _) = mpsc::channel(1);
-    let exports = Arc::default();
-    (PluginHost { facts: Arc::new(facts), link, wiring, calls_timeout: None, exports, stop, end }, tell)
+    let (exports, traffic) = (Arc::default(), Arc::default());
+    (
+        PluginHost { facts: Arc::new(facts), link, wiring, calls_timeout: None, exports, traffic, stop, end },
+        tell,
+    )
 }
 
 async fn poll_once<T>(future: &mut Pin<Box<impl Future<Output = T> + ?Sized>>) -> Option<T> {

@@ -49,6 +49,12 @@ fn broken(frames: &[Message]) -> Option<Rule> {
 }
 
 #[test]
+fn a_plugin_sends_no_descriptors() {
+    let reply = Header { handles: 1, ..Header::new(Kind::REPLY, 1) };
+    assert_eq!(broken(&[Message::new(reply, Vec::new())]), Some(Rule::Frames));
+}
+
+#[test]
 fn an_ordinary_listing_breaks_nothing_and_its_items_come_out_whole() {
     let bytes = [item(b"one"), item(b"two")].concat();
     let mut judge = judge();

@@ -109,8 +109,9 @@ pub enum Event<'f, C> {
     /// A member or group as it is now. Use it only if its generation is above the one that is
     /// known.
     Snapshot(Box<Snapshot>),
-    /// The answer to [`crate::Connection::ping`].
-    Pong,
+    /// The answer to [`crate::Connection::ping`] (0), or to [`crate::Connection::ping_as`], as the peer
+    /// says.
+    Pong(u64),
     /// The peer makes no more calls and takes no more.
     Goodbye,
     /// Both sides are done: close the connection.

@@ -67,6 +67,8 @@ pub struct Connection<C> {
     pub(super) peer_highest: u64,
     pub(super) codec: Codec,
     pub(super) peer_level: u8,
+    /// Whether both sides pass descriptors.
+    pub(super) handles: bool,
     pub(super) own: Limits,
     pub(super) peer: Limits,
     /// How long calls of this side may stay silent, as the peer was told.
@@ -114,6 +116,7 @@ impl<C> Connection<C> {
             peer_highest,
             codec: session.codec,
             peer_level: session.peer_level,
+            handles: session.has_handles(),
             own,
             peer,
             idle: session.own_idle.clone(),
@@ -181,14 +184,21 @@ impl<C> Connection<C> {
     /// [`Connection::wrote`] with what was written.
     pub fn output(&mut self) -> &[u8] {
         self.prepare_output();
-        self.out.writing().bytes()
+        self.out.bytes()
+    }
+
+    /// The call with whose answer the next output begins, if a descriptor rides with that: it must
+    /// go with the first byte, and with no byte before (decisions W10).
+    pub fn output_handle(&mut self) -> Option<CallId> {
+        self.prepare_output();
+        self.out.handle().map(CallId)
     }
 
     /// All bytes to write now, as many runs as `slices` has room for; returns how many that are, 0
     /// when there is nothing to send. Call [`Connection::wrote`] with what was written.
     pub fn output_slices<'a>(&'a mut self, slices: &mut [IoSlice<'a>]) -> usize {
         self.prepare_output();
-        self.out.writing().slices(slices)
+        self.out.slices(slices)
     }
 
     /// All frames that are ready: calls first, then at most 64 KiB of data, so that a transfer
@@ -236,7 +246,13 @@ impl<C> Connection<C> {
     /// Asks whether the peer is there; the answer is [`Event::Pong`]. A peer that works on a call
     /// may answer late.
     pub fn ping(&mut self) {
-        let _fits = self.out.frame(Header::new(Kind::PING, 0), |_| Ok(()));
+        self.ping_as(0);
+    }
+
+    /// As [`Connection::ping`], with a number that comes back. One that the peer cannot guess proves
+    /// that it has read what was sent before.
+    pub fn ping_as(&mut self, number: u64) {
+        let _fits = self.out.frame(Header::new(Kind::PING, number), |_| Ok(()));
     }
 
     /// Says that this side makes no more calls and takes no more; what was accepted is finished

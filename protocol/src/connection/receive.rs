@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::event::{EndedBy, Event};
-use super::machine::{Connection, failed};
+use super::machine::{Connection, Role, failed};
+use crate::call::Method;
 use crate::codec::Codec;
 use crate::control::{Abort, Goodbye};
 use crate::error::{Blame, Code, Error};
@@ -22,6 +23,19 @@ const NEEDS_STREAMS: [Kind; 6] =
 pub(super) fn body<'f, T: Deserialize<'f>>(codec: Codec, frame: Frame<'f>) -> Result<T, PeerError> {
     let kind = frame.header.kind;
     codec.decode(frame.body).map_err(|error| PeerError::Body { kind, reason: error.to_string() })
+}
+
+/// One descriptor comes with the answer to `connect_host`, none with another. Of a late one nobody
+/// knows what it answers: the driver closes what it brings.
+fn expect_handle(method: Option<Method>, handles: u8) -> Result<(), PeerError> {
+    match (method, handles) {
+        (_, 2..) => Err(PeerError::Handles("more than one with an answer")),
+        (Some(Method::CONNECT_HOST), 0) => Err(PeerError::Handles("an answer without its own")),
+        (Some(method), 1) if method != Method::CONNECT_HOST => {
+            Err(PeerError::Handles("with the answer to a call that brings none"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks extension entries where none can have to be understood (decisions W7).
@@ -46,6 +60,9 @@ impl<C> Connection<C> {
         if frame.header.kind.is_known() && frame.header.kind != Kind::CALL {
             only_even(frame.ext)?;
         }
+        if frame.header.handles != 0 {
+            self.expect_handles(&frame.header)?;
+        }
         if self.peer_level == 0 && NEEDS_STREAMS.contains(&frame.header.kind) {
             return Err(PeerError::Unexpected(frame.header.kind));
         }
@@ -66,7 +83,7 @@ impl<C> Connection<C> {
             // GOODBYE_OK is the last frame (decisions W9).
             Kind::PING if self.answered_goodbye => Ok(None),
             Kind::PING => self.send_raw(Header::new(Kind::PONG, frame.header.id), &[]).map(|()| None),
-            Kind::PONG => Ok(Some(Event::Pong)),
+            Kind::PONG => Ok(Some(Event::Pong(frame.header.id))),
             Kind::GOODBYE => self.receive_goodbye(frame).map(Some),
             Kind::GOODBYE_OK => self.receive_goodbye_ok().map(Some),
             Kind::ABORT => Err(body::<Abort>(self.codec, frame)
@@ -97,7 +114,8 @@ impl<C> Connection<C> {
         if self.receiving.iter().any(|stream| stream.call == call) {
             return Err(PeerError::Unexpected(Kind::REPLY)); // a cut listing must not look complete
         }
-        self.expect_size(&frame.header)?;
+        let method = self.expect_size(&frame.header)?;
+        expect_handle(method, frame.header.handles)?;
         let ended = self.take(call, now)?;
         Ok(ended.map(|ended| Event::Reply { call, context: ended.context, body: frame.body }))
     }
@@ -113,13 +131,25 @@ impl<C> Connection<C> {
         Ok(ended.map(|ended| failed(ended, error, EndedBy::Peer)))
     }
 
+    /// Descriptors come to a plugin, with an answer, where both sides pass them (decisions W10).
+    fn expect_handles(&self, header: &Header) -> Result<(), PeerError> {
+        let why = match header.kind {
+            _ if !self.handles => "on a connection without that feature",
+            _ if self.role() == Role::Broker => "from a plugin",
+            Kind::REPLY => return Ok(()),
+            _ => "with a frame that carries none",
+        };
+        Err(PeerError::Handles(why))
+    }
+
     /// An answer has at most what was reserved for it (decisions W6). Nothing is reserved for one
-    /// that is late for good; it is dropped.
-    fn expect_size(&self, header: &Header) -> Result<(), PeerError> {
-        let reserved = self.pending.reservation(CallId(header.id));
-        match reserved.filter(|(_, limit)| header.body_len > *limit) {
-            Some((method, limit)) => Err(PeerError::ReplyTooLarge { method, actual: header.body_len, limit }),
-            None => Ok(()),
+    /// that is late for good; it is dropped. Returns the method of the call, where that is known.
+    fn expect_size(&self, header: &Header) -> Result<Option<Method>, PeerError> {
+        match self.pending.reservation(CallId(header.id)) {
+            Some((method, limit)) if header.body_len > limit => {
+                Err(PeerError::ReplyTooLarge { method, actual: header.body_len, limit })
+            }
+            known => Ok(known.map(|(method, _)| method)),
         }
     }
 

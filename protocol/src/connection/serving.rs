@@ -87,6 +87,24 @@ impl<C> Connection<C> {
         self.answer(Header { flags: Flags::SECRET, ..Header::new(Kind::REPLY, id.0) }, body)
     }
 
+    /// As [`Connection::reply`], with a descriptor that goes out with the frame
+    /// ([`Connection::output_handle`] says when). Returns whether one is needed: the call may be
+    /// over, or the connection pass none, which is an error for the peer.
+    pub fn reply_with_handle<T: Serialize + ?Sized>(&mut self, id: CallId, body: &T) -> bool {
+        if !self.handles {
+            let text = "this connection passes no descriptors";
+            self.fail(id, &Error::new(Code::UNIMPLEMENTED, text).with_effect(Effect::NotStarted));
+            return false;
+        }
+        self.answer(Header { handles: 1, ..Header::new(Kind::REPLY, id.0) }, body)
+    }
+
+    /// Whether both sides pass descriptors.
+    #[must_use]
+    pub const fn has_handles(&self) -> bool {
+        self.handles
+    }
+
     /// The call has its end: its method. `None`: it had one.
     fn end(&mut self, id: CallId) -> Option<Method> {
         let call = self.serving.end(id)?;

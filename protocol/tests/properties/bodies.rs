@@ -6,11 +6,12 @@ use std::fmt::Debug;
 use outrigger_protocol::{
     Abort, Anchor, Answered, Ask, AskKind, Blame, BulkDigest, BulkDone, BulkOpen, Change, ChangeKind,
     ChangesPage, Code, Codec, Commit, CommitItem, CommitKind, CommitOutcome, CommitResult, Committed,
-    Compare, Compared, Connect, ConnectDone, Connected, CreateCollection, Discovered, Effect, Error,
-    Extensions, FormatInfo, GetChanges, GetChangesPage, Goodbye, Group, Initialize, Initialized, Level,
-    Listing, Log, Member, MemberObjectType, MemberUpdate, MemberUpdated, ObjectId, OperationId, Progress,
-    RaiseSlowSync, RawDigest, Read, ReadItem, ReadOutcome, ReadPage, ReadResult, Remarshal, Remarshalled,
-    Retry, SecretText, Sink, Snapshot, StreamEnd, StreamKind, StreamOpen, StreamReset, Verdict,
+    Compare, Compared, Connect, ConnectDone, ConnectHost, Connected, CreateCollection, Discovered, Effect,
+    Error, Extensions, FormatInfo, GetChanges, GetChangesPage, Goodbye, Group, HostConnected, Initialize,
+    Initialized, Level, Listing, Log, Lookup, Member, MemberObjectType, MemberUpdate, MemberUpdated,
+    ObjectId, OperationId, Progress, RaiseSlowSync, RawDigest, Read, ReadItem, ReadOutcome, ReadPage,
+    ReadResult, Remarshal, Remarshalled, Retry, SecretText, Sink, Snapshot, SrvRecord, SrvRecords, StreamEnd,
+    StreamKind, StreamOpen, StreamReset, TxtRecord, TxtRecords, Verdict,
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,10 @@ impl Choices<'_> {
 
     fn small(&mut self) -> u32 {
         u32::try_from(self.number() % (1 << 32)).unwrap()
+    }
+
+    fn port(&mut self) -> u16 {
+        u16::from_le_bytes([self.byte(), self.byte()])
     }
 
     fn bytes(&mut self) -> Vec<u8> {
@@ -350,6 +355,23 @@ fn pages_and_callbacks(c: &mut Choices<'_>) {
     }
 }
 
+fn network(c: &mut Choices<'_>) {
+    comes_back! {
+        ConnectHost: ConnectHost { host: c.text(), port: c.port() };
+        HostConnected: HostConnected { address: c.text() };
+        Lookup: Lookup { name: c.text() };
+        SrvRecords: SrvRecords {
+            records: c.list(|c| SrvRecord {
+                priority: c.port(),
+                weight: c.port(),
+                port: c.port(),
+                target: c.text(),
+            }),
+        };
+        TxtRecords: TxtRecords { records: c.list(|c| TxtRecord { data: c.bytes().into() }) };
+    }
+}
+
 /// Every proper front of a body is an error, and so is a body with a byte behind it.
 fn is_exact<T: Serialize + for<'de> Deserialize<'de>>(value: &T) {
     let mut bytes = frames::encoded(value);
@@ -379,6 +401,7 @@ proptest! {
     #[test]
     fn every_page_and_callback_comes_back(bytes in proptest::collection::vec(any::<u8>(), 0..800)) {
         pages_and_callbacks(&mut Choices(&bytes));
+        network(&mut Choices(&bytes));
     }
 
     /// Holds S28.

@@ -1,9 +1,10 @@
 //! One fixed value of every type that a plugin's own calls, pages and bulk streams use.
 
 use outrigger_protocol::{
-    Anchor, Answered, Ask, AskKind, BulkDigest, BulkDone, BulkOpen, ChangesPage, Compare, Compared, Cursor,
-    GetChangesPage, MemberUpdate, MemberUpdated, RaiseSlowSync, ReadPage, Remarshal, Remarshalled,
-    SecretText, Snapshot, StreamEnd, StreamKind, StreamOpen, Verdict,
+    Anchor, Answered, Ask, AskKind, BulkDigest, BulkDone, BulkOpen, ChangesPage, Compare, Compared,
+    ConnectHost, Cursor, GetChangesPage, HostConnected, Lookup, MemberUpdate, MemberUpdated, RaiseSlowSync,
+    ReadPage, Remarshal, Remarshalled, SecretText, Snapshot, SrvRecord, SrvRecords, StreamEnd, StreamKind,
+    StreamOpen, TxtRecord, TxtRecords, Verdict,
 };
 
 use super::values;
@@ -87,4 +88,25 @@ pub(crate) fn stream_ends() -> [StreamEnd; 3] {
         let quota_exceeded = digest == BulkDigest::None;
         StreamEnd { items: 0, bytes: 934_464, bulk: Some(BulkDone { digest, quota_exceeded }) }
     })
+}
+
+pub(crate) fn connect_host() -> ConnectHost {
+    ConnectHost { host: "dav.example.org".into(), port: 443 }
+}
+
+pub(crate) fn host_connected() -> HostConnected {
+    HostConnected { address: "[2001:db8::7]:443".into() }
+}
+
+pub(crate) fn lookup() -> Lookup {
+    Lookup { name: "_caldavs._tcp.example.org".into() }
+}
+
+pub(crate) fn srv_records() -> SrvRecords {
+    let target = "dav.example.org".into();
+    SrvRecords { records: vec![SrvRecord { priority: 0, weight: 5, port: 443, target }] }
+}
+
+pub(crate) fn txt_records() -> TxtRecords {
+    TxtRecords { records: vec![TxtRecord { data: b"path=/dav/\xff"[..].into() }] }
 }

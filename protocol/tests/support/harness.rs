@@ -82,6 +82,11 @@ bodies! {
     "remarshalled" outrigger_protocol::Remarshalled;
     "compare" outrigger_protocol::Compare;
     "compared" outrigger_protocol::Compared;
+    "connect_host" outrigger_protocol::ConnectHost;
+    "host_connected" outrigger_protocol::HostConnected;
+    "lookup" outrigger_protocol::Lookup;
+    "srv_records" outrigger_protocol::SrvRecords;
+    "txt_records" outrigger_protocol::TxtRecords;
 }
 
 /// Decodes hostile bytes as every type, in both codecs.

@@ -49,6 +49,12 @@ impl End {
         }
     }
 
+    /// With default limits, on a connection that passes descriptors.
+    pub(crate) fn passing(role: Role) -> Self {
+        let features = vec![outrigger_protocol::HANDLES.to_owned()];
+        Self::of(role, &Session { features, ..session(Limits::default(), Limits::default()) })
+    }
+
     /// With default limits.
     pub(crate) fn alone(role: Role) -> Self {
         Self::new(role, Limits::default(), Limits::default())

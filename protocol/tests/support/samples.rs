@@ -143,6 +143,11 @@ fn callbacks() -> Vec<Both> {
         body!("remarshal", outrigger_protocol::Remarshal, callback_values::remarshal()),
         body!("remarshalled", outrigger_protocol::Remarshalled, callback_values::remarshalled()),
         body!("compare", outrigger_protocol::Compare, callback_values::compare()),
+        body!("connect_host", outrigger_protocol::ConnectHost, callback_values::connect_host()),
+        body!("host_connected", outrigger_protocol::HostConnected, callback_values::host_connected()),
+        body!("lookup", outrigger_protocol::Lookup, callback_values::lookup()),
+        body!("srv_records", outrigger_protocol::SrvRecords, callback_values::srv_records()),
+        body!("txt_records", outrigger_protocol::TxtRecords, callback_values::txt_records()),
     ];
     for (verdict, value) in ["same", "similar", "different"].iter().zip(callback_values::verdicts()) {
         all.push(renamed(body!("compared", outrigger_protocol::Compared, value), verdict));
@@ -167,7 +172,7 @@ fn header_lines(header: &Header) -> Vec<Line> {
         (0..4, format!("body_len {}", header.body_len)),
         (4..5, format!("kind {}", header.kind)),
         (5..6, format!("flags {}", header.flags.0)),
-        (6..7, "handles 0".into()),
+        (6..7, format!("handles {}", header.handles)),
         (7..8, "zero".into()),
         (8..16, format!("id {}", header.id)),
         (16..20, format!("target {}", header.target.0)),
@@ -270,11 +275,13 @@ fn call_frames() -> Vec<Sample> {
     };
     let progress = Progress { done: 20, total: Some(100), waiting_ms: 1500 };
     let secret = Header { flags: Flags::SECRET, ..Header::new(Kind::REPLY, 3) };
+    let handle = Header { handles: 1, ..Header::new(Kind::REPLY, 8) };
     vec![
         frame("call", call, ext, lines, check),
         nested_call(),
         with_body("reply", Header::new(Kind::REPLY, 1), values::listing()),
         with_body("reply_secret", secret, callback_values::answered()),
+        with_body("reply_handle", handle, callback_values::host_connected()),
         with_body("error", Header::new(Kind::ERROR, 1), values::error()),
         with_raw("cancel", Header::new(Kind::CANCEL, 1), vec![]),
         with_body("progress", Header::new(Kind::PROGRESS, 1), progress),
@@ -354,10 +361,19 @@ pub(crate) fn conversation() -> [Vec<u8>; 4] {
 
 /// What a broker says that waits for 30 s at most in every call.
 fn shortened() -> Vec<u8> {
-    let session = SessionId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001));
-    let broker = Hello::new("broker 1.0", AuthKind::Inherited, [2; 32]);
     let idle = IdleTimes::at_most(Duration::from_secs(30));
-    let mut broker = Handshake::listen(Hello { idle, ..broker }, None, session);
+    said_by(Hello { idle, ..Hello::new("broker 1.0", AuthKind::Inherited, [2; 32]) })
+}
+
+/// What one says that passes descriptors.
+fn passing() -> Vec<u8> {
+    let features = vec![outrigger_protocol::HANDLES.to_owned()];
+    said_by(Hello { features, ..Hello::new("broker 1.0", AuthKind::Inherited, [2; 32]) })
+}
+
+fn said_by(broker: Hello) -> Vec<u8> {
+    let session = SessionId(uuid::Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001));
+    let mut broker = Handshake::listen(broker, None, session);
     let mut decoder = Decoder::new(1 << 16);
     frames::feed(
         &mut decoder,
@@ -374,6 +390,7 @@ fn handshake_frames() -> Vec<Sample> {
     vec![
         spoken("hello", Kind::HELLO, &hello),
         spoken("hello_ok", Kind::HELLO_OK, &hello_ok),
+        spoken("hello_ok-handles", Kind::HELLO_OK, &passing()),
         spoken("hello_ok-idle", Kind::HELLO_OK, &shortened()),
         spoken("proof_dialler", Kind::PROOF, &plugin_proof),
         spoken("proof_listener", Kind::PROOF, &broker_proof),

@@ -105,7 +105,7 @@ impl From<Event<'_, Context>> for Seen {
             Event::Log(log) => Self::Log(log.message),
             Event::Notify(target) => Self::Notify(target),
             Event::Snapshot(snapshot) => Self::Snapshot(*snapshot),
-            Event::Pong => Self::Pong,
+            Event::Pong(_) => Self::Pong,
             Event::Goodbye => Self::Goodbye,
             Event::Closed => Self::Closed,
         }

@@ -55,7 +55,7 @@ pub(super) fn check(launch: &Launch) -> Result<(), LaunchError> {
 fn check_network(policy: &Policy) -> Result<(), LaunchError> {
     let ports = policy.ports().len();
     if ports > 0 && ports < policy.network.len() {
-        let reason = "`network` grants hosts and ports (`*:PORT`) at once; they exclude each other";
+        let reason = "`network` grants hosts and ports (`tcp:PORT`) at once; they exclude each other";
         return Err(LaunchError::Invalid { reason: reason.into() });
     }
     Ok(())

@@ -42,6 +42,7 @@ pub(crate) fn example(name: &str, source: &str) -> PathBuf {
             ("asking_plugin", "tests/system/asking_plugin.rs"),
             ("level0_plugin", "tests/system/level0_plugin.rs"),
             ("comparing_plugin", "tests/system/comparing_plugin.rs"),
+            ("reaching_plugin", "tests/system/reaching_plugin.rs"),
             ("showing_plugin", "tests/system/showing_plugin.rs"),
             ("prestarted", "examples/prestarted/main.rs"),
         ];

@@ -162,7 +162,7 @@ pub(crate) fn policy(setup: &Setup, targets: &Targets) -> Policy {
         read: vec![targets.read.clone()],
         write: vec![targets.write.clone()],
         execute: vec![RUNNER.into(), QUIET.into()],
-        network: setup.port.then(|| format!("*:{}", targets.network.granted)).into_iter().collect(),
+        network: setup.port.then(|| format!("tcp:{}", targets.network.granted)).into_iter().collect(),
         memory: Some(LIMITS.memory),
         processes: Some(if setup.first_party { 1 } else { LIMITS.processes }),
         file_size: Some(LIMITS.file_size),
