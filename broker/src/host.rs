@@ -1,6 +1,7 @@
 //! One running plugin: its process, its connection, and the calls that are open on it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -256,7 +257,8 @@ impl PluginHost {
         }
     }
 
-    async fn ended(&self) -> Arc<Final> {
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&self) -> Arc<Final> {
         let mut end = self.end.clone();
         let found = end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
         found.unwrap_or_else(|| {
@@ -267,7 +269,7 @@ impl PluginHost {
                 calls_in_flight: 0,
                 connection: None,
             };
-            Arc::new(Final { death, ended: None })
+            Arc::new(Final { death, ended: None, gone: false })
         })
     }
 
@@ -286,6 +288,11 @@ impl PluginHost {
         self.end.borrow().as_ref().map(|end| end.death.clone())
     }
 
+    /// Whether it has ended, or is on its way there: no call can reach it any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.wiring.ending.load(Ordering::Relaxed)
+    }
+
     /// Waits until it has ended.
     pub async fn wait(&self) -> Death {
         self.ended().await.death.clone()
@@ -294,9 +301,14 @@ impl PluginHost {
     /// Ends it: goodbye, then a signal, then another that cannot be ignored. Returns how it ended
     /// and what it had used, once its last process has gone.
     pub async fn stop(self) -> (Death, Option<Ended>) {
-        let _ending_already = self.stop.try_send(());
-        let end = self.ended().await;
+        let end = self.finish().await;
         (end.death.clone(), end.ended)
+    }
+
+    /// The same, with all that is known of its end.
+    pub(crate) async fn finish(self) -> Arc<Final> {
+        let _ending_already = self.stop.try_send(());
+        self.ended().await
     }
 }
 

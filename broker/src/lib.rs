@@ -14,7 +14,10 @@
 //! plugin that crashes, hangs, floods its log or breaks the protocol costs only its own calls; no
 //! process outlives the broker, whatever kills it.
 //!
-//! What is not here yet: restarting, ends that are found instead of started, members on other
+//! A [`Supervised`] plugin is started when it is needed, again after a crash as far as its
+//! [`Budget`] goes, and stopped when nobody needs it.
+//!
+//! What is not here yet: ends that are found instead of started, members on other
 //! machines, bulk data.
 #![forbid(unsafe_code)]
 
@@ -26,17 +29,21 @@ mod death;
 mod host;
 mod log;
 mod pages;
+mod restart;
 mod runtime_dir;
 mod said;
 mod spec;
 mod start;
 mod supervise;
+mod supervised;
 mod watch;
 
 pub use callbacks::{Answer, Callbacks, NoCallbacks};
 pub use client::{Instance, SinkClient};
 pub use death::Death;
 pub use host::{Facts, PluginHost};
+pub use restart::{Budget, Circuit, Crash, Restarts};
 pub use runtime_dir::runtime_path;
 pub use spec::{ConnectBy, PluginSpec};
 pub use start::{StartError, start};
+pub use supervised::{Care, Down, Health, Lease, Supervised};

@@ -57,6 +57,14 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Whether a process that did not shake hands has crashed or hung, and may do better next time;
+    /// otherwise the two do not fit, which no other try mends.
+    pub(crate) fn is_crash(error: &LinkError) -> bool {
+        !matches!(error, LinkError::Handshake(_))
+    }
+}
+
 /// A byte stream to a plugin.
 trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}

@@ -1,7 +1,7 @@
 //! Stays with a plugin until its last process has gone, and says how it ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use outrigger_sandbox::{Ended, Report};
@@ -39,6 +39,8 @@ pub(crate) struct Wiring {
     pub(crate) silent: Arc<Notify>,
     /// Calls that ended with the connection.
     pub(crate) lost: Arc<AtomicUsize>,
+    /// It is on its way out.
+    pub(crate) ending: Arc<AtomicBool>,
 }
 
 /// The end of a plugin process, with what it had used.
@@ -46,6 +48,8 @@ pub(crate) struct Wiring {
 pub(crate) struct Final {
     pub(crate) death: Death,
     pub(crate) ended: Option<Ended>,
+    /// All that it started has gone too, and the locks that it held are free (decisions X3).
+    pub(crate) gone: bool,
 }
 
 /// Waits for the first sign of the end, sees to it, and tells `tell`.
@@ -65,6 +69,7 @@ pub(crate) async fn supervise(
         () = overdue => {} // end_process takes it from here
         () = parts.shared.silent.notified() => silent = true,
     }
+    parts.shared.ending.store(true, Ordering::Relaxed);
     if ending.is_none() && !silent {
         ending = timeout(GRACE, &mut driver).await.ok();
     }
@@ -72,7 +77,7 @@ pub(crate) async fn supervise(
     if ending.is_none() {
         ending = Some(driver.await);
     }
-    let ended = end_process(&mut parts.watch).await;
+    let (ended, gone) = end_process(&mut parts.watch).await;
     finish_output(parts.outputs).await;
     let connection = match ending {
         Some(Ending::Failed(error)) => Some(error.to_string()),
@@ -86,7 +91,7 @@ pub(crate) async fn supervise(
         connection,
     };
     tracing::debug!(%death, discarded_log_bytes = parts.log.discarded(), "plugin ended");
-    tell.send_replace(Some(Arc::new(Final { death, ended })));
+    tell.send_replace(Some(Arc::new(Final { death, ended, gone })));
     parts.shared.room.notify_waiters();
 }
 
