@@ -70,10 +70,22 @@ impl Run {
                 return;
             }
             let mut lot = Lot::new(target, budget);
-            let some = work.deletions.drain(..pace.min(work.deletions.len()));
+            let most = pace.min(self.certain_deletions(target));
+            let some = self.member_mut(target).work.deletions.drain(..most);
             lot.writes.extend(some.map(|place| write(Some(place), Fetch::Unneeded, Fetch::Awaited)));
             self.read_lot(lot);
         }
+    }
+
+    /// How many of the deletions may go in one lot: all up to the first that the plugin may have died
+    /// over, or that one alone.
+    fn certain_deletions(&self, target: Side) -> usize {
+        let deletions = &self.member(target).work.deletions;
+        if self.charges.is_empty() {
+            return deletions.len();
+        }
+        let suspect = deletions.iter().position(|place| self.is_suspect_write(target, *place));
+        suspect.map_or(deletions.len(), |at| at.max(1))
     }
 
     fn may_delete(&self, target: Side) -> bool {
@@ -102,7 +114,15 @@ impl Run {
         while lot.writes.len() < pace
             && let Some(task) = self.member_mut(target).work.tasks.pop_front()
         {
+            let is_suspect = self.is_suspect_task(target, &task);
+            if is_suspect && !lot.writes.is_empty() {
+                self.member_mut(target).work.tasks.push_front(task);
+                break;
+            }
             lot.writes.extend(self.begin_write(target, task));
+            if is_suspect {
+                break;
+            }
         }
         if !lot.writes.is_empty() {
             self.read_lot(lot);
@@ -230,6 +250,10 @@ impl Run {
             self.reroute(place);
             return None;
         };
+        if self.is_fatal_write(target, place) {
+            self.member_mut(target).work.create_failed |= kind == CommitKind::Create;
+            return None;
+        }
         if matches!(write.source, Fetch::Deferred) || matches!(write.old, Fetch::Deferred) {
             self.route(place);
             return None;

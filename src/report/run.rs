@@ -126,6 +126,8 @@ pub struct CollectionReport {
     pub(super) told: Vec<Report>,
     /// Reports of that kind beyond [`CollectionReport::TOLD`].
     pub(super) untold: u64,
+    /// Items that the plugin of each member has died over too often.
+    pub(crate) set_aside: [u64; 2],
     /// What outside reasons (a refused password, a broken plugin) end the command with.
     worse: Exit,
 }
@@ -152,6 +154,7 @@ impl CollectionReport {
             Report::Listed { side, complete, .. } => self.complete[side.index()] = Some(complete),
             Report::Ended(summary) => self.summary = summary,
             Report::Untold { count, .. } => self.untold += count,
+            Report::Charged { side, set_aside, .. } => self.set_aside[side.index()] += set_aside as u64,
             Report::Planned { side, kind, .. } => {
                 self.planned[side.index()].count(kind);
                 if dry_run {

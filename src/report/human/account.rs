@@ -129,7 +129,9 @@ impl Account<'_> {
                 writeln!(to, "  failed    {}: {}", self.member(*side), Words(words))
             }
             Report::JournalFailed { reason } => writeln!(to, "  failed    the state: {}", Words(reason)),
-            Report::Listed { .. } | Report::Untold { .. } | Report::Ended(_) => Ok(()),
+            Report::Listed { .. } | Report::Untold { .. } | Report::Charged { .. } | Report::Ended(_) => {
+                Ok(())
+            }
         }
     }
 
