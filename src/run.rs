@@ -8,6 +8,7 @@ mod calls;
 mod check;
 mod drive;
 mod group;
+mod heal;
 mod journal;
 mod keeper;
 mod locks;
@@ -16,6 +17,8 @@ mod members;
 mod objects;
 mod options;
 mod pairs;
+mod session;
+mod starting;
 mod stored;
 mod targets;
 

@@ -253,6 +253,7 @@ impl PluginHost {
         };
         if timeout(GRACE, answered).await.is_err() {
             tracing::warn!(member = self.facts.name, "the plugin does not answer a cancel: ending it");
+            self.wiring.ending.store(true, Ordering::Relaxed);
             let _ending_already = self.stop.try_send(());
         }
     }
@@ -291,6 +292,13 @@ impl PluginHost {
     /// Whether it has ended, or is on its way there: no call can reach it any more.
     pub(crate) fn is_ending(&self) -> bool {
         self.wiring.ending.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has died, or has let a call run out of time and not answered since: what was open
+    /// is lost with the process. An error of the plugin's own, whatever its code, is none of that.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.is_ending() || self.link.with(|connection| connection.is_stuck())
     }
 
     /// Waits until it has ended.

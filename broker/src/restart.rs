@@ -246,6 +246,7 @@ mod tests {
         assert!(restarts.is_news(at(705)) && !restarts.is_news(at(706)));
     }
 
+    /// Holds S60.
     #[test]
     fn a_crash_over_an_item_that_is_set_aside_does_not_count() {
         let mut restarts = crashed(&[0, 1, 2, 3, 4]);

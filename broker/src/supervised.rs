@@ -210,10 +210,12 @@ impl Supervised {
         }
     }
 
-    /// Whether its process has ended unasked; it is counted then, once.
-    pub async fn has_crashed(&self) -> bool {
+    /// Whether it runs now. A process that has ended unasked, or hangs and is ended for it, is counted,
+    /// once.
+    pub async fn runs(&self) -> bool {
         let mut running = self.shared.running.lock().await;
-        self.shared.bury(&mut running).await
+        self.shared.bury(&mut running).await;
+        running.host.is_some()
     }
 
     /// The latest `count` crashes were the doing of an item that is now set aside.
@@ -263,14 +265,13 @@ impl Shared {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes away a process that has ended unasked. Returns whether there was one.
-    async fn bury(&self, running: &mut Running) -> bool {
-        let Some(host) = running.host.take_if(|host| host.is_ending()) else { return false };
-        let end = host.ended().await;
+    /// Takes away a process that has ended unasked, and ends one that hangs: it had its time.
+    async fn bury(&self, running: &mut Running) {
+        let Some(host) = running.host.take_if(|host| host.is_lost()) else { return };
+        let end = host.finish().await;
         running.lingers |= !end.gone;
         self.record().health.used(end.ended.as_ref());
         self.crashed(end.death.clone());
-        true
     }
 
     fn crashed(&self, death: Death) {

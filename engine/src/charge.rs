@@ -87,6 +87,7 @@ impl Charges {
             return None;
         }
         *crashes += 1;
+        self.cleared.retain(|charge| (charge.side, charge.subject) != (side, subject));
         Some(Charge { side, subject, crashes: *crashes })
     }
 
@@ -137,6 +138,16 @@ mod tests {
         charges.clear(Side::B, subject("1"));
         assert_eq!(charges.take_cleared(), [Charge { side: Side::B, subject: subject("1"), crashes: 0 }]);
         assert!(charges.is_empty() && charges.take_cleared().is_empty());
+    }
+
+    /// What was cleared and crashed since must not be cleared behind that.
+    #[test]
+    fn a_crash_after_an_answer_is_kept() {
+        let mut charges = Charges::load(vec![Charge { side: Side::B, subject: subject("1"), crashes: 3 }]);
+        charges.forget();
+        let again = charges.charge(Side::B, subject("1"));
+        assert_eq!(again, Some(Charge { side: Side::B, subject: subject("1"), crashes: 1 }));
+        assert_eq!(charges.take_cleared(), []);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::action::BatchId;
 use crate::charge::{CRASHED, CRASHES, Charge, Stamp, reading, writing};
 use crate::decide::Decision;
 use crate::journal::{Intent, Record};
-use crate::lot::{Stage, Task};
+use crate::lot::{Lot, Stage, Task};
 use crate::observe::content;
 use crate::reads::Why;
 use crate::report::Report;
@@ -132,6 +132,17 @@ impl Run {
         subject().map_or(0, |subject| self.charges.of(target, subject))
     }
 
+    /// The next task of the lot's member, if the lot may take it: one that the plugin may have died over
+    /// goes alone.
+    pub(crate) fn next_task(&mut self, lot: &Lot) -> Option<Task> {
+        let task = self.member(lot.target).work.tasks.front()?;
+        let is_suspect = self.is_suspect_task(lot.target, task);
+        if lot.is_alone || (is_suspect && !lot.writes.is_empty()) {
+            return None;
+        }
+        self.member_mut(lot.target).work.tasks.pop_front()
+    }
+
     /// Whether the plugin may have died over this write, so that it goes alone.
     pub(crate) fn is_suspect_task(&self, target: Side, task: &Task) -> bool {
         match task {
@@ -140,7 +151,18 @@ impl Run {
         }
     }
 
-    pub(crate) fn is_suspect_write(&self, target: Side, place: Place) -> bool {
+    /// How many of the deletions may go in one lot: all up to the first that the plugin may have died
+    /// over, or that one alone.
+    pub(crate) fn certain_deletions(&self, target: Side) -> usize {
+        let deletions = &self.member(target).work.deletions;
+        if self.charges.is_empty() {
+            return deletions.len();
+        }
+        let suspect = deletions.iter().position(|place| self.is_suspect_write(target, *place));
+        suspect.map_or(deletions.len(), |at| at.max(1))
+    }
+
+    fn is_suspect_write(&self, target: Side, place: Place) -> bool {
         self.write_charge(place, target) > 0
     }
 

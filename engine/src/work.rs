@@ -77,17 +77,6 @@ impl Run {
         }
     }
 
-    /// How many of the deletions may go in one lot: all up to the first that the plugin may have died
-    /// over, or that one alone.
-    fn certain_deletions(&self, target: Side) -> usize {
-        let deletions = &self.member(target).work.deletions;
-        if self.charges.is_empty() {
-            return deletions.len();
-        }
-        let suspect = deletions.iter().position(|place| self.is_suspect_write(target, *place));
-        suspect.map_or(deletions.len(), |at| at.max(1))
-    }
-
     fn may_delete(&self, target: Side) -> bool {
         let work = &self.member(target).work;
         let is_busy = self.lots_at(target).next().is_some() || !work.tasks.is_empty();
@@ -112,17 +101,10 @@ impl Run {
         let pace = self.member(target.other()).reader.pace(budget);
         let mut lot = Lot::new(target, budget);
         while lot.writes.len() < pace
-            && let Some(task) = self.member_mut(target).work.tasks.pop_front()
+            && let Some(task) = self.next_task(&lot)
         {
-            let is_suspect = self.is_suspect_task(target, &task);
-            if is_suspect && !lot.writes.is_empty() {
-                self.member_mut(target).work.tasks.push_front(task);
-                break;
-            }
+            lot.is_alone = self.is_suspect_task(target, &task);
             lot.writes.extend(self.begin_write(target, task));
-            if is_suspect {
-                break;
-            }
         }
         if !lot.writes.is_empty() {
             self.read_lot(lot);

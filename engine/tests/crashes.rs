@@ -46,6 +46,7 @@ fn reasons(world: &World) -> Vec<&str> {
     world.store.rows.values().filter_map(|row| row.quarantine.as_deref()).collect()
 }
 
+/// Holds S60.
 #[test]
 fn one_that_cannot_be_written_is_found_among_many_in_three_crashes_and_the_rest_comes_across() {
     let mut world = many();

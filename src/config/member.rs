@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outrigger_broker::ConnectBy;
+use outrigger_broker::{Budget, ConnectBy};
 use outrigger_sandbox::{Policy, Protected};
 
 use super::error::{ConfigError, Position};
@@ -30,6 +30,8 @@ pub struct MemberConfig {
     /// No call to its plugin may take longer, nor go so long without a sign of life; `None`: as each
     /// method says.
     pub calls_timeout: Option<Duration>,
+    /// How often its plugin may crash before it is not started any more.
+    pub restart: Budget,
     /// Where it stands in the file.
     pub at: Position,
 }
@@ -54,7 +56,7 @@ impl MemberConfig {
         let required = fields.read("required", |value| value.truth())?.unwrap_or(true);
         let read_only = fields.read("read_only", |value| value.truth())?.unwrap_or(false);
         let connect = fields.read("connection", connection)?.unwrap_or_default();
-        let Sandbox { policy: sandbox, calls_timeout } =
+        let Sandbox { policy: sandbox, calls_timeout, restart } =
             fields.read("sandbox", |value| sandbox::read(value, protected))?.unwrap_or_default();
         let grouped = fields.take("options");
         let Some(plugin) = plugin else { return Err(no_plugin(value, &fields, &place)) };
@@ -63,7 +65,7 @@ impl MemberConfig {
         check_required(&value, &plugin, &options)?;
         let name = value.name.to_owned();
         let at = value.position();
-        Ok(Self { name, plugin, required, read_only, connect, options, sandbox, calls_timeout, at })
+        Ok(Self { name, plugin, required, read_only, connect, options, sandbox, calls_timeout, restart, at })
     }
 }
 

@@ -75,6 +75,7 @@ network = ["dav.example.org:443"]
 memory = "256MiB"
 processes = 1
 calls_timeout = "30s"
+restart = { max = 3, within = "1h" }
 require = ["fs_read", "memory"]
 on_unsupported = "weaken"
 
@@ -106,6 +107,9 @@ edit_vs_delete = "delete"
     assert_eq!(usb.sandbox.network, ["dav.example.org:443"]);
     assert_eq!((usb.sandbox.memory, usb.sandbox.processes), (Some(256 << 20), Some(1)));
     assert_eq!(usb.calls_timeout, Some(std::time::Duration::from_secs(30)));
+    assert_eq!((usb.restart.max, usb.restart.within.as_secs()), (3, 3600));
+    let restart = config.member("laptop").unwrap().restart;
+    assert_eq!((restart.max, restart.within.as_secs()), (5, 600));
     assert_eq!((usb.sandbox.profile, usb.sandbox.on_unsupported), (Profile::Strict, OnUnsupported::Weaken));
     assert_eq!(usb.sandbox.require, [Guarantee::FsRead, Guarantee::Memory]);
 
@@ -231,6 +235,11 @@ fn a_mistake_is_told_with_its_place_and_a_way_out() {
             member("[member.a.sandbox]\nnetwork = [\"host\"]"),
             "5:12: \"host\" is not a host and a port (write it as \"dav.example.org:443\")",
         ),
+        (
+            member("[member.a.sandbox]\nrestart = { max = 0 }"),
+            "5:19: `max` must be at least 1 (with 1, a plugin that has crashed is not started again)",
+        ),
+        (member("[member.a.sandbox]\nrestart = { times = 3 }"), "5:13: unknown key `times` in `restart`"),
         (
             member("[member.a.sandbox]\ncalls_timeout = \"30\""),
             "5:17: `calls_timeout` is not a length of time (write a number with a unit (ms, s, m, h), such as \"30s\")",

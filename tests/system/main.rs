@@ -32,6 +32,8 @@ mod descriptors;
 mod failures;
 #[cfg(target_os = "linux")]
 mod hangs;
+#[cfg(target_os = "linux")]
+mod healing;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod kill;
 #[cfg(target_os = "linux")]

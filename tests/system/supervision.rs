@@ -64,7 +64,8 @@ fn a_plugin_that_is_killed_at_any_place_is_named_and_leaves_nothing(world: World
             assert!(error.to_string().contains("signal 9 (SIGKILL)"), "{place}: {error}");
             until_reaped(&lease);
             assert!(processes(world.root()).is_empty(), "{place}: all has gone when the call fails");
-            assert!(phone.has_crashed().await && !phone.has_crashed().await, "{place}: counted once");
+            assert!(!phone.runs().await && !phone.runs().await, "{place}");
+            assert_eq!(phone.health().crashes, 1, "{place}: counted once");
             assert!(killed(&phone.last_death().unwrap()), "{place}");
             let next = phone.lease().await.unwrap();
             assert_ne!(next.facts().pid, lease.facts().pid);
@@ -188,6 +189,27 @@ fn one_that_nobody_needs_is_stopped_and_started_again_when_it_is_needed(world: W
         assert_eq!((health.starts, health.crashes), (2, 0));
         assert!(unused.crashes().is_empty(), "and is no crash");
         drop((lease, again));
+    });
+    no_process_is_left(world.root());
+}
+
+/// The thread that asked for it, and the one that forked, are gone before it is used.
+/// Holds S62.
+#[test]
+fn a_plugin_survives_the_thread_that_started_it() {
+    let world = World::empty(Link::Inherited);
+    let spec = spec(&world, "echo_plugin", &[]);
+    let started = std::thread::spawn(move || {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().thread_keep_alive(Duration::from_millis(1)).build().unwrap();
+        let host = runtime.block_on(outrigger::broker::start(spec)).unwrap();
+        (runtime, host)
+    });
+    let (runtime, host) = started.join().unwrap();
+    runtime.block_on(async {
+        live(&host).await.unwrap();
+        let (death, _) = host.stop().await;
+        assert_eq!(death.exit, Some(Exit::Code(0)), "{death}");
     });
     no_process_is_left(world.root());
 }

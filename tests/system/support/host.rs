@@ -43,6 +43,7 @@ pub(crate) fn example(name: &str, source: &str) -> PathBuf {
             ("level0_plugin", "tests/system/level0_plugin.rs"),
             ("comparing_plugin", "tests/system/comparing_plugin.rs"),
             ("showing_plugin", "tests/system/showing_plugin.rs"),
+            ("mortal_plugin", "tests/system/mortal_plugin.rs"),
         ];
         let is_fresh = |(name, source): (&str, &str)| {
             age(examples.join(name)).is_some_and(|built| {
