@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use outrigger_sandbox::{Ended, Usage};
+use outrigger_sandbox::{Ended, Exit, Usage};
 use tokio::sync::{Mutex, watch};
 
 use crate::death::Death;
@@ -252,10 +252,10 @@ impl Supervised {
         self.shared.running.lock().await.facts.clone()
     }
 
-    /// Ends it, if it runs, and returns once its last process has gone. The next lease starts it.
+    /// Ends it, if it runs, and returns once its last process has gone. The next lease starts it. One
+    /// that has just crashed is counted; one that left in peace a moment too early is not.
     pub async fn stop(&self) {
         let mut running = self.shared.running.lock().await;
-        self.shared.bury(&mut running).await;
         self.shared.stop(&mut running).await;
     }
 }
@@ -329,9 +329,13 @@ impl Shared {
 
     async fn stop(&self, running: &mut Running) {
         let Some(host) = running.host.take() else { return };
+        let was_lost = host.is_lost();
         let end = host.finish().await;
         running.lingers |= !end.gone;
         self.record().health.used(end.ended.as_ref());
+        if was_lost && !end.death.exit.is_some_and(Exit::success) {
+            self.crashed(end.death.clone());
+        }
     }
 
     /// Watches over the process that was just started, and stops it when nobody has needed it for

@@ -127,13 +127,15 @@ fn the_user_may_have_them_tried_once_more() {
 /// What was in flight with the fatal one is cleared by its first answer.
 #[test]
 fn whoever_was_only_near_is_charged_once_and_cleared_by_its_answer() {
-    let mut world = many();
-    world.run_with(fatal(Side::B));
-    let charged = world.store.charges.len();
-    assert!(charged > 1 && world.store.charges.iter().all(|charge| charge.crashes == 1), "{charged}");
-    survive(&mut world, Side::B);
-    let left: Vec<u8> = world.store.charges.iter().map(|charge| charge.crashes).collect();
-    assert_eq!(left, [outrigger_engine::CRASHES]);
+    for at in Side::BOTH {
+        let mut world = many();
+        world.run_with(fatal(at));
+        let charged = world.store.charges.len();
+        assert!(charged > 1 && world.store.charges.iter().all(|charge| charge.crashes == 1), "{charged}");
+        survive(&mut world, at);
+        let left: Vec<u8> = world.store.charges.iter().map(|charge| charge.crashes).collect();
+        assert_eq!(left, [outrigger_engine::CRASHES], "{at:?}");
+    }
 }
 
 /// A plugin that is killed by somebody else has no culprit: the next run does all of it.

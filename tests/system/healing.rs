@@ -113,14 +113,15 @@ fn x2_a_write_that_was_done_before_the_plugin_died_is_not_done_twice(world: Worl
 fn an_item_that_a_plugin_dies_over_is_set_aside_and_the_rest_comes_across(world: World) {
     filled(&world);
     world.put(LAPTOP, "bert.vcf", card("bert", "poison"));
-    mortal(&world, ["commit", "kill", "over=poison"], "");
+    // As many crashes as the budget has: they do not count.
+    mortal(&world, ["commit", "kill", "over=poison"], "restart = { max = 3 }");
     let run = world.sync().expect(4).counted("quarantined", 1);
     let phone = plugin(&run, PHONE);
     assert_eq!((&phone["crashes"], &phone["restarts"]), (&3.into(), &3.into()), "{phone}");
     assert_eq!((&phone["set_aside"], &phone["open_until"]), (&1.into(), &Value::Null), "{phone}");
     let words = ["bert.vcf", "it cannot be written: the plugin crashed over it three times"];
     let released = format!("outrigger -c {} sync contacts/book --retry-crashed", world.config().display());
-    run.says(&words).says(&[&released]);
+    run.says(&words).says(&[&released, "phone: 3 crashes, 3 restarts, 1 item set aside; "]);
     assert!(!world.has(PHONE, "bert.vcf") && world.items(PHONE).len() == 5);
     assert_eq!(world.items(LAPTOP).len(), 6);
     world.run(["status"]).expect(4).says(&words).says(&["or a sync with --retry-crashed"]);
@@ -148,6 +149,24 @@ fn an_item_that_cannot_be_read_is_set_aside_too(world: World) {
     world.run(["sync", "contacts", "--json", "--retry-crashed"]).expect(0);
     world.assert_equal();
     world.assert_at_rest(0);
+}
+
+/// A server that is away is no crash, however often, and nothing is charged with it.
+#[test]
+fn a_plugin_that_loses_its_server_has_not_crashed() {
+    let world = World::new(Link::Inherited);
+    filled(&world);
+    mortal(&world, ["commit", "lose", "always"], "");
+    for _ in 0..4 {
+        let run = world.sync().expect(7).counted("quarantined", 0).says(&["the server hung up"]);
+        assert_eq!(
+            (plugin(&run, PHONE)["crashes"].clone(), plugin(&run, PHONE)["restarts"].clone()),
+            (0.into(), 0.into())
+        );
+    }
+    mortal(&world, ["nowhere", "", "always"], "");
+    world.sync_well();
+    assert_all_there(&world);
 }
 
 /// Nobody waits for the end of a call three times in one run: each run hangs once, and the third one

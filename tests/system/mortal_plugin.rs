@@ -1,7 +1,7 @@
 //! The connector for folders, which goes wrong at one place: `mortal_plugin PLACE DEED WHEN`.
 //!
 //! Places are the names of methods; `after-commit` is behind the write. Deeds: `kill`, `hang`, `flood`,
-//! `lie`. When: `always`, `once=FILE` (the file is there afterwards), or `over=TEXT`: an item whose
+//! `lie`, `lose` (its own connection to a server). When: `always`, `once=FILE` (the file is there afterwards), or `over=TEXT`: an item whose
 //! name or content has it. `healing.rs` says what each must cost.
 #![forbid(unsafe_code)]
 
@@ -31,8 +31,8 @@ mod plugin {
 
     use nix::sys::signal::{Signal, raise};
     use outrigger_plugin_sdk::protocol::{
-        Change, ChangeKind, Commit, CommitResult, Connect, Connected, Error, Extensions, GetChanges, Href,
-        Initialize, ReadItem, Revision,
+        Change, ChangeKind, Code, Commit, CommitResult, Connect, Connected, Error, Extensions, GetChanges,
+        Href, Initialize, ReadItem, Revision,
     };
     use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, Plugin, ReadSink};
     use outrigger_plugin_vdir::Vdir;
@@ -139,6 +139,9 @@ mod plugin {
             context: &mut Context<'_>,
         ) -> Result<Vec<CommitResult>, Error> {
             self.at("commit", |text| batch.items.iter().any(|item| has(&item.data, text)));
+            if self.place == "commit" && self.deed == "lose" {
+                return Err(Error::new(Code::DISCONNECTED, "the server hung up"));
+            }
             let done = self.folders.commit(sink, batch, context);
             self.comes_to("after-commit");
             done

@@ -129,6 +129,27 @@ fn x3_the_next_process_starts_when_the_last_of_the_old_one_has_gone(world: World
     no_process_is_left(world.root());
 }
 
+/// Behind the last answer it may leave by itself; killed there, it has crashed.
+#[test]
+fn one_that_leaves_in_peace_before_the_goodbye_has_not_crashed() {
+    for (deed, crashes) in [("leave", 0), ("kill", 1)] {
+        let world = World::empty(Link::Inherited);
+        block_on(async {
+            let phone = supervised(&world, Care::default(), "hostile_plugin", &["finalize", deed]);
+            let lease = phone.lease().await.unwrap();
+            drop(live(&lease).await);
+            lease.wait().await;
+            phone.stop().await;
+            assert_eq!(
+                (phone.health().crashes, phone.crashes().len()),
+                (crashes, crashes as usize),
+                "{deed}"
+            );
+        });
+        no_process_is_left(world.root());
+    }
+}
+
 fn what_no_restart_mends_is_not_tried_again(world: World) {
     let connect = match world.link() {
         Link::Inherited => ConnectBy::Inherited,
