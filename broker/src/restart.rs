@@ -86,6 +86,12 @@ impl Restarts {
         restarts
     }
 
+    /// How often it may crash.
+    #[must_use]
+    pub const fn budget(&self) -> Budget {
+        self.budget
+    }
+
     /// Those that still count, oldest first: what is to be kept.
     #[must_use]
     pub fn crashes(&self) -> &[Crash] {

@@ -201,13 +201,16 @@ impl Supervised {
     pub async fn lease(&self) -> Result<Lease, Down> {
         let mut running = self.shared.running.lock().await;
         self.shared.bury(&mut running).await;
-        loop {
+        // Also one that dies so slowly that its crashes never come together is given up at some point.
+        let patience = self.shared.record().restarts.budget().max;
+        for _ in 0..=patience {
             if let Some(host) = &running.host {
                 self.shared.leases.send_modify(|out| *out += 1);
                 return Ok(Lease { host: host.clone(), shared: Arc::clone(&self.shared) });
             }
             self.shared.start(&mut running).await?;
         }
+        Err(self.shared.down(self.shared.clock.now()))
     }
 
     /// Whether it runs now. A process that has ended unasked, or hangs and is ended for it, is counted,
@@ -315,16 +318,24 @@ impl Shared {
         if running.lingers {
             return Err(Down::Lingers { name });
         }
-        let mut record = self.record();
-        let (crashes, last) = (record.restarts.crashes().len(), record.last.clone().map(Box::new));
-        if record.restarts.is_news(now) {
-            tracing::error!(member = name, crashes, "the plugin crashes again and again: it is not started");
+        let (is_news, circuit) = {
+            let mut record = self.record();
+            (record.restarts.is_news(now), record.restarts.circuit(now))
+        };
+        if is_news {
+            tracing::error!(member = name, "the plugin crashes again and again: it is not started");
         }
-        match record.restarts.circuit(now) {
+        match circuit {
             Circuit::Closed => Ok(()),
-            Circuit::Open { until } => Err(Down::Open { name, crashes, until, last }),
+            Circuit::Open { until } => Err(self.down(until)),
             Circuit::Refused => Err(Down::Still { name }),
         }
+    }
+
+    fn down(&self, until: Duration) -> Down {
+        let record = self.record();
+        let (crashes, last) = (record.restarts.crashes().len(), record.last.clone().map(Box::new));
+        Down::Open { name: self.name.clone(), crashes, until, last }
     }
 
     async fn stop(&self, running: &mut Running) {

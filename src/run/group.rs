@@ -129,6 +129,7 @@ impl GroupRun<'_> {
             asked: &asked,
             dry_run: self.options.dry_run,
             slow: Cell::default(),
+            tries: Cell::default(),
         };
         let ran = self.run_pairs(&healer, found.pairs).await;
         let whole = ran.is_ok() && self.collections.is_empty();

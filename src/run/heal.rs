@@ -26,6 +26,8 @@ pub(super) struct Healer<'h> {
     pub(super) dry_run: bool,
     /// Who needs a slow sync of everything: a main sink may say so again.
     pub(super) slow: Cell<[bool; 2]>,
+    /// How often the pair was begun since a plugin came past an item, or since its beginning.
+    pub(super) tries: Cell<u32>,
 }
 
 impl Healer<'_> {
@@ -110,7 +112,14 @@ impl Healer<'_> {
                 self.keep(side).await;
             }
         }
-        report.is_cut_by_a_crash(dead)
+        let is_step_forward = report.set_aside.iter().any(|items| *items > 0);
+        self.tries.set(if is_step_forward { 0 } else { self.tries.get() + 1 });
+        let patience = self.sessions.map(MemberSession::patience).into_iter().max().unwrap_or(0);
+        let goes_on = report.is_cut_by_a_crash(dead) && self.tries.get() <= patience;
+        if !goes_on {
+            self.tries.set(0);
+        }
+        goes_on
     }
 
     async fn keep(&self, side: Side) {

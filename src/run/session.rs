@@ -88,6 +88,12 @@ impl MemberSession {
         }
     }
 
+    /// How often a pair may be begun anew without a step forward before it is left to the next run: as
+    /// often as its plugin may crash, however slowly it does that.
+    pub(super) const fn patience(&self) -> u32 {
+        self.member.restart.max
+    }
+
     /// Whether its plugin runs.
     pub(super) async fn runs(&self) -> bool {
         self.supervised.runs().await
@@ -250,13 +256,16 @@ async fn serve(
     member: &MemberConfig,
     group: Group,
 ) -> Result<Served, Failure> {
+    let mut tries = 0;
     loop {
         let lease = supervised.lease().await.map_err(|down| down_failure(member, &down))?;
+        tries += 1;
         match introduce(&lease, keeper, group.clone()).await {
             Ok((instance, discovered)) => {
                 return Ok(Served { lease, instance, discovered: Arc::new(discovered) });
             }
-            Err((what, error)) if supervised.runs().await => {
+            // However slowly it dies, so that its budget lasts: not for ever in one run.
+            Err((what, error)) if supervised.runs().await || tries > member.restart.max => {
                 return Err(plugin_failure(member, what, &error));
             }
             Err((what, error)) => tracing::debug!(member = member.name, %error, what, "it died over that"),

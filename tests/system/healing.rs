@@ -151,6 +151,19 @@ fn an_item_that_cannot_be_read_is_set_aside_too(world: World) {
     world.assert_at_rest(0);
 }
 
+/// Its crashes never count together, so the circuit stays closed; the run comes to an end all the same.
+#[test]
+fn a_plugin_that_dies_too_slowly_for_its_budget_is_given_up_for_this_run() {
+    for place in ["start", "initialize", "get_changes"] {
+        let world = World::new(Link::Inherited);
+        filled(&world);
+        mortal(&world, [place, "kill", "always"], "restart = { max = 3, within = \"1ms\" }");
+        let run = world.sync().expect(7).says(&["SIGKILL"]);
+        assert!(run.json()["failures"].as_array().is_some_and(|failures| !failures.is_empty()));
+        world.run(["status"]).expect(7);
+    }
+}
+
 /// A server that is away is no crash, however often, and nothing is charged with it.
 #[test]
 fn a_plugin_that_loses_its_server_has_not_crashed() {

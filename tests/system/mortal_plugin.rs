@@ -1,6 +1,6 @@
 //! The connector for folders, which goes wrong at one place: `mortal_plugin PLACE DEED WHEN`.
 //!
-//! Places are the names of methods; `after-commit` is behind the write. Deeds: `kill`, `hang`, `flood`,
+//! Places are `start`, and the names of methods; `after-commit` is behind the write. Deeds: `kill`, `hang`, `flood`,
 //! `lie`, `lose` (its own connection to a server). When: `always`, `once=FILE` (the file is there afterwards), or `over=TEXT`: an item whose
 //! name or content has it. `healing.rs` says what each must cost.
 #![forbid(unsafe_code)]
@@ -12,12 +12,9 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let mut next = || args.next().unwrap_or_default();
     let (place, deed, when) = (next(), next(), next());
-    outrigger_plugin_sdk::serve(plugin::Mortal {
-        place,
-        deed,
-        when,
-        folders: outrigger_plugin_vdir::Vdir::new(),
-    })
+    let mortal = plugin::Mortal { place, deed, when, folders: outrigger_plugin_vdir::Vdir::new() };
+    mortal.starts();
+    outrigger_plugin_sdk::serve(mortal)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -63,6 +60,11 @@ mod plugin {
                 },
                 _ => {}
             }
+        }
+
+        /// Before it has said anything.
+        pub(super) fn starts(&self) {
+            self.comes_to("start");
         }
 
         fn comes_to(&self, place: &str) {
