@@ -239,7 +239,10 @@ fn a_mistake_is_told_with_its_place_and_a_way_out() {
             member("[member.a.sandbox]\nrestart = { max = 0 }"),
             "5:19: `max` must be at least 1 (with 1, a plugin that has crashed is not started again)",
         ),
-        (member("[member.a.sandbox]\nrestart = { times = 3 }"), "5:13: unknown key `times` in `restart`"),
+        (
+            member("[member.a.sandbox]\nrestart = { times = 3 }"),
+            "5:13: unknown key `times` in `restart` (known here: max, within)",
+        ),
         (
             member("[member.a.sandbox]\ncalls_timeout = \"30\""),
             "5:17: `calls_timeout` is not a length of time (write a number with a unit (ms, s, m, h), such as \"30s\")",
