@@ -1,8 +1,13 @@
 #!/usr/bin/env python3
 """A connector that reaches out: `get = "HOST PORT"` in the options of its member has it read a page, which it shows
-as the name of its one collection."""
+as the name of its one collection. `lead = "HOST PORT"` has it try to lead that stream elsewhere first, and to reach out
+by itself."""
+import ctypes
+import errno
 import http.client
 import os
+import socket
+import struct
 import sys
 
 sys.path.insert(0, os.environ["OUTRIGGER_SDK"])
@@ -28,9 +33,28 @@ class Reaching(outrigger.Plugin):
         host, port = context.member.option("get").split(" ")
         connection = Connection(context, host, int(port))
         connection.request("GET", "/")
+        tried = self.lead_elsewhere(context, connection.sock)
         page = connection.getresponse().read().decode()
         connection.close()
-        return [outrigger.Collection(page)]
+        return [outrigger.Collection(page + tried)]
+
+    def lead_elsewhere(self, context, stream):
+        place = context.member.option("lead")
+        if place is None:
+            return ""
+        host, port = place.split(" ")
+        there = struct.pack("=HHI8x", socket.AF_INET, socket.htons(int(port)), struct.unpack("=I", socket.inet_aton(host))[0])
+        libc = ctypes.CDLL(None, use_errno=True)
+
+        def connect(address):
+            return errno.errorcode[ctypes.get_errno()] if libc.connect(stream.fileno(), address, len(address)) else "done"
+
+        try:
+            with socket.create_connection((host, int(port)), timeout=5):
+                alone = "done"
+        except OSError as error:
+            alone = errno.errorcode[error.errno]
+        return f", unspecified {connect(bytes(16))}, elsewhere {connect(there)}, alone {alone}"
 
 
 if __name__ == "__main__":

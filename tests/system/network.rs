@@ -59,8 +59,9 @@ fn plugin(world: &World, language: Language) -> PluginSpec {
     let mut spec = spec(world, "reaching_plugin", &[]);
     if matches!(language, Language::Python) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let script = root.join("tests/python/reaches.py").into();
-        spec.program = Program::Executable { path: python(), args: vec!["-B".into(), script] };
+        let script = root.join("tests/python/reaches.py");
+        spec.policy.read = vec![script.clone(), root.join("plugin-sdk/python")];
+        spec.program = Program::Executable { path: python(), args: vec!["-B".into(), script.into()] };
         spec.environment = vec![("OUTRIGGER_SDK".into(), root.join("plugin-sdk/python").into())];
     }
     spec
@@ -128,6 +129,28 @@ fn p5_the_same_over_a_named_connection() {
 fn p5_a_plugin_in_python_does_so_too() {
     a_page_is_read(Link::Inherited, Language::Python);
     a_page_is_read(Link::Named, Language::Python);
+}
+
+/// Decisions P5: in a sandbox the stream leads where the broker led it, and there is no other.
+#[test]
+#[ignore = "needs python3"]
+fn p5_a_stream_cannot_be_led_elsewhere() {
+    let (world, server, other) = (World::empty(Link::Inherited), Server::new(), Server::new());
+    let (place, listed) = (format!("127.0.0.1 {}", server.port), format!("127.0.0.1:{}", server.port));
+    let mut spec = plugin(&world, Language::Python);
+    spec.policy.network = vec![listed];
+    block_on(async {
+        let host = start(spec).await.unwrap();
+        let tier = host.facts().report.tier();
+        let lead = format!("127.0.0.1 {}", other.port);
+        let instance = host.initialize(&initialize(&[("get", &place), ("lead", &lead)])).await.unwrap();
+        let found = instance.discover().await.unwrap();
+        let expected = format!("{PAGE}, unspecified EPERM, elsewhere EPERM, alone EPERM");
+        assert_eq!(found.sinks[0].name, expected, "{tier}");
+        instance.finalize().await.unwrap();
+        host.stop().await;
+    });
+    assert!(other.closed.try_recv().is_err(), "somebody was there");
 }
 
 fn others_are_refused(language: Language) {

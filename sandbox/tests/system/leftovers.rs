@@ -115,13 +115,18 @@ fn killed(victim: &str, tier: Tier) {
     assert_eq!(connection.read(&mut [0]).unwrap(), 0);
     println!("     nothing was left after {:?}", begun.elapsed());
     assert!(keeper.ends() && plugin.ends());
-    assert!(eventually(|| groups().is_empty()), "control groups are left: {:?}", groups());
+    let left = || groups(&BTreeSet::from([keeper.pid.as_raw_nonzero().get().unsigned_abs()]));
+    assert!(eventually(|| left().is_empty()), "control groups are left: {:?}", left());
     broker.kill().ok();
     broker.wait().unwrap();
 }
 
-/// All control groups of ours.
-fn groups() -> BTreeSet<String> {
+/// All control groups of these keepers; other tests may run meanwhile.
+fn groups(keepers: &BTreeSet<u32>) -> BTreeSet<String> {
+    let is_theirs = |name: &str| {
+        let keeper = name.rsplit_once("/outrigger-").and_then(|(_, keeper)| keeper.parse().ok());
+        keeper.is_some_and(|keeper: u32| keepers.contains(&keeper))
+    };
     let mut found = BTreeSet::new();
     let mut folders = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
     while let Some(folder) = folders.pop() {
@@ -129,7 +134,7 @@ fn groups() -> BTreeSet<String> {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 folders.push(entry.path());
                 let name = entry.path().display().to_string();
-                found.extend(name.contains("/outrigger-").then_some(name));
+                found.extend(is_theirs(&name).then_some(name));
             }
         }
     }
@@ -143,7 +148,6 @@ struct Traces {
     children: String,
     mounts: usize,
     temporary: usize,
-    groups: BTreeSet<String>,
 }
 
 fn traces() -> Traces {
@@ -155,7 +159,6 @@ fn traces() -> Traces {
         children: fs::read_to_string("/proc/thread-self/children").unwrap(),
         mounts: fs::read_to_string("/proc/self/mounts").unwrap().lines().count(),
         temporary,
-        groups: groups(),
     }
 }
 
@@ -165,21 +168,24 @@ fn resident_kib() -> u64 {
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
-fn cycle(tier: Tier) {
+/// One start and end; returns the keeper that there was.
+fn cycle(tier: Tier) -> u32 {
     let (mut launch, connection) = launch(crate::support::first_party("code-3"));
     confine(&mut launch, tier);
+    launch.policy.processes = Some(2); // so that it has a group
     let mut child = outrigger_sandbox::launch(launch).unwrap();
     assert!(child.wait_gone(PATIENCE).unwrap());
-    drop((child, connection));
+    drop(connection);
+    child.keeper_pid()
 }
 
 fn cycles(tier: Tier) {
     let wanted = std::env::var("OUTRIGGER_CYCLES").ok().and_then(|number| number.parse().ok());
-    (0..20).for_each(|_| cycle(tier)); // what is made once is there now
+    (0..20).for_each(|_| drop(cycle(tier))); // what is made once is there now
     let (before, resident) = (traces(), resident_kib());
-    (0..wanted.unwrap_or(CYCLES)).for_each(|_| cycle(tier));
+    let keepers: BTreeSet<u32> = (0..wanted.unwrap_or(CYCLES)).map(|_| cycle(tier)).collect();
     let grown = resident_kib().saturating_sub(resident);
-    assert_eq!(traces(), before);
+    assert_eq!((traces(), groups(&keepers)), (before, BTreeSet::new()));
     println!("     {} starts, grown by {grown} KiB", wanted.unwrap_or(CYCLES));
     assert!(grown < 1024, "grown by {grown} KiB");
 }

@@ -26,6 +26,19 @@ pub(crate) fn open_files() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
+/// Whether so many descriptors are left in the end: what a test has let go of may close on other
+/// threads, a moment later.
+pub(crate) fn settles_at(wanted: usize) -> bool {
+    let deadline = std::time::Instant::now() + LIMIT;
+    while open_files() != wanted {
+        if std::time::Instant::now() > deadline {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
 /// How long anything may take: a test that waits longer has failed.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
