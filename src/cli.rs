@@ -107,6 +107,13 @@ pub(crate) struct SyncArgs {
     #[arg(long, value_name = "N")]
     pub(crate) allow_deletes: Option<u64>,
 
+    /// Try once more what was set aside because a plugin crashed
+    ///
+    /// Starts plugins that have crashed too often, and tries the items that they crashed over. Good after
+    /// a plugin was mended.
+    #[arg(long)]
+    pub(crate) retry_crashed: bool,
+
     /// Print nothing but errors and the JSON object
     #[arg(short, long)]
     pub(crate) quiet: bool,

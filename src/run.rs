@@ -10,6 +10,7 @@ mod drive;
 mod found;
 mod grants;
 mod group;
+mod heal;
 mod journal;
 mod keeper;
 mod locks;
@@ -17,7 +18,10 @@ mod main_sink;
 mod members;
 mod objects;
 mod options;
+mod origin;
 mod pairs;
+mod session;
+mod starting;
 mod stored;
 mod targets;
 

@@ -28,3 +28,34 @@ impl std::ops::AddAssign for Bytes {
         self.received += other.received;
     }
 }
+
+impl std::ops::Add for Figures {
+    type Output = Self;
+
+    /// Of both together; where one is not known, neither is the sum.
+    fn add(self, other: Self) -> Self {
+        let bytes = self.bytes.zip(other.bytes).map(|(mut all, more)| {
+            all += more;
+            all
+        });
+        let (connections, refused) = (self.connections + other.connections, self.refused + other.refused);
+        Self { connections, refused, bytes }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sum_is_known_where_both_are() {
+        let known = Figures { connections: 2, refused: 1, bytes: Some(Bytes { sent: 3, received: 4 }) };
+        let twice = Figures { connections: 4, refused: 2, bytes: Some(Bytes { sent: 6, received: 8 }) };
+        assert_eq!(known + known, twice);
+        let silent = Figures { bytes: None, ..known };
+        assert_eq!(
+            (known + silent, silent + known),
+            (Figures { bytes: None, ..twice }, Figures { bytes: None, ..twice })
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! One running plugin: its process, its connection, and the calls that are open on it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -265,11 +266,13 @@ impl PluginHost {
         };
         if timeout(GRACE, answered).await.is_err() {
             tracing::warn!(member = self.facts.name, "the plugin does not answer a cancel: ending it");
+            self.wiring.ending.store(true, Ordering::Relaxed);
             let _ending_already = self.stop.try_send(());
         }
     }
 
-    async fn ended(&self) -> Arc<Final> {
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&self) -> Arc<Final> {
         let mut end = self.end.clone();
         let found = end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
         found.unwrap_or_else(|| {
@@ -280,7 +283,7 @@ impl PluginHost {
                 calls_in_flight: 0,
                 connection: None,
             };
-            Arc::new(Final { death, ended: None })
+            Arc::new(Final { death, ended: None, gone: false })
         })
     }
 
@@ -299,6 +302,18 @@ impl PluginHost {
         self.end.borrow().as_ref().map(|end| end.death.clone())
     }
 
+    /// Whether it has ended, or is on its way there: no call can reach it any more.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.wiring.ending.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has died, or has let a call run out of time and not answered since: what was open
+    /// is lost with the process. An error of the plugin's own, whatever its code, is none of that.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.is_ending() || self.link.with(|connection| connection.is_stuck())
+    }
+
     /// Waits until it has ended.
     pub async fn wait(&self) -> Death {
         self.ended().await.death.clone()
@@ -308,9 +323,14 @@ impl PluginHost {
     /// and what it had used, once its last process has gone. One that was found is disconnected, and
     /// nothing else.
     pub async fn stop(self) -> (Death, Option<Ended>) {
-        let _ending_already = self.stop.try_send(());
-        let end = self.ended().await;
+        let end = self.finish().await;
         (end.death.clone(), end.ended)
+    }
+
+    /// The same, with all that is known of its end.
+    pub(crate) async fn finish(self) -> Arc<Final> {
+        let _ending_already = self.stop.try_send(());
+        self.ended().await
     }
 }
 

@@ -17,7 +17,10 @@
 //! An end that runs anyway is found instead ([`Locator`]), met ([`meet`]) and let go; from the
 //! handshake on it is a [`PluginHost`] like any other.
 //!
-//! What is not here yet: restarting, members on other machines, bulk data.
+//! A [`Supervised`] plugin is started or found when it is needed, again after a crash as far as its
+//! [`Budget`] goes, and stopped when nobody needs it.
+//!
+//! What is not here yet: members on other machines, bulk data.
 #![forbid(unsafe_code)]
 
 mod address;
@@ -45,12 +48,14 @@ mod log;
 mod network;
 mod pages;
 mod resolve;
+mod restart;
 mod said;
 #[cfg_attr(not(target_os = "linux"), path = "sock_diag_unsupported.rs")]
 mod sock_diag;
 mod spec;
 mod start;
 mod supervise;
+mod supervised;
 mod traffic;
 mod unread;
 mod watch;
@@ -68,5 +73,7 @@ pub use locate::{Located, Locator};
 #[cfg(unix)]
 pub use locate_error::LocateError;
 pub use outrigger_transport::runtime_path;
+pub use restart::{Budget, Circuit, Crash, Restarts};
 pub use spec::{ConnectBy, PluginSpec};
 pub use start::{StartError, start};
+pub use supervised::{Care, Down, Health, Lease, Supervised, TryError};

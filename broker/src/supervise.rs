@@ -1,7 +1,7 @@
 //! Stays with a plugin until its last process has gone, and says how it ended.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use outrigger_sandbox::{Ended, Report};
@@ -46,6 +46,8 @@ pub(crate) struct Wiring {
     pub(crate) lost: Arc<AtomicUsize>,
     /// Streams that the plugin has not read.
     pub(crate) unread: Arc<Unread>,
+    /// It is on its way out.
+    pub(crate) ending: Arc<AtomicBool>,
 }
 
 /// The end of a plugin process, with what it had used.
@@ -53,6 +55,8 @@ pub(crate) struct Wiring {
 pub(crate) struct Final {
     pub(crate) death: Death,
     pub(crate) ended: Option<Ended>,
+    /// All that it started has gone too, and the locks that it held are free (decisions X3).
+    pub(crate) gone: bool,
 }
 
 /// Waits for the first sign of the end, sees to it, and tells `tell`.
@@ -72,6 +76,7 @@ pub(crate) async fn supervise(
         () = overdue => {} // end_process takes it from here
         () = parts.shared.silent.notified() => silent = true,
     }
+    parts.shared.ending.store(true, Ordering::Relaxed);
     if ending.is_none() && !silent {
         ending = timeout(GRACE, &mut driver).await.ok();
     }
@@ -79,9 +84,9 @@ pub(crate) async fn supervise(
     if ending.is_none() {
         ending = Some(driver.await);
     }
-    let ended = match &mut parts.watch {
+    let (ended, gone) = match &mut parts.watch {
         Some(watch) => end_process(watch).await,
-        None => None,
+        None => (None, true), // nothing of it is ours
     };
     finish_output(parts.outputs).await;
     let connection = match ending {
@@ -96,7 +101,7 @@ pub(crate) async fn supervise(
         connection,
     };
     tracing::debug!(%death, discarded_log_bytes = parts.log.discarded(), "plugin ended");
-    tell.send_replace(Some(Arc::new(Final { death, ended })));
+    tell.send_replace(Some(Arc::new(Final { death, ended, gone })));
     parts.shared.room.notify_waiters();
 }
 

@@ -16,7 +16,7 @@ const RUNGS: [Rung; 3] = [Rung::Wait, Rung::Terminate, Rung::Kill];
 
 /// The longest that a process may take to its end once its connection is lost: each rung, the one
 /// without the keeper, and the last of its output.
-pub(crate) const WAY_OUT: Duration = Duration::from_secs(GRACE.as_secs() * (RUNGS.len() as u64 + 2));
+pub(crate) const WAY_OUT: Duration = Duration::from_secs(GRACE.as_secs() * (RUNGS.len() as u64 + 3));
 
 /// How long the log may still be read once the process has ended: something it started may hold
 /// its output open for ever.
@@ -148,8 +148,9 @@ enum Rung {
     Kill,
 }
 
-/// The way out: by itself, by SIGTERM, by SIGKILL, without the keeper. Within [`WAY_OUT`].
-pub(crate) async fn end_process(watch: &mut Watch) -> Option<Ended> {
+/// The way out: by itself, by SIGTERM, by SIGKILL, without the keeper. Within [`WAY_OUT`]. Also says
+/// whether all that it started is known to have gone.
+pub(crate) async fn end_process(watch: &mut Watch) -> (Option<Ended>, bool) {
     for rung in RUNGS {
         match rung {
             Rung::Wait => {}
@@ -158,10 +159,14 @@ pub(crate) async fn end_process(watch: &mut Watch) -> Option<Ended> {
         }
         if let Ok(Ok(ended)) = tokio::time::timeout(GRACE, watch.ended()).await {
             watch.child().kill(); // whatever it started
-            let _gone = tokio::time::timeout(GRACE, watch.gone()).await;
-            return Some(ended);
+            return (Some(ended), is_gone(watch).await);
         }
     }
     watch.destroy();
-    tokio::time::timeout(GRACE, watch.ended()).await.ok().and_then(Result::ok)
+    let ended = tokio::time::timeout(GRACE, watch.ended()).await.ok().and_then(Result::ok);
+    (ended, is_gone(watch).await)
+}
+
+async fn is_gone(watch: &mut Watch) -> bool {
+    matches!(tokio::time::timeout(GRACE, watch.gone()).await, Ok(Ok(())))
 }

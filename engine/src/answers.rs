@@ -4,6 +4,7 @@ use outrigger_protocol::{Error, Href, RawDigest, ReadItem, ReadOutcome, ReadResu
 
 use crate::action::{Action, BatchId};
 use crate::canonical::Canonical;
+use crate::charge::CRASHED;
 use crate::lot::{CALL_OVERHEAD, OVERHEAD};
 use crate::observe::{self, DUPLICATE, State, UNREAD, owes_read_back};
 use crate::packed::Seen;
@@ -28,6 +29,10 @@ impl Run {
 
     /// How many of the first of `wants` one read call can ask for.
     pub(crate) fn fit_read<'w>(&self, side: Side, wants: impl Iterator<Item = &'w Why>) -> usize {
+        let mut wants = wants.peekable();
+        if wants.peek().is_some_and(|first| self.is_suspect_read(side, first)) {
+            return 1;
+        }
         let mut left = self.settings.max_body[side.index()].saturating_sub(CALL_OVERHEAD);
         let mut fits = |why: &&Why| {
             let href = self.read_item(side, why).map_or(0, |item| item.href.as_bytes().len());
@@ -36,11 +41,13 @@ impl Run {
             rest.is_some()
         };
         // The longest name fits the smallest limit that a peer may announce.
-        wants.take(MAX_BATCH).take_while(|why| fits(why)).count().max(1)
+        let fits = |why: &&Why| fits(why) && !self.is_suspect_read(side, why);
+        wants.take(MAX_BATCH).take_while(fits).count().max(1)
     }
 
     /// Sends one read call; `None` if nothing of it can be asked for any more.
     pub(crate) fn send_read(&mut self, side: Side, wants: Vec<Why>) -> Option<BatchId> {
+        let wants = self.without_fatal(side, wants);
         let (wants, items): (std::collections::VecDeque<Why>, Vec<ReadItem>) =
             wants.into_iter().filter_map(|why| self.read_item(side, &why).map(|item| (why, item))).unzip();
         if items.is_empty() {
@@ -60,7 +67,7 @@ impl Run {
                 Some(ReadItem { href: intent.href.clone(), known: known.map(|content| content.raw) })
             }
             Why::New(fresh) => Some(ReadItem { href: fresh.href.clone(), known: None }),
-            Why::Prove(place) | Why::Look(place) | Why::Back(place) | Why::Again(place) => {
+            Why::Prove(place) | Why::Look(place, _) | Why::Back(place) | Why::Again(place) => {
                 let row = self.table.row(*place)?;
                 Some(ReadItem { href: href(&row, side)?, known: known(&row, side) })
             }
@@ -84,11 +91,14 @@ impl Run {
         match self.member_mut(side).reader.answer(batch, result.index) {
             Answer::Ignore => {}
             Answer::OutOfOrder => self.freeze(side, "it answered a read out of order"),
-            Answer::For(why) => self.answered(side, why, result.outcome),
+            Answer::For(why) => {
+                self.clear_read(side, &why);
+                self.answered(side, why, result.outcome);
+            }
         }
     }
 
-    fn answered(&mut self, side: Side, why: Why, outcome: ReadOutcome<'_>) {
+    pub(crate) fn answered(&mut self, side: Side, why: Why, outcome: ReadOutcome<'_>) {
         if is_too_long(&outcome) {
             self.unanswered(side, why);
             return self.freeze(side, "it gave an item a revision or a format beyond the limit of a name");
@@ -106,7 +116,7 @@ impl Run {
             Why::Recover(at) => self.recovered(at, outcome),
             Why::New(fresh) => drop(self.arrived(side, *fresh, outcome)),
             Why::Prove(place) => self.proved(side, place, outcome),
-            Why::Look(place) => self.looked(side, place, outcome, false),
+            Why::Look(place, _) => self.looked(side, place, outcome, false),
             Why::Back(place) | Why::Again(place) => self.looked(side, place, outcome, true),
             Why::Weigh(batch) => self.weighed(side, batch, outcome),
             Why::Source(lot, at) => self.fetched(side, lot, at, false, outcome),
@@ -293,7 +303,8 @@ impl Run {
         // Of an item that was gone already nothing is left to set aside: it is proved once more.
         let is_there = self.table.row(place).is_some_and(|row| observe::is_present(&row, side));
         if is_permanent(error) && is_there {
-            self.quarantine(place, side, format!("it cannot be read: {error}"));
+            let why = if *error.message == *CRASHED { CRASHED.to_owned() } else { error.to_string() };
+            self.quarantine(place, side, format!("it cannot be read: {why}"));
         } else {
             self.pending(place, side, error.to_string());
         }
@@ -325,7 +336,7 @@ impl Run {
             // Still in doubt.
             Why::Recover(_) => {}
             Why::New(_) => self.member_mut(side).unobserved = true,
-            Why::Prove(place) | Why::Look(place) | Why::Back(place) | Why::Again(place) => {
+            Why::Prove(place) | Why::Look(place, _) | Why::Back(place) | Why::Again(place) => {
                 self.lose_sight(place, side);
             }
             Why::Weigh(batch) => self.unweighed(side, batch),

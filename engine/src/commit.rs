@@ -47,6 +47,7 @@ impl Run {
             match write.and_then(|write| Some((write.place?, write.intent.take()?))) {
                 Some((place, intent)) => {
                     answered.insert(operation);
+                    self.clear_write(&intent);
                     breach = self.result(place, intent, outcome).or(breach);
                 }
                 None if answered.contains(&operation) => breach = Some("it answered a write twice"),

@@ -120,6 +120,14 @@ pub enum Event<'a> {
         /// Why.
         error: Error,
     },
+    /// The member's plugin died while it worked on these calls. What of them it had not answered is
+    /// charged ([`crate::Charge`]). Comes before [`Event::MemberLost`], which ends those calls.
+    Crashed {
+        /// The member.
+        side: Side,
+        /// The reads and commits that were with the plugin; not those that waited on this side.
+        open: Vec<BatchId>,
+    },
     /// The member cannot be reached any more in this run. May come at any time; calls that were
     /// open need no other answer.
     MemberLost {

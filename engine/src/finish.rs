@@ -27,7 +27,8 @@ impl Run {
             // It will never be sent.
             self.table.settle(place, intent.operation);
         }
-        let mut records = Vec::new();
+        let cleared = self.charges.take_cleared().into_iter().map(Record::Charge);
+        let mut records: Vec<Record> = cleared.collect();
         self.table.records(FLUSH, &mut records);
         let is_more = !records.is_empty();
         if is_more {

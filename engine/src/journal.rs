@@ -6,6 +6,7 @@
 
 use outrigger_protocol::{Anchor, CommitKind, Href, OperationId, Revision, StoreId};
 
+use crate::charge::Charge;
 use crate::row::{Content, Key, Row, RowId, Side};
 
 /// A write that is about to be sent, or was sent and not yet answered (decisions X1).
@@ -63,6 +64,8 @@ pub enum Record {
     Anchor(Side, Anchor),
     /// The identity of the store behind the member's collection.
     Store(Side, StoreId),
+    /// So many crashes are held against this; none: forget it.
+    Charge(Charge),
 }
 
 /// What the store knows of one pair of collections when a run begins.
@@ -78,4 +81,6 @@ pub struct Snapshot {
     pub stores: [Option<StoreId>; 2],
     /// The highest row number ever given.
     pub last_row: u64,
+    /// Crashes that are held against items, in no particular order.
+    pub charges: Vec<Charge>,
 }

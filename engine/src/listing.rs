@@ -1,8 +1,9 @@
 //! Listing: what a member lists, matched to rows on the fly.
 
-use outrigger_protocol::{Anchor, Change, ChangeKind, Code, Error, StoreId, limits};
+use outrigger_protocol::{Anchor, Change, ChangeKind, Code, Error, Revision, StoreId, limits};
 
 use crate::action::Action;
+use crate::charge::Stamp;
 use crate::comparer::Comparer;
 use crate::observe::{self, UNREAD};
 use crate::packed::Seen;
@@ -93,7 +94,10 @@ impl Run {
                 self.pending(place, side, "it is there and cannot be read");
             }
             _ if self.is_as_known(side, place, change) => self.know(place, side, true),
-            _ => self.member_mut(side).reader.queue.push_back(Why::Look(place)),
+            _ => {
+                let stamp = Stamp::of(&change.revision);
+                self.member_mut(side).reader.queue.push_back(Why::Look(place, stamp));
+            }
         }
     }
 
@@ -199,8 +203,9 @@ impl Run {
             // A slow listing deletes nothing; the next one looks at the item by name.
             (Listing::Complete { slow: true }, Seen::Present { .. }) => self.lose_sight(place, side),
             (Listing::Changes, Seen::Present { settled: true, .. }) if !owes => self.know(place, side, true),
-            (Listing::Changes, Seen::Present { .. }) => {
-                self.member_mut(side).reader.queue.push_back(Why::Look(place));
+            (Listing::Changes, Seen::Present { revision, .. }) => {
+                let stamp = Stamp::of(&Revision::from(revision));
+                self.member_mut(side).reader.queue.push_back(Why::Look(place, stamp));
             }
         }
     }

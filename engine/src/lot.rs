@@ -75,6 +75,8 @@ pub(crate) struct Lot {
     pub(crate) target: Side,
     pub(crate) writes: Vec<Write>,
     pub(crate) stage: Stage,
+    /// The plugin may have died over what is in it: it takes nothing else.
+    pub(crate) is_alone: bool,
     /// Reads that are not over.
     pub(crate) reads: u16,
     /// Bytes held, new and old.
@@ -85,7 +87,8 @@ pub(crate) struct Lot {
 
 impl Lot {
     pub(crate) fn new(target: Side, budget: usize) -> Self {
-        Self { target, writes: Vec::new(), stage: Stage::Reading, reads: 0, weight: [0; 2], budget }
+        let (writes, stage) = (Vec::new(), Stage::Reading);
+        Self { target, writes, stage, is_alone: false, reads: 0, weight: [0; 2], budget }
     }
 
     /// Keeps bytes if the lot has room for them; the first always has.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use outrigger_protocol::{Href, Revision};
 
 use crate::action::BatchId;
+use crate::charge::Stamp;
 use crate::table::Place;
 
 /// Items in one read or commit at most.
@@ -31,8 +32,8 @@ pub(crate) enum Why {
     Recover(usize),
     /// A complete listing left it out (decisions S2).
     Prove(Place),
-    /// It is new or changed, or may have.
-    Look(Place),
+    /// It is new or changed, or may have: the revision that it was listed with.
+    Look(Place, Stamp),
     /// A write did not say what was stored (decisions S4).
     Back(Place),
     /// A write found another state than expected.
@@ -101,6 +102,11 @@ impl Reader {
         }
     }
 
+    /// What of a call was not answered yet; nothing of one that is not known.
+    pub(crate) fn unanswered(&self, batch: BatchId) -> impl Iterator<Item = &Why> {
+        self.open.get(&batch).into_iter().flat_map(|read| read.wants.iter().flatten())
+    }
+
     /// Ends a call: what was not answered, or `None` if the call is not known.
     pub(crate) fn end(&mut self, batch: BatchId) -> Option<Vec<Why>> {
         Some(self.open.remove(&batch)?.wants.into_iter().flatten().collect())
@@ -131,9 +137,9 @@ mod tests {
     #[test]
     fn answers_come_once_and_in_order() {
         let mut reader = Reader::default();
-        reader.begin(BatchId(1), [Why::Look(1), Why::Look(2)].into());
+        reader.begin(BatchId(1), [Why::Prove(1), Why::Prove(2)].into());
         assert!(matches!(reader.answer(BatchId(1), 1), Answer::OutOfOrder));
-        assert!(matches!(reader.answer(BatchId(1), 0), Answer::For(Why::Look(1))));
+        assert!(matches!(reader.answer(BatchId(1), 0), Answer::For(Why::Prove(1))));
         assert!(matches!(reader.answer(BatchId(1), 0), Answer::OutOfOrder));
         assert!(matches!(reader.answer(BatchId(9), 0), Answer::Ignore));
         assert_eq!(reader.end(BatchId(1)).map(|left| left.len()), Some(1));

@@ -52,6 +52,16 @@ pub enum Report {
         /// Why. May quote a member.
         reason: String,
     },
+    /// The member's plugin died, and what it was working on is charged.
+    Charged {
+        /// The member.
+        side: Side,
+        /// Items that it may have died over.
+        items: usize,
+        /// Those of them that it has now died over three times: they are set aside from the next run
+        /// on.
+        set_aside: usize,
+    },
     /// An item could not be brought across in this run; the next run tries again.
     Pending {
         /// The member that would have been read or written.

@@ -84,6 +84,8 @@ pub struct Settings {
     /// Members that must list everything whatever their anchor (first contact, a rejected anchor).
     /// Nothing that a slow listing leaves out is taken for deleted in this run.
     pub slow: [bool; 2],
+    /// Items that were set aside because the plugin crashed over them are tried once more.
+    pub retry_crashed: bool,
     /// Decide everything, write nothing: no commit, no record.
     pub dry_run: bool,
     /// Link two new items that differ in nothing but their UID, if each is the only such one.
@@ -109,6 +111,7 @@ impl Default for Settings {
             allow_deletes: None,
             read_only: [false; 2],
             slow: [false; 2],
+            retry_crashed: false,
             dry_run: false,
             match_content: true,
             max_body: [limits::MAX_BODY; 2],

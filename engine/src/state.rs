@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use outrigger_protocol::{Anchor, Href, StoreId};
 
 use crate::action::{Action, BatchId, Ticket};
+use crate::charge::Charges;
 use crate::comparer::Comparer;
 use crate::decide::{Decision, Likeness, Policy, Sign, decide};
 use crate::journal::{Intent, Record};
@@ -136,6 +137,7 @@ pub(crate) struct Run {
     pub(crate) lot_reads: BTreeMap<BatchId, (LotId, Side)>,
     pub(crate) tickets: BTreeMap<Ticket, Option<LotId>>,
     pub(crate) comparer: Comparer,
+    pub(crate) charges: Charges,
     pub(crate) object_types: Vec<String>,
     pub(crate) outputs: VecDeque<Action>,
     pub(crate) reports: VecDeque<Report>,
@@ -168,6 +170,7 @@ impl Run {
             lot_reads: BTreeMap::new(),
             tickets: BTreeMap::new(),
             comparer: Comparer::default(),
+            charges: Charges::default(),
             object_types: Vec::new(),
             outputs: VecDeque::new(),
             reports: VecDeque::new(),

@@ -3,6 +3,7 @@
 use outrigger_protocol::Error;
 
 use crate::action::{Action, Ticket};
+use crate::charge::Charges;
 use crate::event::Event;
 use crate::journal::{Intent, Snapshot};
 use crate::listing::EndMark;
@@ -36,13 +37,17 @@ impl CollectionSync {
     /// A run that starts from what the store knows. The first actions are ready at once.
     #[must_use]
     pub fn new(snapshot: Snapshot, settings: Settings, operations: OperationSource) -> Self {
-        let Snapshot { rows, intents, anchors, stores, last_row } = snapshot;
+        let Snapshot { rows, intents, anchors, stores, last_row, charges } = snapshot;
         let table = Table::load(rows, last_row);
         let doubts = intents.into_iter().map(|intent| Some(doubt(&table, intent))).collect();
         let [anchor_a, anchor_b] = anchors;
         let [store_a, store_b] = stores;
         let members = [Member::new(anchor_a, store_a), Member::new(anchor_b, store_b)];
         let mut run = Run::new(table, members, doubts, settings, operations);
+        run.charges = Charges::load(charges);
+        if run.settings.retry_crashed {
+            run.retry_crashed();
+        }
         run.begin_recovery();
         let mut sync = Self { run };
         sync.advance();
@@ -87,6 +92,7 @@ impl CollectionSync {
             Event::CommitFailed { side, batch, error } => run.commit_failed(side, batch, &error),
             Event::Compared { side, batch, verdict } => run.compared(side, batch, verdict),
             Event::CompareFailed { side, batch, error } => run.compare_failed(side, batch, &error),
+            Event::Crashed { side, open } => run.crashed(side, &open),
             Event::MemberLost { side, error } => self.member_lost(side, &error),
         }
     }

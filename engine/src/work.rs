@@ -70,7 +70,8 @@ impl Run {
                 return;
             }
             let mut lot = Lot::new(target, budget);
-            let some = work.deletions.drain(..pace.min(work.deletions.len()));
+            let most = pace.min(self.certain_deletions(target));
+            let some = self.member_mut(target).work.deletions.drain(..most);
             lot.writes.extend(some.map(|place| write(Some(place), Fetch::Unneeded, Fetch::Awaited)));
             self.read_lot(lot);
         }
@@ -100,8 +101,9 @@ impl Run {
         let pace = self.member(target.other()).reader.pace(budget);
         let mut lot = Lot::new(target, budget);
         while lot.writes.len() < pace
-            && let Some(task) = self.member_mut(target).work.tasks.pop_front()
+            && let Some(task) = self.next_task(&lot)
         {
+            lot.is_alone = self.is_suspect_task(target, &task);
             lot.writes.extend(self.begin_write(target, task));
         }
         if !lot.writes.is_empty() {
@@ -230,6 +232,10 @@ impl Run {
             self.reroute(place);
             return None;
         };
+        if self.is_fatal_write(target, place) {
+            self.member_mut(target).work.create_failed |= kind == CommitKind::Create;
+            return None;
+        }
         if matches!(write.source, Fetch::Deferred) || matches!(write.old, Fetch::Deferred) {
             self.route(place);
             return None;

@@ -74,12 +74,14 @@ fn trouble() -> impl Strategy<Value = Trouble> {
     let crash = proptest::option::weighted(0.4, (1u8..16, any::<bool>()));
     let lost = proptest::option::weighted(0.15, (1u8..12, any::<bool>(), any::<bool>()));
     let edit = proptest::option::weighted(0.15, (1u8..12, any::<bool>(), edit()));
+    let fatal = proptest::option::weighted(0.15, (any::<bool>(), 0u8..3));
     let seed = |calm| prop_oneof![calm => Just(0u64), 1 => any::<u64>()];
-    (crash, list_fault(), list_fault(), lost, edit, seed(2), seed(3), any::<u64>()).prop_map(
-        |(crash, a, b, lost, edit, chaos, broken, order)| Trouble {
+    (crash, list_fault(), list_fault(), lost, fatal, edit, seed(2), seed(3), any::<u64>()).prop_map(
+        |(crash, a, b, lost, fatal, edit, chaos, broken, order)| Trouble {
             crash,
             lists: [a, b],
             lost,
+            fatal,
             edit,
             chaos,
             broken,
@@ -160,6 +162,8 @@ fn play_in(world: &mut World, history: &History) {
 /// Runs without trouble until nothing moves; it must not take long. Returns what is owed to members
 /// that take no writes.
 fn settle(world: &mut World) -> u64 {
+    // What a plugin died over three times, it does not die over any more.
+    world.settings.retry_crashed = true;
     for _ in 0..6 {
         let outcome = world.run();
         if outcome.journals == 0 {

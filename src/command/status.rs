@@ -3,6 +3,7 @@
 //! Counts come from the tables of the state. What a member refused, and what a guard stopped, no
 //! table knows: that comes from what the last runs noted.
 
+mod plugins;
 mod write;
 
 use outrigger::config::{Config, GroupConfig};
@@ -11,6 +12,8 @@ use outrigger::report::{Absent, Failure, FailureSummary, GuardStop, Kept, Outcom
 use outrigger::run::{Note, notes, store_failure, unknown_group};
 use outrigger::store::{CollectionStatus, Error, Run, Status, status as status_of};
 use serde::Serialize;
+
+use plugins::PluginStatus;
 
 use super::waiting::{Waiting, waiting};
 use super::{Ended, load, print};
@@ -45,6 +48,8 @@ struct GroupStatus {
     guard: Vec<GuardStop>,
     /// Members that were not there in the last run and need not be.
     absent: Vec<Absent>,
+    /// Plugins that crashed lately.
+    plugins: Vec<PluginStatus>,
     /// What else went wrong in the last run.
     failures: Vec<FailureSummary>,
     /// What is to be known of the members' plugins: no sandbox, no consent.
@@ -102,7 +107,10 @@ fn read(config: &Config, group: &GroupConfig) -> GroupStatus {
     let found = status_of(&config.state, &group.name);
     let waiting = |found: &Status| waiting(&config.state, group, found);
     let status = match found.and_then(|found| Ok((waiting(&found)?, found))) {
-        Ok((waiting, found)) => GroupStatus::of(group, &found, waiting),
+        Ok((waiting, found)) => {
+            let plugins = PluginStatus::of_group(config, group, &found);
+            GroupStatus::of(group, &found, waiting, plugins)
+        }
         Err(error) => GroupStatus::unreadable(group, &error),
     };
     let members = group.members.iter().filter_map(|name| config.member(name));
@@ -115,13 +123,18 @@ fn read(config: &Config, group: &GroupConfig) -> GroupStatus {
 impl GroupStatus {
     fn unreadable(group: &GroupConfig, error: &Error) -> Self {
         let failure = FailureSummary::of(&store_failure(&group.name, error));
-        let mut status = Self::of(group, &Status::default(), Vec::new());
+        let mut status = Self::of(group, &Status::default(), Vec::new(), Vec::new());
         status.exit = failure.exit;
         status.failures.push(failure);
         status
     }
 
-    fn of(group: &GroupConfig, found: &Status, mut waiting: Vec<Waiting>) -> Self {
+    fn of(
+        group: &GroupConfig,
+        found: &Status,
+        mut waiting: Vec<Waiting>,
+        plugins: Vec<PluginStatus>,
+    ) -> Self {
         let total = |count: fn(&CollectionStatus) -> u64| found.collections.iter().map(count).sum();
         let (last, kept) = (found.last_run.as_ref(), kept(&found.runs));
         let pending = kept.collections.iter().map(|collection| collection.pending).sum();
@@ -139,6 +152,7 @@ impl GroupStatus {
             waiting,
             guard: kept.guard,
             absent: kept.absent,
+            plugins,
             failures: kept.failures,
             notes: Vec::new(),
             last_run: last.and_then(|run| run.finished),
@@ -158,6 +172,7 @@ impl GroupStatus {
             (self.conflicts > 0, Exit::Conflicts),
             (behind, Exit::Partial),
             (!self.guard.is_empty(), Exit::Guard),
+            (self.plugins.iter().any(PluginStatus::is_open), Exit::Plugin),
         ]
         .into_iter()
         .filter_map(|(holds, exit)| holds.then_some(exit))

@@ -12,8 +12,12 @@ use crate::cli::{Cli, PlanArgs, SyncArgs, Target};
 
 /// Brings the members of groups to the same state.
 pub(crate) fn sync(cli: &Cli, args: &SyncArgs) -> Ended {
-    let options =
-        Options { allow_deletes: args.allow_deletes, asker: Terminal::open(), ..options(cli, &args.targets) };
+    let options = Options {
+        allow_deletes: args.allow_deletes,
+        retry_crashed: args.retry_crashed,
+        asker: Terminal::open(),
+        ..options(cli, &args.targets)
+    };
     let output = Output { json: args.json, quiet: args.quiet };
     let ended = load(cli).and_then(|config| go(&config, &options, args.quiet));
     output.tell(ended.map(|report| note_other_number(report, args.allow_deletes)))

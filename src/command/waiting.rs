@@ -1,7 +1,7 @@
 //! What waits for a person in a group, item by item, as the state has it.
 
 use outrigger::config::GroupConfig;
-use outrigger::engine::{Row, Side};
+use outrigger::engine::{CRASHED, Row, Side};
 use outrigger::protocol::{Printable, Words};
 use outrigger::report::{CollectionSummary, ItemSummary};
 use outrigger::store::{Collection, Error, Status, Store};
@@ -83,6 +83,12 @@ impl Waiting {
         let named = named.collect::<Vec<_>>().join(", ");
         let why = match self.what {
             "conflict" => "make the two equal, or put one back as it was".to_owned(),
+            "left" if self.why.ends_with(CRASHED) => {
+                format!(
+                    "{}; it is left alone until it changes, or a sync with --retry-crashed",
+                    Words(&self.why)
+                )
+            }
             "left" => format!("{}; it is left alone until it changes", Words(&self.why)),
             _ => format!("{}; the next run tries again", Words(&self.why)),
         };

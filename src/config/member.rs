@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use outrigger_broker::ConnectBy;
+use outrigger_broker::{Budget, ConnectBy};
 use outrigger_sandbox::{Profile, Protected};
 
 use super::error::{ConfigError, Position};
@@ -33,6 +33,8 @@ pub struct MemberConfig {
     /// No call to its plugin may take longer, nor go so long without a sign of life; `None`: as each
     /// method says.
     pub calls_timeout: Option<Duration>,
+    /// How often its plugin may crash before it is not started any more.
+    pub restart: Budget,
     /// Where it stands in the file.
     pub at: Position,
 }
@@ -66,7 +68,7 @@ impl MemberConfig {
             let means_nothing = locate.is_some() && read.policy != SandboxConfig::default();
             if means_nothing { Err(not_confined(&value)) } else { Ok(read) }
         })?;
-        let Sandbox { policy: sandbox, calls_timeout } = confined.unwrap_or_default();
+        let Sandbox { policy: sandbox, calls_timeout, restart } = confined.unwrap_or_default();
         check_connection(&value, connect, &sandbox)?;
         let grouped = fields.take("options");
         let plugin = match (plugin, &locate) {
@@ -82,7 +84,19 @@ impl MemberConfig {
         }
         let name = value.name.to_owned();
         let at = value.position();
-        Ok(Self { name, plugin, required, read_only, locate, connect, options, sandbox, calls_timeout, at })
+        Ok(Self {
+            name,
+            plugin,
+            required,
+            read_only,
+            locate,
+            connect,
+            options,
+            sandbox,
+            calls_timeout,
+            restart,
+            at,
+        })
     }
 }
 
@@ -139,7 +153,7 @@ fn name_of_found(value: Value<'_>) -> Result<String> {
 
 fn not_confined(sandbox: &Value<'_>) -> ConfigError {
     let error = sandbox.key_error("a program that is found cannot be confined");
-    error.hint("only `calls_timeout` holds for it; leave out the rest of its sandbox")
+    error.hint("only `calls_timeout` and `restart` hold for it; leave out the rest of its sandbox")
 }
 
 /// `inherited` needs no name; `named` is for plugins whose launcher cannot pass a connection on.

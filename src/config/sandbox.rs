@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use outrigger_broker::Grant;
+use outrigger_broker::{Budget, Grant};
 use outrigger_sandbox::{Guarantee, OnUnsupported, Policy, Profile, Protected};
 
 use super::fields::{Result, Value};
+
+/// The most crashes that a budget may allow: each is kept.
+const MOST_CRASHES: u64 = 1000;
 
 /// What the user says of a member's sandbox. Each word that is said takes the place of what the
 /// plugin wishes, whether it is less or more: it is the user's machine. What is not said is as the
@@ -71,13 +74,14 @@ impl SandboxConfig {
 pub(super) struct Sandbox {
     pub(super) policy: SandboxConfig,
     pub(super) calls_timeout: Option<Duration>,
+    pub(super) restart: Budget,
 }
 
 /// Reads the table; relative paths in it are seen from the configuration file. A grant to write to
 /// one of the `protected` places is refused.
 pub(super) fn read(value: Value<'_>, protected: &[Protected]) -> Result<Sandbox> {
     let mut fields = value.fields()?;
-    fields.not_built_yet(&["cpu_seconds", "restart"])?;
+    fields.not_built_yet(&["cpu_seconds"])?;
     let policy = SandboxConfig {
         profile: fields.read("profile", profile)?,
         read: fields.read("read", |value| each(value, |path| path.path()))?,
@@ -91,8 +95,28 @@ pub(super) fn read(value: Value<'_>, protected: &[Protected]) -> Result<Sandbox>
         on_unsupported: fields.read("on_unsupported", on_unsupported)?,
     };
     let calls_timeout = fields.read("calls_timeout", |value| value.duration())?;
+    let restart = fields.read("restart", restart)?.unwrap_or_default();
     fields.finish("in the sandbox")?;
-    Ok(Sandbox { policy, calls_timeout })
+    Ok(Sandbox { policy, calls_timeout, restart })
+}
+
+/// How often the plugin may crash.
+fn restart(value: Value<'_>) -> Result<Budget> {
+    let otherwise = Budget::default();
+    let mut fields = value.fields()?;
+    let budget = Budget {
+        max: fields.read("max", crashes)?.unwrap_or(otherwise.max),
+        within: fields.read("within", |value| value.duration())?.unwrap_or(otherwise.within),
+    };
+    fields.finish("in `restart`")?;
+    Ok(budget)
+}
+
+fn crashes(value: Value<'_>) -> Result<u32> {
+    let number = value.number(MOST_CRASHES)?;
+    u32::try_from(number).ok().filter(|number| *number > 0).ok_or_else(|| {
+        value.error("`max` must be at least 1").hint("with 1, a plugin that has crashed is not started again")
+    })
 }
 
 fn each<'s, T>(value: Value<'s>, read: impl Fn(Value<'s>) -> Result<T>) -> Result<Vec<T>> {

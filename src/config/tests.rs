@@ -75,6 +75,7 @@ network = ["dav.example.org:443"]
 memory = "256MiB"
 processes = 1
 calls_timeout = "30s"
+restart = { max = 3, within = "1h" }
 require = ["fs_read", "memory"]
 on_unsupported = "weaken"
 
@@ -106,6 +107,9 @@ edit_vs_delete = "delete"
     assert_eq!(usb.sandbox.network.as_deref().unwrap(), ["dav.example.org:443"]);
     assert_eq!((usb.sandbox.memory, usb.sandbox.processes), (Some(256 << 20), Some(1)));
     assert_eq!(usb.calls_timeout, Some(std::time::Duration::from_secs(30)));
+    assert_eq!((usb.restart.max, usb.restart.within.as_secs()), (3, 3600));
+    let restart = config.member("laptop").unwrap().restart;
+    assert_eq!((restart.max, restart.within.as_secs()), (5, 600));
     assert_eq!(
         (usb.sandbox.profile, usb.sandbox.on_unsupported),
         (Some(Profile::Strict), Some(OnUnsupported::Weaken))
@@ -235,6 +239,14 @@ fn a_mistake_is_told_with_its_place_and_a_way_out() {
             "5:12: \"host\" is not a host and a port (write it as \"dav.example.org:443\", \"127.0.0.1:8080\", \
              \"[::1]:8080\", \"10.0.0.0/8:443\", \"*:443\" for any public host, or \"tcp:443\" for a port that it \
              connects to by itself)",
+        ),
+        (
+            member("[member.a.sandbox]\nrestart = { max = 0 }"),
+            "5:19: `max` must be at least 1 (with 1, a plugin that has crashed is not started again)",
+        ),
+        (
+            member("[member.a.sandbox]\nrestart = { times = 3 }"),
+            "5:13: unknown key `times` in `restart` (known here: max, within)",
         ),
         (
             member("[member.a.sandbox]\ncalls_timeout = \"30\""),

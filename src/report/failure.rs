@@ -64,6 +64,13 @@ impl Failure {
         self
     }
 
+    /// Adds one step of why.
+    #[must_use]
+    pub fn because_of(mut self, why: &dyn fmt::Display) -> Self {
+        self.causes.push(Cause::Ours(why.to_string()));
+        self
+    }
+
     /// Adds what a plugin said.
     #[must_use]
     pub fn said_by(mut self, plugin: impl Into<String>, words: impl Into<String>) -> Self {

@@ -16,7 +16,7 @@ use std::io::{self, Write};
 use outrigger_protocol::Printable;
 
 use super::failure::{BOLD, Failure, PLAIN};
-use super::run::{CollectionReport, GroupReport, RunReport};
+use super::run::{CollectionReport, GroupReport, PluginReport, RunReport};
 use crate::exit::Exit;
 use account::Account;
 use words::plural;
@@ -29,6 +29,7 @@ pub fn write_run(run: &RunReport, to: &mut dyn Write) -> io::Result<()> {
     for group in &run.groups {
         write_group(group, run.dry_run, to)?;
     }
+    run.plugins.iter().try_for_each(|plugin| write_plugin(plugin, to))?;
     let parts = summary_parts(run).join(", ");
     writeln!(to, "{BOLD}Summary{PLAIN}     {parts}   exit {}", run.exit().code())
 }
@@ -48,6 +49,27 @@ fn write_group(group: &GroupReport, dry_run: bool, to: &mut dyn Write) -> io::Re
         write_failure(failure, to)?;
     }
     group.notes.iter().try_for_each(|note| writeln!(to, "  note      {note}"))
+}
+
+/// What a plugin took, where that is worth telling: one that crashed.
+fn write_plugin(plugin: &PluginReport, to: &mut dyn Write) -> io::Result<()> {
+    let PluginReport { member, crashes, restarts, set_aside, peak_rss_bytes, cpu_time, .. } = plugin;
+    if *crashes == 0 {
+        return Ok(());
+    }
+    let counts = [
+        plural(u64::from(*crashes), "crash", "crashes"),
+        plural(u64::from(*restarts), "restart", "restarts"),
+        plural(*set_aside, "item set aside", "items set aside"),
+    ];
+    write!(to, "plugin      {member}: {}", counts.join(", "))?;
+    if let Some(bytes) = peak_rss_bytes {
+        write!(to, "; {:.1} MiB at most", *bytes as f64 / f64::from(1 << 20))?;
+    }
+    if let Some(time) = cpu_time {
+        write!(to, ", {:.2} s of processor time", time.as_secs_f64())?;
+    }
+    writeln!(to)
 }
 
 /// Writes only what stopped a group or a member: what a quiet run still says.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use outrigger_engine::{Report, Side, Summary};
-use outrigger_protocol::Printable;
+use outrigger_engine::{FailureClass, Report, Side, Summary};
+use outrigger_protocol::{Code, Printable};
 
 use super::failure::Failure;
 use crate::exit::Exit;
@@ -92,6 +92,11 @@ impl GroupReport {
         format!("{} sync {} --allow-deletes {planned}", self.command, self.target(collection))
     }
 
+    /// The command line that tries items again that a plugin crashed over.
+    pub(super) fn retry_crashed(&self, collection: &str) -> String {
+        format!("{} sync {} --retry-crashed", self.command, self.target(collection))
+    }
+
     /// What names a collection on a command line that the user may copy.
     pub(super) fn target(&self, collection: &str) -> String {
         // The group is near enough where nothing safe names the collection.
@@ -126,6 +131,10 @@ pub struct CollectionReport {
     pub(super) told: Vec<Report>,
     /// Reports of that kind beyond [`CollectionReport::TOLD`].
     pub(super) untold: u64,
+    /// Items that the plugin of each member has died over too often.
+    pub(crate) set_aside: [u64; 2],
+    /// The error with which each member was lost.
+    lost: [Option<Code>; 2],
     /// What outside reasons (a refused password, a broken plugin) end the command with.
     worse: Exit,
 }
@@ -152,6 +161,11 @@ impl CollectionReport {
             Report::Listed { side, complete, .. } => self.complete[side.index()] = Some(complete),
             Report::Ended(summary) => self.summary = summary,
             Report::Untold { count, .. } => self.untold += count,
+            Report::Charged { side, set_aside, .. } => self.set_aside[side.index()] += set_aside as u64,
+            Report::MemberFailed { side, class: FailureClass::Call(code), .. } => {
+                self.lost[side.index()] = Some(code);
+                self.tell(report);
+            }
             Report::Planned { side, kind, .. } => {
                 self.planned[side.index()].count(kind);
                 if dry_run {
@@ -160,6 +174,40 @@ impl CollectionReport {
             }
             other => self.tell(other),
         }
+    }
+
+    /// Whether it ended because plugins died, and nothing else stopped a member. `dead`: whose plugin
+    /// does not run; one that does may call a lost server by the same name.
+    pub(crate) fn is_cut_by_a_crash(&self, dead: [bool; 2]) -> bool {
+        let stops = self.stops().filter(|report| !matches!(report, Report::GuardStop { .. })).count();
+        let is_death = |(lost, is_dead): (Option<Code>, bool)| is_dead && lost == Some(Code::DISCONNECTED);
+        let deaths = self.lost.into_iter().zip(dead).filter(|both| is_death(*both)).count();
+        deaths > 0 && deaths == stops
+    }
+
+    /// This one, which took up what `earlier` had begun when a plugin died: what was done is done, what
+    /// was left is told of anew.
+    pub(crate) fn after(mut self, earlier: Self) -> Self {
+        self.listing += earlier.listing;
+        self.summary.new_conflicts += earlier.summary.new_conflicts;
+        self.summary.leave_used |= earlier.summary.leave_used;
+        for at in Side::BOTH.map(Side::index) {
+            let (now, then) = (&mut self.summary.sides[at], earlier.summary.sides[at]);
+            now.created += then.created;
+            now.updated += then.updated;
+            now.deleted += then.deleted;
+            now.read += then.read;
+            self.planned[at].writes += then.created + then.updated;
+            self.planned[at].deletes += then.deleted;
+            self.set_aside[at] += earlier.set_aside[at];
+        }
+        let stays = |report: &Report| matches!(report, Report::Conflict { .. } | Report::Quarantined { .. });
+        let told = std::mem::take(&mut self.told);
+        self.told = earlier.told.into_iter().filter(stays).collect();
+        for report in told.into_iter().filter(|report| !self.told.contains(report)).collect::<Vec<_>>() {
+            self.tell(report);
+        }
+        self
     }
 
     /// Notes that the command cannot end with less than this.
@@ -240,7 +288,7 @@ impl Planned {
     }
 }
 
-/// One plugin process.
+/// The plugin of one member: its latest process, and what all of them took.
 #[derive(Debug, Clone)]
 pub struct PluginReport {
     /// Which plugin.
@@ -257,6 +305,16 @@ pub struct PluginReport {
     pub keeper_peak_rss_bytes: Option<u64>,
     /// What it did on the network through the broker.
     pub network: outrigger_broker::Figures,
+    /// Processor time that its processes took, if the system tells.
+    pub cpu_time: Option<Duration>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// How often a process of it ended unasked.
+    pub crashes: u32,
+    /// Items that it has died over three times in this run.
+    pub set_aside: u64,
+    /// It crashed too often, and is not started again before this time since 1970.
+    pub open_until: Option<Duration>,
     /// What was enforced on it.
     pub sandbox: outrigger_sandbox::Report,
 }

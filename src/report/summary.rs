@@ -50,6 +50,17 @@ pub struct PluginSummary {
     pub keeper_peak_rss_bytes: Option<u64>,
     /// What it did on the network through the broker: advisory.
     pub network: NetworkSummary,
+    /// Processor time that its processes took; null where the system does not tell.
+    pub cpu_ms: Option<u64>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// How often a process of it ended unasked.
+    pub crashes: u32,
+    /// Items that it has died over three times in this run.
+    pub set_aside: u64,
+    /// It crashed too often, and is not started again before this time (seconds since 1970); null: it
+    /// may be.
+    pub open_until: Option<u64>,
     /// What was enforced on it, by guarantee.
     pub sandbox: outrigger_sandbox::Report,
 }
@@ -121,6 +132,11 @@ impl PluginSummary {
             peak_rss_bytes: report.peak_rss_bytes,
             keeper_peak_rss_bytes: report.keeper_peak_rss_bytes,
             network: NetworkSummary::of(report.network),
+            cpu_ms: report.cpu_time.map(milliseconds),
+            restarts: report.restarts,
+            crashes: report.crashes,
+            set_aside: report.set_aside,
+            open_until: report.open_until.map(|until| until.as_secs()),
             sandbox: report.sandbox.clone(),
         }
     }
@@ -172,6 +188,11 @@ mod tests {
             peak_rss_bytes: Some(4096),
             keeper_peak_rss_bytes: None,
             network: outrigger_broker::Figures::default(),
+            cpu_time: Some(Duration::from_millis(30)),
+            restarts: 2,
+            crashes: 2,
+            set_aside: 1,
+            open_until: None,
             sandbox: outrigger_sandbox::Report::nothing("not built yet", ""),
         };
         RunReport {
@@ -202,6 +223,9 @@ mod tests {
             (&plugin["pid"], &plugin["start_ms"], &plugin["peak_rss_bytes"]),
             (&7.into(), &12.into(), &4096.into())
         );
+        assert_eq!((&plugin["restarts"], &plugin["crashes"]), (&2.into(), &2.into()));
+        assert_eq!((&plugin["cpu_ms"], &plugin["set_aside"]), (&30.into(), &1.into()));
+        assert!(plugin["open_until"].is_null());
         assert_eq!(plugin["sandbox"]["fs_read"]["standing"], "unavailable");
     }
 

@@ -1,13 +1,14 @@
 //! Calls: what the engine asks of the members, and what comes back of it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use outrigger_broker::{Instance, SinkClient};
+use outrigger_broker::{Instance, PluginHost, SinkClient};
 use outrigger_engine::{Action, BatchId, CollectionSync, Event, Report, Settings, Side, Snapshot};
 use outrigger_protocol::{
     Anchor, Code, CommitItem, Compare, Connect, ConnectDone, Error, GetChanges, ReadItem, StoreId, limits,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, mpsc};
 use tokio::task::JoinSet;
 
 use crate::exit::Exit;
@@ -77,6 +78,8 @@ pub(super) struct Members {
     connected: [bool; 2],
     /// Open calls, per member.
     calls: [JoinSet<()>; 2],
+    /// The same about items: who was with the plugin when it died.
+    with_plugin: [WithPlugin; 2],
     later: mpsc::UnboundedSender<Later>,
 }
 
@@ -88,7 +91,14 @@ impl Members {
         later: mpsc::UnboundedSender<Later>,
     ) -> Self {
         let (failed, connected, calls) = ([None, None], [false; 2], Default::default());
-        Self { sinks, instances, names, failed, connected, calls, later }
+        let with_plugin = instances.each_ref().map(|instance| WithPlugin::new(instance.host().clone()));
+        Self { sinks, instances, names, failed, connected, calls, with_plugin, later }
+    }
+
+    /// Lets the plugin of a member work on one call about items at a time: it died over one of them,
+    /// and which one is to be found out.
+    pub(super) fn one_at_a_time(&mut self, side: Side) {
+        self.with_plugin[side.index()].turn = Arc::new(Semaphore::new(1));
     }
 
     fn sink(&self, side: Side) -> Option<&SinkClient> {
@@ -171,25 +181,37 @@ impl Members {
     pub(super) fn read(&mut self, side: Side, batch: BatchId, items: Vec<ReadItem>, engine: &Engine) {
         let (engine, later) = (engine.clone(), self.later.clone());
         let Some(sink) = self.sink(side).cloned() else { return no_sink(&later, side) };
+        let with_plugin = self.with_plugin[side.index()].clone();
         self.call(side, async move {
+            let _turn = with_plugin.begin(batch).await;
             let each = move |result: outrigger_protocol::ReadResult<'_>| {
                 engine.receive_beside(Event::ReadItem { side, batch, result });
             };
             match sink.read(items, each).await {
                 Ok(()) => tell(&later, Event::ReadEnd { side, batch }),
-                Err(error) => failed(&later, side, error, |error| Event::ReadFailed { side, batch, error }),
+                Err(error) => {
+                    with_plugin.tell_of_a_crash(&later, side);
+                    failed(&later, side, error, |error| Event::ReadFailed { side, batch, error });
+                }
             }
+            with_plugin.end(batch);
         });
     }
 
     pub(super) fn commit(&mut self, side: Side, batch: BatchId, items: Vec<CommitItem<'static>>) {
         let later = self.later.clone();
         let Some(sink) = self.sink(side).cloned() else { return no_sink(&later, side) };
+        let with_plugin = self.with_plugin[side.index()].clone();
         self.call(side, async move {
+            let _turn = with_plugin.begin(batch).await;
             match sink.commit(items).await {
                 Ok(committed) => tell(&later, Event::Committed { side, batch, results: committed.results }),
-                Err(error) => failed(&later, side, error, |error| Event::CommitFailed { side, batch, error }),
+                Err(error) => {
+                    with_plugin.tell_of_a_crash(&later, side);
+                    failed(&later, side, error, |error| Event::CommitFailed { side, batch, error });
+                }
             }
+            with_plugin.end(batch);
         });
     }
 
@@ -211,6 +233,45 @@ impl Members {
         let open = |side: Side| self.sink(side).filter(|_| self.connected[side.index()]);
         let [a, b] = came_through;
         tokio::join!(finish(open(Side::A), a), finish(open(Side::B), b));
+    }
+}
+
+/// The calls about items that are with a plugin now. Those that wait for their turn are not: it cannot
+/// have died over them.
+#[derive(Clone)]
+struct WithPlugin {
+    host: PluginHost,
+    open: Arc<Mutex<BTreeSet<BatchId>>>,
+    turn: Arc<Semaphore>,
+}
+
+impl WithPlugin {
+    fn new(host: PluginHost) -> Self {
+        Self { host, open: Arc::default(), turn: Arc::new(Semaphore::new(Semaphore::MAX_PERMITS)) }
+    }
+
+    fn open(&self) -> MutexGuard<'_, BTreeSet<BatchId>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the turn of a call; it is with the plugin from here on.
+    async fn begin(&self, batch: BatchId) -> Option<SemaphorePermit<'_>> {
+        let turn = self.turn.acquire().await.ok(); // it is never closed
+        self.open().insert(batch);
+        turn
+    }
+
+    fn end(&self, batch: BatchId) {
+        self.open().remove(&batch);
+    }
+
+    /// Tells the engine what was with the plugin, if that is dead or hangs. All that was open fails
+    /// then, and whichever comes first speaks for all of it.
+    fn tell_of_a_crash(&self, later: &mpsc::UnboundedSender<Later>, side: Side) {
+        if self.host.is_lost() {
+            let open = self.open().iter().copied().collect();
+            tell(later, Event::Crashed { side, open });
+        }
     }
 }
 

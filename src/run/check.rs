@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use super::grants::{Note, notes};
 use super::keeper::Keeper;
-use super::members::{MemberSession, Start};
 use super::objects::group_of;
 use super::options::Options;
+use super::session::{MemberSession, Start};
 use super::targets::wanted;
 use crate::config::Config;
 use crate::exit::Exit;
@@ -51,12 +51,19 @@ pub async fn check(config: &Config, options: &Options) -> Result<CheckReport, Fa
     for (group, _) in wanted(config, options)? {
         for name in &group.members {
             let Some(member) = config.member(name) else { continue };
-            let Options { plugins, command, .. } = options;
-            let start = Start { config, member, plugins, command, only_looks: true };
             let nothing = MemberState::default();
-            let shown = group_of(group, None, [&nothing, &nothing]);
+            let start = Start {
+                config,
+                member,
+                plugins: &options.plugins,
+                command: &options.command,
+                only_looks: true,
+                locks: Vec::new(),
+                group: group_of(group, None, [&nothing, &nothing]),
+                crashes: Vec::new(), // whoever checks wants to see
+            };
             let keeper = |configured| Keeper::new(configured, MemberState::default(), None, None);
-            let started = MemberSession::start(&start, Vec::new(), shown, keeper).await;
+            let started = MemberSession::start(start, keeper).await;
             let found = match started {
                 Ok(session) => Ok(found(session).await),
                 Err(failed) => Err(failed.failure),
@@ -74,8 +81,8 @@ pub async fn check(config: &Config, options: &Options) -> Result<CheckReport, Fa
 }
 
 async fn found(session: MemberSession) -> Found {
-    let collections = session.discovered.sinks.iter().map(|sink| sink.name.clone()).collect();
-    let process = session.stop().await;
+    let collections = session.discovered().sinks.iter().map(|sink| sink.name.clone()).collect();
+    let (process, _) = session.stop().await;
     Found {
         plugin: process.plugin,
         pid: process.pid,

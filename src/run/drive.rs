@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use outrigger_broker::{Instance, SinkClient};
-use outrigger_engine::{Action, CollectionSync, Event, Report, Settings, Side, Snapshot};
+use outrigger_engine::{Action, CRASHES, CollectionSync, Event, Report, Settings, Side, Snapshot};
 use outrigger_protocol::{Compare, OperationId};
 use outrigger_store::{Collection, Store};
 use tokio::sync::mpsc;
@@ -51,6 +51,9 @@ impl Drive<'_> {
         };
         let (later, events) = mpsc::unbounded_channel::<Later>();
         let mut members = Members::new(sinks, instances, members, later.clone());
+        for charge in snapshot.charges.iter().filter(|charge| charge.crashes < CRASHES) {
+            members.one_at_a_time(charge.side);
+        }
         members.connect(&snapshot, &mut self.settings).await;
         let journal = Journal::new(self.store, &self.collection, move |durable| {
             // A run that has ended asks for nothing more, so nobody misses what comes after.

@@ -2,27 +2,27 @@
 //! paired, and for each pair the engine is driven to its end.
 
 use std::cell::Cell;
-use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use outrigger_broker::SinkClient;
 use outrigger_engine::{MemberState, Settings, Side};
 use outrigger_protocol::Group;
-use outrigger_sandbox::Descriptor;
 use outrigger_store::{Collection, Request, RunId, Status, Store};
 use uuid::Uuid;
 
 use super::drive::Drive;
-use super::keeper::Keeper;
+use super::heal::Healer;
 use super::locks::{self, MemberLocks};
-use super::members::{self, MemberSession, Start, StartFailure};
+use super::members;
 use super::objects::{self, Objects};
 use super::options::{Options, Watcher};
 use super::pairs::{self, Pair};
+use super::session::MemberSession;
 use super::{main_sink, stored};
 use crate::config::{Config, GroupConfig, MemberConfig};
 use crate::exit::Exit;
-use crate::report::{CollectionReport, Failure, GroupReport, Kept, PluginReport, Waiting};
+use crate::report::{CollectionReport, Failure, GroupReport, Kept, PluginReport};
 
 /// How long a run waits for the last process of a killed one to let go of the group, and of each
 /// member.
@@ -60,8 +60,7 @@ impl GroupRun<'_> {
             (Some(a), Some(b)) => self.run_collections(&store, known, [a, b], shown).await,
             _ => self.note_attempt(&store).await,
         };
-        let (a, b) = tokio::join!(stop(a), stop(b));
-        plugins.extend([a, b].into_iter().flatten());
+        self.stop([a, b], &store, plugins).await;
         let closed = match Arc::into_inner(store) {
             Some(store) => stored::beside(&self.group.name, move || store.close()).await,
             None => Ok(()), // a plugin's last request is about to end, and closes it
@@ -70,11 +69,11 @@ impl GroupRun<'_> {
         closed
     }
 
-    async fn ask<T: Send + 'static>(&self, request: Request<'_, T>) -> Result<T, Failure> {
+    pub(super) async fn ask<T: Send + 'static>(&self, request: Request<'_, T>) -> Result<T, Failure> {
         stored::ask(&self.group.name, request).await
     }
 
-    fn members(&self) -> Result<[&MemberConfig; 2], Failure> {
+    pub(super) fn members(&self) -> Result<[&MemberConfig; 2], Failure> {
         let [a, b] = &self.group.members;
         let member = |name: &String| {
             self.config.member(name).ok_or_else(|| Failure::internal(format!("no member {name}")))
@@ -108,76 +107,6 @@ impl GroupRun<'_> {
         Ok([a?, b?])
     }
 
-    /// Starts both members at the same time; both are shown the group. `None`: one that is not there
-    /// and need not be.
-    async fn start_members(
-        &mut self,
-        store: &Arc<Store>,
-        kept: [MemberState; 2],
-        shown: &Group,
-        locks: &MemberLocks,
-    ) -> Result<[Option<MemberSession>; 2], Failure> {
-        let [a, b] = self.members()?;
-        let [kept_a, kept_b] = kept;
-        let (a, b) = tokio::join!(
-            self.start_member(a, kept_a, shown, store, locks[0].as_ref()),
-            self.start_member(b, kept_b, shown, store, locks[1].as_ref())
-        );
-        let (a, b) = match (a, b) {
-            (Ok(a), Ok(b)) => return Ok([Some(a), Some(b)]),
-            other => other,
-        };
-        let sessions = [self.absent(a), self.absent(b)];
-        for session in sessions.into_iter().flatten() {
-            session.stop().await;
-        }
-        Ok([None, None])
-    }
-
-    /// Notes why a member could not be started; hands back one that could.
-    fn absent(&mut self, started: Result<MemberSession, StartFailure>) -> Option<MemberSession> {
-        match started {
-            Ok(session) => Some(session),
-            Err(StartFailure { member, failure, required }) => {
-                // Only what is not there can be waited for; the rest somebody has to mend.
-                if required || failure.exit != Exit::Partial {
-                    self.report.failures.push(failure);
-                } else {
-                    let why =
-                        failure.causes.first().map_or_else(|| failure.message.clone(), ToString::to_string);
-                    self.report.waiting.push(Waiting { member, why });
-                }
-                None
-            }
-        }
-    }
-
-    /// Its keeper process holds the locks too, until the plugin's last process has gone
-    /// (decisions X3).
-    async fn start_member(
-        &self,
-        member: &MemberConfig,
-        kept: MemberState,
-        shown: &Group,
-        store: &Arc<Store>,
-        lock: Option<&File>,
-    ) -> Result<MemberSession, StartFailure> {
-        let failed = |failure| StartFailure { member: member.name.clone(), failure, required: true };
-        let group = store
-            .try_clone_lock()
-            .map_err(|error| failed(stored::store_failure(&self.group.name, &error)))?;
-        let lock = lock.map(File::try_clone).transpose().map_err(|error| {
-            failed(Failure::internal("the lock of the member cannot be handed on").because(&error))
-        })?;
-        let locks = group.into_iter().chain(lock).map(Descriptor::from).collect();
-        let store = (!self.options.dry_run).then_some(store);
-        let asker = self.options.asker.clone();
-        let Options { plugins, command, dry_run, .. } = self.options;
-        let start = Start { config: self.config, member, plugins, command, only_looks: *dry_run };
-        let keeper = |configured| Keeper::new(configured, kept, store, asker);
-        MemberSession::start(&start, locks, shown.clone(), keeper).await
-    }
-
     async fn run_collections(
         &mut self,
         store: &Store,
@@ -192,12 +121,19 @@ impl GroupRun<'_> {
         objects.learn(None).await;
         let run = self.begin(store).await?;
         let asked = [sessions[0].keeper().state().await, sessions[1].keeper().state().await];
-        let connected = main_sink::connect(sessions, &asked, self.options.dry_run).await;
-        let whole = connected.is_ok() && self.collections.is_empty();
-        match connected {
-            Ok(slow) => self.run_pairs(store, sessions, found.pairs, slow, &asked).await,
-            Err(failure) => self.report.failures.push(failure),
-        }
+        let healer = Healer {
+            store,
+            group: &self.group.name,
+            sessions,
+            names: &self.group.members,
+            asked: &asked,
+            dry_run: self.options.dry_run,
+            slow: Cell::default(),
+            tries: Cell::default(),
+        };
+        let ran = self.run_pairs(&healer, found.pairs).await;
+        let whole = ran.is_ok() && self.collections.is_empty();
+        self.report.failures.extend(ran.err());
         let came_through = matches!(self.report.exit(), Exit::Done | Exit::Conflicts);
         main_sink::finish(sessions, came_through).await;
         // A run that came through everything has done what slow syncs were asked for.
@@ -209,24 +145,50 @@ impl GroupRun<'_> {
         Ok(())
     }
 
-    async fn run_pairs(
-        &mut self,
-        store: &Store,
-        sessions: [&MemberSession; 2],
-        pairs: Vec<Pair>,
-        slow: [bool; 2],
-        asked: &[MemberState; 2],
-    ) {
+    /// Runs all pairs, one after the other.
+    ///
+    /// # Errors
+    /// A plugin that died cannot be started again: what is left is not begun.
+    async fn run_pairs(&mut self, healer: &Healer<'_>, pairs: Vec<Pair>) -> Result<(), Failure> {
+        healer.connect_main_sinks().await?;
         for pair in pairs {
-            let slow = Side::BOTH.map(|side| {
-                let types = pair.sinks[side.index()].as_ref().map(|sink| &sink.object_types[..]);
-                slow[side.index()] || asked[side.index()].is_slow(types.unwrap_or_default())
-            });
-            let report = self.run_collection(store, sessions, pair, slow).await;
+            self.run_pair(healer, &pair).await?;
+        }
+        Ok(())
+    }
+
+    /// Runs one pair, and once more each time that a plugin dies over it.
+    async fn run_pair(&mut self, healer: &Healer<'_>, pair: &Pair) -> Result<(), Failure> {
+        let mut so_far: Option<CollectionReport> = None;
+        loop {
+            let mended = healer.mend().await;
+            if mended.is_err() {
+                self.report.collections.extend(so_far);
+                return mended;
+            }
+            let is_first = so_far.is_none();
+            let ran = self.run_collection(healer, pair, is_first).await;
+            let report = match ran {
+                Ok(report) => report,
+                Err(failure) => {
+                    self.report.collections.extend(so_far);
+                    self.report.failures.push(failure);
+                    return Ok(());
+                }
+            };
             if report.summary.leave_used {
                 self.leave.set(None);
             }
-            self.report.collections.push(report);
+            let is_over = !healer.is_to_go_on(&report).await;
+            let report = match so_far {
+                Some(earlier) => report.after(earlier),
+                None => report,
+            };
+            if is_over {
+                self.report.collections.push(report);
+                return Ok(());
+            }
+            so_far = Some(report);
         }
     }
 
@@ -238,25 +200,41 @@ impl GroupRun<'_> {
 
     async fn run_collection(
         &self,
-        store: &Store,
-        sessions: [&MemberSession; 2],
-        pair: Pair,
-        slow: [bool; 2],
-    ) -> CollectionReport {
+        healer: &Healer<'_>,
+        pair: &Pair,
+        is_first: bool,
+    ) -> Result<CollectionReport, Failure> {
         let [a, b] = &self.group.members;
+        let slow = Side::BOTH.map(|side| {
+            let types = pair.sinks[side.index()].as_ref().map(|sink| &sink.object_types[..]);
+            healer.slow.get()[side.index()] || healer.asked[side.index()].is_slow(types.unwrap_or_default())
+        });
+        // What it dies over in this very run is charged like anything else.
+        let retry_crashed = is_first && self.options.retry_crashed;
+        let sinks = self.sinks(healer.sessions, pair)?;
         let drive = Drive {
-            store,
+            store: healer.store,
             collection: Collection::new(&pair.name, a, b),
-            settings: Settings { slow, ..self.settings(&pair) },
+            settings: Settings { slow, retry_crashed, ..self.settings(pair) },
             written: Box::new(|done, total| self.watcher.written(done, total)),
             watch: Box::new(|words| self.watcher.phase(&self.group.name, &pair.name, words)),
         };
-        let sinks = Side::BOTH
-            .map(|side| pair.sinks[side.index()].clone().map(|sink| sessions[side.index()].sink(sink)));
-        let instances = sessions.map(|session| session.instance().clone());
+        let instances = healer.sessions.map(MemberSession::instance);
         let mut report = drive.run(&pair.name, sinks, instances, self.group.members.clone()).await;
         report.to_make = pair.sinks.each_ref().map(Option::is_none);
-        report
+        Ok(report)
+    }
+
+    /// Clients of both collections.
+    fn sinks(&self, sessions: [&MemberSession; 2], pair: &Pair) -> Result<[Option<SinkClient>; 2], Failure> {
+        let client = |side: usize| match &pair.sinks[side] {
+            None => Ok(None),
+            Some(sink) => {
+                let client = sessions[side].sink(sink);
+                client.map(Some).ok_or_else(|| pairs::gone(self.group, side, &sink.name))
+            }
+        };
+        Ok([client(0)?, client(1)?])
     }
 
     fn settings(&self, pair: &Pair) -> Settings {
@@ -291,13 +269,6 @@ impl GroupRun<'_> {
         let journal = &self.config.journal;
         self.ask(store.end_run(run, now(), outcome)).await?;
         self.ask(store.prune(now(), journal.keep(), journal.size)).await.map(|_| ())
-    }
-}
-
-async fn stop(session: Option<MemberSession>) -> Option<PluginReport> {
-    match session {
-        Some(session) => Some(session.stop().await),
-        None => None,
     }
 }
 

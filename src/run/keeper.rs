@@ -40,6 +40,11 @@ impl Keeper {
         Self { configured, state: Arc::new(Mutex::new(state)), store: store.map(Arc::downgrade), asker }
     }
 
+    /// The member as its plugin sees it now.
+    pub(super) async fn seen(&self) -> Member {
+        self.state.lock().await.snapshot(&self.configured)
+    }
+
     /// What is kept now.
     pub(super) async fn state(&self) -> MemberState {
         self.state.lock().await.clone()

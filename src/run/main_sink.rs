@@ -8,7 +8,7 @@ use outrigger_engine::MemberState;
 use outrigger_protocol::{Connect, ConnectDone, Error};
 
 use super::calls::succeeded;
-use super::members::{MemberSession, plugin_failure_of};
+use super::session::MemberSession;
 use crate::report::Failure;
 
 /// Connects both members. Returns who asks for a slow sync of everything.
@@ -24,17 +24,33 @@ pub(super) async fn connect(
     };
     let (a, b) = tokio::join!(one(sessions[0], request(0)), one(sessions[1], request(1)));
     let slow = [(sessions[0], a), (sessions[1], b)]
-        .map(|(session, slow)| slow.map_err(|error| plugin_failure_of(session, "cannot connect", &error)));
+        .map(|(session, slow)| slow.map_err(|error| session.failure("cannot connect", &error)));
     let [a, b] = slow;
     let slow = [a?, b?];
     let done = ConnectDone { slow_sync: slow.contains(&true) };
     for session in sessions {
         if let Some(main) = session.main_sink() {
             let done = main.connect_done(&done).await;
-            done.map_err(|error| plugin_failure_of(session, "cannot go on", &error))?;
+            done.map_err(|error| session.failure("cannot go on", &error))?;
         }
     }
     Ok(slow)
+}
+
+/// Connects one member whose plugin was started anew. Returns whether it asks for a slow sync of
+/// everything.
+pub(super) async fn connect_again(
+    session: &MemberSession,
+    asked: &MemberState,
+    dry_run: bool,
+) -> Result<bool, Error> {
+    let slow_sync =
+        one(session, Connect { slow_sync: asked.is_slow_everywhere(), read_only: dry_run, anchor: None })
+            .await?;
+    if let Some(main) = session.main_sink() {
+        main.connect_done(&ConnectDone { slow_sync }).await?;
+    }
+    Ok(slow_sync)
 }
 
 async fn one(session: &MemberSession, request: Connect) -> Result<bool, Error> {

@@ -10,8 +10,8 @@ use outrigger_engine::{ConflictPolicy, FoundCollection, MemberState};
 use outrigger_protocol::{Anchor, Group, Sink, Snapshot};
 use outrigger_store::Store;
 
-use super::members::MemberSession;
 use super::pairs::{Pair, kept_as};
+use super::session::MemberSession;
 use super::stored::ask;
 use crate::config::GroupConfig;
 use crate::report::Failure;
@@ -98,7 +98,7 @@ impl<'o> Objects<'o> {
 }
 
 fn all_sinks(session: &MemberSession, side: usize, pairs: &[Pair]) -> Vec<Sink> {
-    let mut sinks = session.discovered.sinks.clone();
+    let mut sinks = session.discovered().sinks.clone();
     for sink in pairs.iter().filter_map(|pair| pair.sinks[side].as_ref()) {
         if !sinks.iter().any(|known| known.object == sink.object) {
             sinks.push(sink.clone());

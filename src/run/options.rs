@@ -17,6 +17,8 @@ pub struct Options {
     /// The user's leave to delete so many items in spite of the guard, good for one member of one
     /// collection in the whole run; see [`outrigger_engine::Settings::allow_deletes`].
     pub allow_deletes: Option<u64>,
+    /// What was set aside because a plugin crashed is tried once more: members, and items.
+    pub retry_crashed: bool,
     /// Plugins besides the first-party ones.
     pub plugins: Plugins,
     /// Asks the user what a plugin wants to know; nobody is there without it.

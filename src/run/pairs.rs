@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use outrigger_protocol::{Effect, Error, OperationId, Printable, Sink};
 use uuid::Uuid;
 
-use super::members::MemberSession;
+use super::session::MemberSession;
 use crate::config::{CollectionPair, Collections, GroupConfig, nearest};
 use crate::exit::Exit;
 use crate::report::Failure;
@@ -61,23 +61,22 @@ fn wanted(group: &GroupConfig, sessions: [&MemberSession; 2]) -> Vec<CollectionP
     match &group.collections {
         Collections::Pairs(pairs) => pairs.clone(),
         Collections::All => {
-            let names: BTreeSet<&String> = sessions
-                .iter()
-                .flat_map(|session| &session.discovered.sinks)
-                .map(|sink| &sink.name)
-                .collect();
-            let pair = |name: &String| CollectionPair {
-                name: name.clone(),
-                at_members: [name.clone(), name.clone()],
-            };
+            let names: BTreeSet<String> = sessions.iter().flat_map(|session| names(session)).collect();
+            let pair = |name: String| CollectionPair { name: name.clone(), at_members: [name.clone(), name] };
             names.into_iter().map(pair).collect()
         }
     }
 }
 
 /// The collection of a pair at one member.
-fn there<'s>(sessions: [&'s MemberSession; 2], side: usize, pair: &CollectionPair) -> Option<&'s Sink> {
-    sessions[side].discovered.sinks.iter().find(|sink| sink.name == pair.at_members[side])
+fn there(sessions: [&MemberSession; 2], side: usize, pair: &CollectionPair) -> Option<Sink> {
+    let discovered = sessions[side].discovered();
+    discovered.sinks.iter().find(|sink| sink.name == pair.at_members[side]).cloned()
+}
+
+/// What the collections of a member are called.
+fn names(session: &MemberSession) -> Vec<String> {
+    session.discovered().sinks.iter().map(|sink| sink.name.clone()).collect()
 }
 
 async fn pair_one(
@@ -96,7 +95,7 @@ async fn pair_one(
     for side in [0, 1] {
         let name = &wanted.at_members[side];
         sinks[side] = match there(side) {
-            Some(sink) => Some(available(group, side, sink)?),
+            Some(sink) => Some(available(group, side, &sink)?),
             None if !group.create_collections => return Err(missing(group, side, name)),
             None if is_known => return Err(gone(group, side, name)),
             None if !is_whole[side] => return Err(held_back(group, side, name)),
@@ -159,8 +158,8 @@ fn nothing_there(group: &GroupConfig) -> Failure {
 }
 
 fn nowhere(group: &GroupConfig, sessions: [&MemberSession; 2], wanted: &CollectionPair) -> Failure {
-    let names = sessions.iter().flat_map(|session| &session.discovered.sinks).map(|sink| sink.name.as_str());
-    let nearest = nearest(&wanted.name, names);
+    let names: Vec<String> = sessions.iter().flat_map(|session| names(session)).collect();
+    let nearest = nearest(&wanted.name, names.iter().map(String::as_str));
     let text = format!("no member of {} has a collection called {}", group.name, wanted.name);
     let failure = Failure::usage(text);
     match nearest {
@@ -169,7 +168,7 @@ fn nowhere(group: &GroupConfig, sessions: [&MemberSession; 2], wanted: &Collecti
     }
 }
 
-fn gone(group: &GroupConfig, side: usize, name: &str) -> Failure {
+pub(super) fn gone(group: &GroupConfig, side: usize, name: &str) -> Failure {
     let member = &group.members[side];
     let text =
         format!("the collection {name} was at {member} and is not there any more; nothing was written");

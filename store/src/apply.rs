@@ -1,6 +1,6 @@
 //! From records to tables, one after the other; the caller holds the transaction.
 
-use outrigger_engine::{Conflict, Content, Entry, Intent, Observed, Record, Row, RowId, Side, Undo};
+use outrigger_engine::{Charge, Conflict, Content, Entry, Intent, Observed, Record, Row, RowId, Side, Undo};
 use outrigger_protocol::{Anchor, OperationId, StoreId};
 use rusqlite::{Connection, Params, params};
 
@@ -54,6 +54,7 @@ impl Tables<'_> {
             Record::DropRow(row) => self.drop_row(*row),
             Record::Anchor(side, anchor) => self.anchor(*side, anchor),
             Record::Store(side, store) => self.store(*side, store),
+            Record::Charge(charge) => self.charge(charge),
         }
     }
 
@@ -191,6 +192,21 @@ impl Tables<'_> {
             "INSERT INTO feeds (collection, member, store) VALUES (?1, ?2, ?3)
                 ON CONFLICT DO UPDATE SET store = ?3",
             params![self.place.collection, self.place.member(side), store.as_bytes()],
+        )
+    }
+
+    fn charge(&self, charge: &Charge) -> Result<(), ErrorKind> {
+        let (collection, member) = (self.place.collection, self.place.member(charge.side));
+        let subject = &charge.subject.0[..];
+        if charge.crashes == 0 {
+            return self.execute(
+                "DELETE FROM charges WHERE collection = ?1 AND member = ?2 AND subject = ?3",
+                params![collection, member, subject],
+            );
+        }
+        self.execute(
+            "INSERT OR REPLACE INTO charges (collection, member, subject, crashes) VALUES (?1, ?2, ?3, ?4)",
+            params![collection, member, subject, charge.crashes],
         )
     }
 

@@ -61,7 +61,8 @@ pub(crate) fn uuid(row: &Row<'_>, index: usize) -> Result<Uuid, ErrorKind> {
     Ok(Uuid::from_bytes(array(row, index)?))
 }
 
-fn array<const N: usize>(row: &Row<'_>, index: usize) -> Result<[u8; N], ErrorKind> {
+/// A blob of so many bytes.
+pub(crate) fn array<const N: usize>(row: &Row<'_>, index: usize) -> Result<[u8; N], ErrorKind> {
     let blob = blob(row, index)?;
     Ok(blob
         .try_into()

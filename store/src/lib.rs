@@ -34,6 +34,7 @@
 mod apply;
 mod collection;
 mod column;
+mod crashes;
 mod db;
 mod error;
 mod files;
@@ -56,6 +57,7 @@ mod system;
 mod system;
 
 pub use collection::Collection;
+pub use crashes::Crash;
 pub use error::{Error, ErrorKind};
 pub use lock::lock_member;
 pub use run::{CollectionStatus, Run, RunId, Status};

@@ -5,13 +5,13 @@
 
 use std::collections::HashSet;
 
-use outrigger_engine::{Conflict, Entry, Intent, Key, Observed, Row, RowId, Snapshot};
-use outrigger_protocol::{Anchor, Href, Revision, StoreId};
+use outrigger_engine::{Charge, Conflict, Entry, Intent, Key, Observed, Row, RowId, Snapshot};
+use outrigger_protocol::{Anchor, Href, RawDigest, Revision, StoreId};
 use rusqlite::{CachedStatement, Connection, Row as Columns};
 
 use crate::{
     collection::{Collection, Place},
-    column::{blob, content, kind, operation, optional_blob, put, some_content, uint},
+    column::{array, blob, content, kind, operation, optional_blob, put, some_content, uint},
     error::ErrorKind,
 };
 
@@ -38,6 +38,7 @@ pub(crate) fn load(db: &Connection, collection: &Collection) -> Result<Snapshot,
     conflicts(db, place, &mut snapshot.rows)?;
     forget_other_members(db, place, &mut snapshot.rows)?;
     feeds(db, place, &mut snapshot)?;
+    snapshot.charges = charges(db, place)?;
     Ok(snapshot)
 }
 
@@ -185,6 +186,17 @@ fn intent(place: Place, columns: &Columns<'_>) -> Result<Option<Intent>, ErrorKi
         content: content(columns, 9)?,
         version: uint(columns, 11)?,
     }))
+}
+
+fn charges(db: &Connection, place: Place) -> Result<Vec<Charge>, ErrorKind> {
+    let query = db.prepare_cached(
+        "SELECT member, subject, crashes FROM charges WHERE collection = ?1 ORDER BY member, subject",
+    )?;
+    let charges = collect(query, place.collection, |columns| {
+        let Some(side) = place.side(columns.get(0)?) else { return Ok(None) };
+        Ok(Some(Charge { side, subject: RawDigest(array(columns, 1)?), crashes: columns.get(2)? }))
+    })?;
+    Ok(charges.into_iter().flatten().collect())
 }
 
 fn feeds(db: &Connection, place: Place, snapshot: &mut Snapshot) -> Result<(), ErrorKind> {

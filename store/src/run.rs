@@ -1,10 +1,13 @@
 //! Runs, and what `status` says of a group.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, Row as Columns, params};
 use uuid::Uuid;
 
 use crate::{
     column::{int, uint, uuid},
+    crashes::{self, Crash},
     error::ErrorKind,
 };
 
@@ -42,6 +45,8 @@ pub struct Status {
     pub collections: Vec<CollectionStatus>,
     /// Bytes that undo keeps.
     pub undo_bytes: u64,
+    /// The crashes of the plugin of each member that had one lately, by the member's name.
+    pub crashes: BTreeMap<String, Vec<Crash>>,
 }
 
 /// Counts of one collection, as the tables stand: true after a crash too.
@@ -108,7 +113,8 @@ pub(crate) fn status(db: &Connection) -> Result<Status, ErrorKind> {
     let undo_bytes =
         db.query_row("SELECT coalesce(sum(size), 0) FROM undo", [], |columns| Ok(uint(columns, 0)))??;
     let runs = runs(db, RECENT)?;
-    Ok(Status { last_run: runs.first().cloned(), runs, collections: collections(db)?, undo_bytes })
+    let (collections, crashes) = (collections(db)?, crashes::all(db)?);
+    Ok(Status { last_run: runs.first().cloned(), runs, collections, undo_bytes, crashes })
 }
 
 fn collections(db: &Connection) -> Result<Vec<CollectionStatus>, ErrorKind> {

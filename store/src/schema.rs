@@ -19,8 +19,9 @@ pub(crate) const CURRENT: i64 = STEPS.len() as i64;
 /// `intents.id` keeps their order. `undo.size` is there so that sums need not touch the bytes.
 ///
 /// Step 2: what a plugin has had kept for its member (the engine's `MemberState`). Step 3: what runs
-/// have found out of it.
-const STEPS: [&str; 3] = [
+/// have found out of it. Step 4: the crashes of its plugin, and what they are held against; times in
+/// milliseconds since 1970.
+const STEPS: [&str; 4] = [
     "
     CREATE TABLE collections (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last_row INTEGER NOT NULL DEFAULT 0
@@ -84,10 +85,20 @@ const STEPS: [&str; 3] = [
         member INTEGER NOT NULL, name TEXT NOT NULL, operation BLOB NOT NULL, PRIMARY KEY (member, name)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    CREATE TABLE charges (
+        collection INTEGER NOT NULL, member INTEGER NOT NULL, subject BLOB NOT NULL, crashes INTEGER NOT NULL,
+        PRIMARY KEY (collection, member, subject)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE crashes (
+        member INTEGER NOT NULL, place INTEGER NOT NULL, at INTEGER NOT NULL, forgiven INTEGER NOT NULL,
+        PRIMARY KEY (member, place)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// All tables but `undo`, whose bytes a copy does without; with the step that makes each.
-const SMALL_TABLES: [(&str, i64); 13] = [
+const SMALL_TABLES: [(&str, i64); 15] = [
     ("collections", 1),
     ("members", 1),
     ("feeds", 1),
@@ -101,6 +112,8 @@ const SMALL_TABLES: [(&str, i64); 13] = [
     ("member_operations", 2),
     ("member_object_types", 3),
     ("member_creates", 3),
+    ("charges", 4),
+    ("crashes", 4),
 ];
 
 /// The tables of a file that has taken `version` steps, without `undo`.

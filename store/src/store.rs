@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     apply,
     collection::Collection,
+    crashes::{self, Crash},
     db::Db,
     error::{Error, ErrorKind},
     files::Files,
@@ -110,6 +111,18 @@ impl Store {
     pub fn anchors(&self, name: &str) -> Request<'_, BTreeMap<String, Anchor>> {
         let name = name.to_owned();
         self.worker.request(move |db| member::anchors(&db.connection, &name))
+    }
+
+    /// The crashes of the plugin of the member called `name` that count, oldest first.
+    pub fn crashes(&self, name: &str) -> Request<'_, Vec<Crash>> {
+        let name = name.to_owned();
+        self.worker.request(move |db| crashes::load(&db.connection, &name))
+    }
+
+    /// Makes `crashes` durable in the place of what was kept of that member.
+    pub fn keep_crashes(&self, name: &str, crashes: Vec<Crash>) -> Request<'_, ()> {
+        let name = name.to_owned();
+        self.worker.request(move |db| crashes::keep(&db.connection, &name, &crashes))
     }
 
     /// Begins the run `id` at `now` (seconds since 1970): undo bytes belong to it from here on.

@@ -6,7 +6,7 @@ mod common;
 
 use common::{GROUP, contacts, open, quick_dir, row};
 use outrigger_engine::{
-    Conflict, Content, Digest, Entry, Intent, Key, Observed, Record, Row, RowId, Side, Snapshot, Undo,
+    Charge, Conflict, Content, Digest, Entry, Intent, Key, Observed, Record, Row, RowId, Side, Snapshot, Undo,
 };
 use outrigger_protocol::{Anchor, CommitKind, Href, OperationId, RawDigest, Revision, StoreId};
 use outrigger_store::{Collection, Store};
@@ -108,6 +108,9 @@ fn record() -> impl Strategy<Value = Record> {
         1 => row_id().prop_map(Record::DropRow),
         1 => (side(), bytes()).prop_map(|(side, anchor)| Record::Anchor(side, Anchor(anchor))),
         1 => (side(), bytes()).prop_map(|(side, store)| Record::Store(side, StoreId(store))),
+        2 => (side(), 0u8..3, 0u8..4).prop_map(|(side, subject, crashes)| {
+            Record::Charge(Charge { side, subject: RawDigest([subject; 32]), crashes })
+        }),
     ]
 }
 
@@ -131,6 +134,10 @@ fn apply(model: &mut Snapshot, record: Record) {
         Record::DropRow(id) => model.rows.retain(|row| row.id != id),
         Record::Anchor(side, anchor) => model.anchors[side.index()] = Some(anchor),
         Record::Store(side, store) => model.stores[side.index()] = Some(store),
+        Record::Charge(charge) => {
+            model.charges.retain(|one| (one.side, one.subject) != (charge.side, charge.subject));
+            model.charges.extend((charge.crashes > 0).then_some(charge));
+        }
     }
 }
 
@@ -152,6 +159,7 @@ proptest! {
             store.apply(&contacts(), batch).wait().unwrap();
         }
         model.rows.sort_by_key(|row| row.id);
+        model.charges.sort_by_key(|charge| (charge.side, charge.subject.0));
         prop_assert_eq!(&load(&store), &model);
         prop_assert_eq!(&load(&Store::open_copy(state.path(), GROUP).unwrap()), &model);
         store.close().unwrap();

@@ -4,9 +4,12 @@
 use std::fs;
 use std::path::PathBuf;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::status::every_key_is_documented;
 use crate::support::host::example;
-use crate::support::{LAPTOP, Link, PHONE, Run, World};
+use crate::support::{LAPTOP, Link, PHONE, Run, Running, World, no_process_is_left, processes, until};
 
 /// A world whose phone is served by `examples/echo_plugin.rs`, from a folder with a manifest.
 struct Notes(World);
@@ -112,6 +115,34 @@ fn a_plugin_runs_when_its_user_has_agreed_and_stops_when_it_wants_more() {
 
     notes.run(&["plugin", "distrust", "notes"]).expect(0).says(&["not trusted any more"]);
     notes.run(&["sync", "contacts"]).expect(7).says(&["is not trusted yet"]);
+}
+
+/// Each start asks anew; what is refused is not tried again.
+#[test]
+fn a_plugin_that_wants_more_when_it_is_started_again_in_a_run_is_refused() {
+    let notes = Notes::new();
+    let program = notes.0.path("notes/echo");
+    fs::remove_file(&program).unwrap();
+    fs::copy(example("mortal_plugin", "tests/system/mortal_plugin.rs"), &program).unwrap();
+    let hangs = |wishes: &str| {
+        notes.wishes(wishes);
+        let text = fs::read_to_string(notes.manifest()).unwrap();
+        let args = "\"./echo\", \"initialize\", \"hang\", \"always\"";
+        fs::write(notes.manifest(), text.replace("\"./echo\"", args)).unwrap();
+    };
+    hangs(WISHES);
+    notes.run(&["plugin", "trust", "notes", "--yes"]).expect(0);
+    let command = notes.0.command(["-c"]).arg(notes.0.config()).args(["sync", "--json"]).spawn().unwrap();
+    let sync = Running::new(command);
+    let plugin = || processes(notes.0.root()).into_iter().find(|one| one.command.contains("hang always"));
+    let plugin = until("the plugin runs", plugin);
+    hangs(&format!("{WISHES}network = [\"evil.example:443\"]\n"));
+    kill(Pid::from_raw(plugin.pid), Signal::SIGKILL).unwrap();
+    sync.wait()
+        .expect(7)
+        .says(&["now wants more: to use the network; to reach evil.example:443", &hint(&notes)]);
+    notes.run(&["status"]).says(&["the plugin of phone, once lately"]);
+    no_process_is_left(notes.0.root());
 }
 
 #[test]

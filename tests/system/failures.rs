@@ -83,6 +83,7 @@ fn a_broken_plugin_ends_with_the_code_of_plugins(world: World) {
         ("initialize", "exit", "code 3"),
     ];
     for (place, deed, words) in deeds {
+        let world = World::new(world.link());
         let report = run_with(&world, place, deed);
         expect(&report, Exit::Plugin, words);
         assert_eq!(report.exit().code(), 7);

@@ -34,6 +34,8 @@ mod descriptors;
 mod failures;
 #[cfg(target_os = "linux")]
 mod hangs;
+#[cfg(target_os = "linux")]
+mod healing;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod kill;
 #[cfg(target_os = "linux")]
@@ -54,6 +56,8 @@ mod prestarted;
 mod python;
 #[cfg(target_os = "linux")]
 mod status;
+#[cfg(target_os = "linux")]
+mod supervision;
 #[cfg(target_os = "linux")]
 mod support;
 #[cfg(target_os = "linux")]

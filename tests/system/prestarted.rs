@@ -118,6 +118,28 @@ fn quits_and_comes_back(language: Language) {
     }
 }
 
+/// It is looked for again, and the run comes to its end with the one that came back.
+#[test]
+fn one_that_comes_back_within_a_run_is_found_again() {
+    let desk = Desk::with(&format!("locate = {{ rendezvous = \"{NAME}\", wait = \"60s\" }}"));
+    let mut app = desk.app();
+    desk.approve(&app);
+    app.does("hold");
+    desk.world.put(LAPTOP, "bert.vcf", card("bert", "Bert"));
+    let sync = desk.start(&["sync", "contacts", "--json"]);
+    app.hears("a broker waits");
+    drop(app);
+    let mut app = desk.app();
+    let run = sync.wait().expect(0).wrote(PHONE, [1, 0, 0]).says(&["it was lost once", "was found again"]);
+    let json = run.json();
+    let phone = json["plugins"].as_array().unwrap().iter().find(|one| one["member"] == PHONE).unwrap();
+    assert_eq!((&phone["crashes"], &phone["restarts"]), (&1.into(), &1.into()), "{phone:#}");
+    assert_eq!(phone["pid"], app.pid().as_raw());
+    assert_eq!(app.contacts(), ["Bert"]);
+    app.lives();
+    desk.sync().expect(0).wrote(PHONE, [0, 0, 0]).wrote(LAPTOP, [0, 0, 0]);
+}
+
 /// A call that runs out of time costs the connection, and nothing else.
 #[test]
 fn one_that_hangs_is_disconnected_and_never_ended() {

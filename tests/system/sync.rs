@@ -103,16 +103,13 @@ fn the_last_line_of_stdout_is_one_object_of_this_shape(world: World) {
     assert_eq!(of, [LAPTOP, PHONE]);
     for plugin in plugins {
         let known = [
-            "keeper_peak_rss_bytes",
-            "member",
-            "network",
-            "peak_rss_bytes",
-            "pid",
-            "plugin",
-            "sandbox",
-            "start_ms",
+            ["cpu_ms", "crashes", "keeper_peak_rss_bytes", "member", "network"].as_slice(),
+            &["open_until", "peak_rss_bytes", "pid", "plugin"],
+            &["restarts", "sandbox", "set_aside", "start_ms"],
         ];
-        assert_eq!(keys(plugin), known);
+        assert_eq!(keys(plugin), known.concat());
+        assert!(plugin["cpu_ms"].is_u64() && plugin["open_until"].is_null(), "{plugin}");
+        assert_eq!((&plugin["restarts"], &plugin["crashes"]), (&0.into(), &0.into()));
         assert_eq!(plugin["plugin"], "vdir");
         assert!(plugin["pid"].as_u64().unwrap() > 1 && plugin["start_ms"].is_u64());
         assert!(plugin["peak_rss_bytes"].as_u64().unwrap() > 1 << 20);

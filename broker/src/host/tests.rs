@@ -150,7 +150,7 @@ impl Stage {
             calls_in_flight: 0,
             connection: None,
         };
-        self.end.send_replace(Some(Arc::new(Final { death, ended: None })));
+        self.end.send_replace(Some(Arc::new(Final { death, ended: None, gone: true })));
     }
 
     /// No context is left anywhere, none came out twice, and the peer was given whole bodies only:

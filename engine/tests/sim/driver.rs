@@ -6,7 +6,7 @@ use outrigger_engine::Side;
 use outrigger_engine::{Action, BatchId, CollectionSync, Event};
 use outrigger_protocol::{
     Anchor, BodyError, Change, ChangeKind, Code, Codec, Commit, CommitItem, CommitKind, CommitOutcome,
-    CommitResult, Compare, Effect, Error, Href, Read, ReadOutcome, ReadResult, Retry, StoreId,
+    CommitResult, Compare, Effect, Error, Href, RawDigest, Read, ReadOutcome, ReadResult, Retry, StoreId,
 };
 
 use super::{Chance, Comparisons, ListFault, Member, Outcome, Trouble, World, rewritten, side, verdict};
@@ -21,12 +21,15 @@ pub(crate) struct Driver<'a> {
     queues: [VecDeque<Action>; 3],
     finished: bool,
     lost: [bool; 2],
+    /// Crashes were charged before this run: one call at a time is with a plugin.
+    careful: bool,
     created: BTreeSet<(Side, Href)>,
     outcome: Outcome,
 }
 
 impl<'a> Driver<'a> {
     pub(crate) fn new(world: &'a mut World, sync: CollectionSync, trouble: Trouble) -> Self {
+        let careful = !world.store.charges.is_empty();
         let chaos = (trouble.chaos != 0).then_some(Chance(trouble.chaos));
         Self {
             world,
@@ -38,6 +41,7 @@ impl<'a> Driver<'a> {
             queues: Default::default(),
             finished: false,
             lost: [false; 2],
+            careful,
             created: BTreeSet::new(),
             outcome: Outcome::default(),
         }
@@ -110,15 +114,40 @@ impl<'a> Driver<'a> {
     }
 
     fn lose(&mut self, side: Side, applies: bool) {
+        let queue = &self.queues[side.index()];
+        let with_it = if self.careful { 1 } else { queue.len() };
+        let open = queue.iter().take(with_it).filter_map(number).collect();
         if let Some(action) = self.queues[side.index()].pop_front()
             && applies
         {
             self.apply(action);
         }
+        self.die(side, open);
+    }
+
+    /// The plugin of `side` is gone, and these calls with it.
+    fn die(&mut self, side: Side, open: Vec<BatchId>) {
         self.queues[side.index()].clear();
+        self.sync.receive(Event::Crashed { side, open });
         self.lost[side.index()] = true;
         let error = Error::new(Code::DISCONNECTED, "gone").with_effect(Effect::Unknown);
         self.sync.receive(Event::MemberLost { side, error });
+    }
+
+    /// Whether the plugin of `side` dies over this content; then it is dead.
+    fn is_fatal(&mut self, side: Side, batch: BatchId, data: &[u8]) -> bool {
+        let Some((is_b, text)) = self.trouble.fatal else { return false };
+        let text = format!("FN:text{text}\r");
+        let is_fatal =
+            super::side(is_b) == side && data.windows(text.len()).any(|some| some == text.as_bytes());
+        if is_fatal {
+            let behind = if self.careful { 0 } else { usize::MAX };
+            let queued = self.queues[side.index()].iter().take(behind).filter_map(number);
+            let open = std::iter::once(batch).chain(queued).collect();
+            self.die(side, open);
+            self.outcome.deaths += 1;
+        }
+        is_fatal
     }
 
     /// Takes effect, without an answer.
@@ -203,6 +232,11 @@ impl<'a> Driver<'a> {
                         let error = Error::new(Code::OVERLOADED, "later");
                         return self.sync.receive(Event::ReadFailed { side, batch, error });
                     }
+                    let data = member.items.get(item.href.as_bytes()).map(|found| &found.data[..]);
+                    let is_sent = data.is_some_and(|data| item.known != Some(RawDigest::of(data)));
+                    if is_sent && self.is_fatal(side, batch, data.unwrap_or_default()) {
+                        return;
+                    }
                     let outcome = if self.chaos(20) {
                         ReadOutcome::Failed(Error::new(Code::REMOTE, "not now"))
                     } else if let Some(error) = self.broken(5) {
@@ -230,6 +264,9 @@ impl<'a> Driver<'a> {
                     }
                     let error = Error::new(Code::DEADLINE, "no answer").with_effect(Effect::Unknown);
                     return self.sync.receive(Event::CommitFailed { side, batch, error });
+                }
+                if items.iter().any(|item| self.is_fatal(side, batch, &item.data)) {
+                    return;
                 }
                 let results = items.iter().map(|item| self.result(side, item)).collect();
                 self.sync.receive(Event::Committed { side, batch, results });
@@ -326,6 +363,14 @@ impl<'a> Driver<'a> {
             anchor: anchor.filter(|_| fault != ListFault::Incomplete),
             store,
         });
+    }
+}
+
+/// The number of a call that is about items.
+fn number(action: &Action) -> Option<BatchId> {
+    match action {
+        Action::Read { batch, .. } | Action::Commit { batch, .. } => Some(*batch),
+        _ => None,
     }
 }
 

@@ -81,6 +81,8 @@ pub(crate) struct Trouble {
     pub(crate) lists: [ListFault; 2],
     /// A member is lost at this step; whether its last call still took effect.
     pub(crate) lost: Option<(u8, bool, bool)>,
+    /// The plugin of a member dies whenever it reads or writes an item with this text.
+    pub(crate) fatal: Option<(bool, u8)>,
     /// A user edits while the run goes on.
     pub(crate) edit: Option<(u8, bool, Edit)>,
     /// Seeds lost answers, failing items and failing reads; 0: none.
@@ -101,6 +103,8 @@ pub(crate) struct Outcome {
     /// Whose plugin was asked to compare, each time.
     pub(crate) compared: Vec<Side>,
     pub(crate) crashed: bool,
+    /// Plugins that died over an item.
+    pub(crate) deaths: usize,
 }
 
 impl Outcome {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use outrigger_engine::{Intent, Record, Row, RowId, Snapshot, Undo};
+use outrigger_engine::{Charge, Intent, Record, Row, RowId, Snapshot, Undo};
 use outrigger_protocol::{Anchor, StoreId};
 
 #[derive(Debug, Clone, Default)]
@@ -13,6 +13,7 @@ pub(crate) struct Store {
     pub(crate) anchors: [Option<Anchor>; 2],
     pub(crate) stores: [Option<StoreId>; 2],
     pub(crate) last_row: u64,
+    pub(crate) charges: Vec<Charge>,
     pub(crate) batches: u64,
 }
 
@@ -42,6 +43,11 @@ impl Store {
                 }
                 Record::DropRow(id) => assert!(self.rows.remove(&id).is_some(), "dropped what was not there"),
                 Record::Anchor(side, anchor) => self.anchors[side.index()] = Some(anchor),
+                Record::Charge(charge) => {
+                    let is_it = |one: &Charge| (one.side, one.subject) == (charge.side, charge.subject);
+                    self.charges.retain(|one| !is_it(one));
+                    self.charges.extend((charge.crashes > 0).then_some(charge));
+                }
                 Record::Store(side, store) => self.stores[side.index()] = Some(store),
             }
         }
@@ -54,6 +60,7 @@ impl Store {
             anchors: self.anchors.clone(),
             stores: self.stores.clone(),
             last_row: self.last_row,
+            charges: self.charges.clone(),
         }
     }
 }

@@ -22,6 +22,7 @@ impl GroupStatus {
         self.write_rest(out)?;
         self.guard.iter().try_for_each(|stop| write_guard(stop, out))?;
         self.absent.iter().try_for_each(|absent| write_absent(absent, out))?;
+        self.plugins.iter().try_for_each(|plugin| plugin.write(&self.group, out))?;
         self.failures.iter().try_for_each(|failure| write_failure(failure, out))?;
         self.notes.iter().try_for_each(|Note { member, words, .. }| {
             writeln!(out, "  note      {member} {}", Printable(words))

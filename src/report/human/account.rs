@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use outrigger_engine::{Counts, Report, Side};
+use outrigger_engine::{CRASHED, Counts, Report, Side};
 use outrigger_protocol::{CommitKind, Href, Printable, Words};
 
 use super::words::{grouped, named, plural, quoted};
@@ -118,7 +118,15 @@ impl Account<'_> {
                 writeln!(to, "  conflict  {key}: {}", named(names, &self.group.members))
             }
             Report::Quarantined { side, href, reason, .. } => {
-                self.write_item("left", *side, href, reason, to)
+                self.write_item("left", *side, href, reason, to)?;
+                if !reason.ends_with(CRASHED) {
+                    return Ok(());
+                }
+                writeln!(
+                    to,
+                    "            it is tried again when it changes; or once the plugin is mended, with:"
+                )?;
+                writeln!(to, "              {}", self.group.retry_crashed(&self.collection.name))
             }
             Report::Pending { side, href, reason } => self.write_item("pending", *side, href, reason, to),
             Report::GuardStop { side, planned, total, names } => {
@@ -129,7 +137,9 @@ impl Account<'_> {
                 writeln!(to, "  failed    {}: {}", self.member(*side), Words(words))
             }
             Report::JournalFailed { reason } => writeln!(to, "  failed    the state: {}", Words(reason)),
-            Report::Listed { .. } | Report::Untold { .. } | Report::Ended(_) => Ok(()),
+            Report::Listed { .. } | Report::Untold { .. } | Report::Charged { .. } | Report::Ended(_) => {
+                Ok(())
+            }
         }
     }
 

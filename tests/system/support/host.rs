@@ -45,6 +45,7 @@ pub(crate) fn example(name: &str, source: &str) -> PathBuf {
             ("reaching_plugin", "tests/system/reaching_plugin.rs"),
             ("showing_plugin", "tests/system/showing_plugin.rs"),
             ("prestarted", "examples/prestarted/main.rs"),
+            ("mortal_plugin", "tests/system/mortal_plugin.rs"),
         ];
         let is_fresh = |(name, source): (&str, &str)| {
             age(examples.join(name)).is_some_and(|built| {
