@@ -11,6 +11,8 @@ mod compat;
 #[cfg(target_os = "linux")]
 mod ends;
 #[cfg(target_os = "linux")]
+mod groups;
+#[cfg(target_os = "linux")]
 mod leftovers;
 #[cfg(target_os = "linux")]
 mod matrix;
@@ -41,6 +43,7 @@ fn main() -> std::process::ExitCode {
     tests.extend(compat::tests());
     tests.extend(leftovers::tests());
     tests.extend(bombs::tests());
+    tests.extend(groups::tests());
     runner::run(&tests)
 }
 
