@@ -4,6 +4,7 @@
 //! `tests/system/help.txt` can be made from it.
 
 mod plugin;
+mod sandbox;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ pub(crate) use plugin::{
     Language, PluginArgs, PluginCheckArgs, PluginDistrustArgs, PluginInfoArgs, PluginNewArgs,
     PluginReplayArgs, PluginRunArgs, PluginTrustArgs, PluginVerb, SubjectArgs,
 };
+pub(crate) use sandbox::{DoctorArgs, SandboxArgs, SandboxRunArgs, SandboxVerb, WantedTier};
 
 /// Keep contacts, calendars and files the same, through plugins that run isolated
 ///
@@ -73,6 +75,8 @@ pub(crate) enum Verb {
     Plan(PlanArgs),
     Status(StatusArgs),
     Check(CheckArgs),
+    Doctor(DoctorArgs),
+    Sandbox(SandboxArgs),
     Init(InitArgs),
     Demo(DemoArgs),
     Plugin(PluginArgs),

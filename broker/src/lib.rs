@@ -37,6 +37,8 @@ pub use callbacks::{Answer, Callbacks, NoCallbacks};
 pub use client::{Instance, SinkClient};
 pub use death::Death;
 pub use host::{Facts, PluginHost};
+#[cfg(unix)]
+pub use runtime_dir::check_runtime_dir;
 pub use runtime_dir::runtime_path;
 pub use spec::{ConnectBy, PluginSpec};
 pub use start::{StartError, start};

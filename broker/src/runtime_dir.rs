@@ -1,6 +1,8 @@
 //! The folder for sockets: private to the user, checked before it is used.
 
 use std::io;
+#[cfg(unix)]
+use std::path::Path;
 use std::path::PathBuf;
 
 /// Where the sockets of plugins that dial lie: `$XDG_RUNTIME_DIR/outrigger`, or `outrigger-UID` among
@@ -28,16 +30,27 @@ pub fn runtime_path() -> Option<PathBuf> {
 /// squats on the name.
 #[cfg(unix)]
 pub(crate) fn runtime_dir() -> io::Result<PathBuf> {
-    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-    let uid = rustix::process::geteuid().as_raw();
+    use std::os::unix::fs::DirBuilderExt as _;
     let path = runtime_path().ok_or(io::ErrorKind::Unsupported)?;
     match std::fs::DirBuilder::new().mode(0o700).create(&path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
-    let found = std::fs::symlink_metadata(&path)?;
+    check_runtime_dir(&path).map(|()| path)
+}
+
+/// Whether a folder is this user's, and nobody else can use it. Makes nothing.
+///
+/// # Errors
+/// It is not there, or it belongs to another user, or others may use it, or it is a link: somebody
+/// squats on the name.
+#[cfg(unix)]
+pub fn check_runtime_dir(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    let uid = rustix::process::geteuid().as_raw();
+    let found = std::fs::symlink_metadata(path)?;
     if found.is_dir() && found.uid() == uid && found.mode() & 0o077 == 0 {
-        return Ok(path);
+        return Ok(());
     }
     let text = format!(
         "{}: not a folder that only this user can use (user {}, mode {:o})",
