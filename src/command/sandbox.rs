@@ -116,9 +116,13 @@ fn launch(args: &SandboxRunArgs, policy: Policy) -> Result<Launch, Refusal> {
 
 /// What no plugin may be granted, as far as it is known without a configuration.
 fn protected() -> Vec<Protected> {
-    let state = Places::from_environment().state().map(|path| Protected::new("the state directory", path));
-    let sockets = outrigger::broker::runtime_path().map(|path| Protected::new("the runtime directory", path));
-    state.into_iter().chain(sockets).collect()
+    let places = Places::from_environment();
+    let ours = [
+        ("the state directory", places.state()),
+        ("the configuration", places.config_file()),
+        ("the runtime directory", outrigger::broker::runtime_path()),
+    ];
+    ours.into_iter().filter_map(|(what, path)| Some(Protected::new(what, path?))).collect()
 }
 
 /// Says what is enforced, where that was asked for or matters, and whether it suffices.
