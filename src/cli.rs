@@ -6,6 +6,7 @@
 #[cfg_attr(not(unix), allow(dead_code, reason = "the help is the same everywhere"))]
 mod peers;
 mod plugin;
+mod sandbox;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use plugin::{
     Language, PluginArgs, PluginCheckArgs, PluginDistrustArgs, PluginInfoArgs, PluginNewArgs,
     PluginReplayArgs, PluginRunArgs, PluginTrustArgs, PluginVerb, SubjectArgs,
 };
+pub(crate) use sandbox::{DoctorArgs, SandboxArgs, SandboxRunArgs, SandboxVerb, WantedTier};
 
 /// Keep contacts, calendars and files the same, through plugins that run isolated
 ///
@@ -77,6 +79,8 @@ pub(crate) enum Verb {
     Plan(PlanArgs),
     Status(StatusArgs),
     Check(CheckArgs),
+    Doctor(DoctorArgs),
+    Sandbox(SandboxArgs),
     Init(InitArgs),
     Demo(DemoArgs),
     Peers(PeersArgs),

@@ -6,11 +6,13 @@
 mod asker;
 mod check;
 mod demo;
+mod doctor;
 mod init;
 mod line;
 #[cfg(unix)]
 mod peers;
 mod plugin;
+mod sandbox;
 mod status;
 mod sync;
 mod terminal;
@@ -36,6 +38,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Plan(args) => sync::plan(&cli, args),
         Verb::Status(args) => status::status(&cli, args),
         Verb::Check(args) => check::check(&cli, args),
+        Verb::Doctor(args) => doctor::doctor(args),
+        Verb::Sandbox(args) => return sandbox::sandbox(args), // the code is another program's
         Verb::Init(args) => init::init(&cli, args),
         Verb::Demo(args) => demo::demo(args),
         #[cfg(unix)]

@@ -48,6 +48,7 @@ pub use plugin::{PluginConfig, PluginSource};
 pub use policy::JournalLimits;
 use policy::Policies;
 pub use sandbox::SandboxConfig;
+pub use size::parse_size;
 
 /// A configuration that holds together: every name in it leads somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]

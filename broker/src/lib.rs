@@ -72,6 +72,8 @@ pub use host::{Facts, PluginHost};
 pub use locate::{Located, Locator};
 #[cfg(unix)]
 pub use locate_error::LocateError;
+#[cfg(unix)]
+pub use outrigger_transport::check_private_folder;
 pub use outrigger_transport::runtime_path;
 pub use restart::{Budget, Circuit, Crash, Restarts};
 pub use spec::{ConnectBy, PluginSpec};

@@ -66,7 +66,7 @@ pub use launch::{Connection, Deadlines, Descriptor, FirstParty, Helper, Launch, 
 pub use policy::{Ceiling, OnUnsupported, Policy, Profile, Tier};
 pub use protected::{GrantError, Protected};
 pub use report::{Guarantee, Report, Standing};
-pub use system::{Child, Prepared, host_main_if_requested, prepare};
+pub use system::{Child, Prepared, host_main_if_requested, landlock_abi, prepare};
 
 /// The first argument that makes our executable a helper: `outrigger host NAME`.
 pub const HOST_ARGUMENT: &str = "host";

@@ -22,3 +22,4 @@ mod sys;
 
 pub use child::{Child, Prepared, prepare};
 pub use helper::host_main_if_requested;
+pub use sys::landlock_abi;

@@ -9,6 +9,11 @@ use crate::{Descriptor, Ended, FirstParty, Launch, LaunchError, Report, Unsuppor
 /// Does nothing here: no process of ours is ever started as a helper on this system.
 pub fn host_main_if_requested(_first_party: impl Fn(&str) -> Option<FirstParty>) {}
 
+/// There is no Landlock here.
+pub fn landlock_abi() -> Option<u32> {
+    None
+}
+
 /// Always fails here.
 ///
 /// # Errors

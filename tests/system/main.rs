@@ -31,6 +31,8 @@ mod deletions;
 #[cfg(target_os = "linux")]
 mod descriptors;
 #[cfg(target_os = "linux")]
+mod doctor;
+#[cfg(target_os = "linux")]
 mod failures;
 #[cfg(target_os = "linux")]
 mod hangs;
@@ -54,6 +56,8 @@ mod plugins;
 mod prestarted;
 #[cfg(target_os = "linux")]
 mod python;
+#[cfg(target_os = "linux")]
+mod sandbox_run;
 #[cfg(target_os = "linux")]
 mod status;
 #[cfg(target_os = "linux")]

@@ -71,6 +71,6 @@ pub use {
     ends::{Ends, check_socket, read_secret},
     peer::{Peer, same_user},
     presence::{Presence, Stop},
-    private::{lock_private, private_folder, read_private, write_private},
+    private::{check_private_folder, lock_private, private_folder, read_private, write_private},
     unix::{SocketCarrier, inherited},
 };

@@ -181,7 +181,9 @@ fn cycle(tier: Tier) -> u32 {
 
 fn cycles(tier: Tier) {
     let wanted = std::env::var("OUTRIGGER_CYCLES").ok().and_then(|number| number.parse().ok());
-    (0..20).for_each(|_| drop(cycle(tier))); // what is made once is there now
+    for _ in 0..20 {
+        cycle(tier); // what is made once is there now
+    }
     let (before, resident) = (traces(), resident_kib());
     let keepers: BTreeSet<u32> = (0..wanted.unwrap_or(CYCLES)).map(|_| cycle(tier)).collect();
     let grown = resident_kib().saturating_sub(resident);
