@@ -102,7 +102,9 @@ impl Cgroup {
             .ok_or_else(|| format!("no control group hierarchy has the controller `{controller}`"))?;
         let folder =
             hierarchy.folder(controller).map_err(|error| format!("no group for `{controller}`: {error}"))?;
-        self.open(&folder, hierarchy.unified).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let around = folder.parent().unwrap_or(&folder).display();
+        self.open(&folder, hierarchy.unified)
+            .map_err(|error| format!("no group within {around}: {error}"))?;
         let settings = if hierarchy.unified { v2 } else { v1 };
         for (index, (file, value)) in settings.iter().enumerate() {
             match fs::write(folder.join(file), value) {
