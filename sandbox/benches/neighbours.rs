@@ -26,7 +26,9 @@ mod linux {
     use std::process::{Child as Process, Command, Stdio};
     use std::time::{Duration, Instant};
 
-    use outrigger_sandbox::{Child, Connection, Deadlines, Guarantee, Helper, Launch, Policy, Program, Standing};
+    use outrigger_sandbox::{
+        Child, Connection, Deadlines, Guarantee, Helper, Launch, Policy, Program, Standing,
+    };
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -77,7 +79,10 @@ mod linux {
         println!("{rounds} round trips a turn, {TURNS} turns, p99 in us");
         println!("  alone {alone:.0}");
         println!("  beside {PROCESSES} that spin {beside_spinning:.0}");
-        println!("  beside a bomb of {PROCESSES} {beside_bomb:.0}: {:.2} of that", beside_bomb / beside_spinning);
+        println!(
+            "  beside a bomb of {PROCESSES} {beside_bomb:.0}: {:.2} of that",
+            beside_bomb / beside_spinning
+        );
     }
 
     fn median(mut of: Vec<f64>) -> f64 {
@@ -110,7 +115,8 @@ mod linux {
     }
 
     fn p99(rounds: usize) -> f64 {
-        let (mut child, mut connection) = start(Program::FirstParty { name: "echo".into() }, Policy::default());
+        let (mut child, mut connection) =
+            start(Program::FirstParty { name: "echo".into() }, Policy::default());
         let mut answers = std::fs::File::from(child.take_stdout().unwrap());
         let mut times: Vec<f64> = (0..rounds)
             .map(|_| {

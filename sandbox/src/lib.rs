@@ -4,10 +4,12 @@
 //!
 //! A plugin is code that nobody vetted. The broker never starts it directly: it starts *itself*
 //! again as a small **helper** (`outrigger host …`, hidden), which cleans up, forks, and becomes
-//! two processes.
+//! a keeper and the plugin.
 //!
 //! ```text
 //!   broker ──control socket── keeper        never runs foreign code; holds the group's locks
+//!      │                        │ parent
+//!      │                       init         only in namespaces: reaps, and they end with it
 //!      │                        │ parent
 //!      └─────connection────── plugin        descriptors 0, 1, 2 and nothing else
 //! ```
@@ -35,13 +37,18 @@
 //!   place is refused before anything is started.
 //! * Everything that is not enforced stands in the [`Report`].
 //!
-//! # What is not here yet
+//! # Two tiers
 //!
-//! Namespaces, Landlock, seccomp, rlimits and cgroups. Their place is `linux/layers.rs`; until
-//! then the report lists each guarantee they will give as [`Standing::Unavailable`]. So a plugin
-//! can still do whatever its user can do, and one that *means* harm can stop its own keeper;
-//! that is why the cleanup counts as [`Standing::Advisory`]. On other systems than Linux,
-//! starting a plugin is the error [`Unsupported`].
+//! *Namespaced*: user, process, mount, IPC, host name and network namespaces, and within them
+//! Landlock, seccomp, limits and a control group. *Landlocked*: the same without namespaces, where
+//! the machine forbids them. Which of the two a plugin gets is found out by trying, and the
+//! [`Report`] says what it lacks. A plugin whose sandbox lacks one of [`Guarantee::BASIC`] is not
+//! started unless somebody says so.
+//!
+//! # What is not here
+//!
+//! Other systems than Linux: starting a plugin there is the error [`Unsupported`]. Connecting to
+//! hosts: a plugin in a sandbox asks the broker, which does it.
 
 mod error;
 mod exit;

@@ -300,7 +300,7 @@ fn p2_a_grant_to_write_to_what_is_ours_is_refused_where_it_stands() {
     let refused = |grants: &str| parse(grants).unwrap_err().to_string();
     assert_eq!(
         refused("\"/a\", \"~\""),
-        "/etc/o/c.toml:9:16: the grant to write to /home/ana covers the state directory, /home/ana/s"
+        "/etc/o/c.toml:9:16: the grant /home/ana covers the state directory, /home/ana/s"
     );
     assert!(refused("\"~/s/groups\"").contains("/home/ana/s/groups lies within the state directory"));
     assert!(refused("\".\"").contains("/etc/o covers the configuration, /etc/o/c.toml"));

@@ -140,9 +140,11 @@ fn the_hint_about_the_limit_on_namespaces_works() {
     let script = "limit=/proc/sys/user/max_user_namespaces
         grep -q 4294967295 /proc/self/uid_map && exit 99 # these are the namespaces of the whole host
         echo 0 > $limit && \"$0\" doctor --json && echo 100 > $limit && exec \"$0\" doctor --json";
+    // Root of a namespace has not the runtime directory of the host's root.
+    let sockets = tempfile::tempdir().unwrap();
     let mut command = Command::new("unshare");
     world.place(&mut command);
-    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("XDG_RUNTIME_DIR", sockets.path());
     command.args(["--user", "--map-root-user", "sh", "-c", script]).arg(world.program());
     let Ok(child) = command.spawn() else { return skipped("there is no `unshare`") };
     let run = Running::new(child).wait();

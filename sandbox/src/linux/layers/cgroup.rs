@@ -117,7 +117,8 @@ impl Cgroup {
         let folder = hierarchy.own.join(name());
         if !self.folders.contains(&folder) {
             sweep(&hierarchy.own);
-            create(&folder).map_err(|error| failed(&folder, &error))?;
+            create(&folder)
+                .map_err(|error| format!("no group within {}: {error}", hierarchy.own.display()))?;
             self.folders.push(folder.clone());
             let door = folder.join("cgroup.procs");
             let open = OpenOptions::new().write(true).open(&door).map_err(|error| failed(&door, &error))?;
