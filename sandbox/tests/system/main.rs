@@ -11,6 +11,8 @@ mod compat;
 #[cfg(target_os = "linux")]
 mod ends;
 #[cfg(target_os = "linux")]
+mod fallback;
+#[cfg(target_os = "linux")]
 mod groups;
 #[cfg(target_os = "linux")]
 mod leftovers;
@@ -44,6 +46,7 @@ fn main() -> std::process::ExitCode {
     tests.extend(leftovers::tests());
     tests.extend(bombs::tests());
     tests.extend(groups::tests());
+    tests.extend(fallback::tests());
     runner::run(&tests)
 }
 
