@@ -10,6 +10,7 @@
 //! version 2 the process is born in there instead, and a plugin that stays one process for ever needs
 //! no group.
 
+mod folders;
 mod unified;
 
 use std::fs::{self, File, OpenOptions};
@@ -18,18 +19,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::process::{Pid, getpid, test_kill_process};
+use folders::{CONTROLLERS, create, name_of, own_name, sweep};
 use unified::Group;
-
-/// What a group's name begins with; the number of the keeper's process follows.
-const PREFIX: &str = "outrigger-";
 
 /// The period over which processor time is counted, in microseconds.
 const PERIOD: u64 = 100_000;
-
-/// What bounds, by the names of the kernel.
-const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 
 /// What is bounded.
 #[derive(Clone, Copy, Debug)]
@@ -78,10 +72,8 @@ impl Cgroup {
         let memory = bounds.memory.to_string();
         let processes = bounds.processes.to_string();
         let quota = PERIOD.to_string();
-        let mut bound = |controller, v1: Settings<'_>, v2: Settings<'_>| match hierarchies
-            .iter()
-            .find(|hierarchy| hierarchy.has(controller))
-        {
+        let of_version_1 = |controller| hierarchies.iter().find(|hierarchy| hierarchy.has(controller));
+        let mut bound = |controller, v1: Settings<'_>, v2: Settings<'_>| match of_version_1(controller) {
             Some(hierarchy) => set(&made.enter(hierarchy)?, v1),
             None => set(within(&unified, controller)?, v2),
         };
@@ -93,7 +85,7 @@ impl Cgroup {
         let processes = bound("pids", &[("pids.max", &processes)], &[("pids.max", &processes)]);
         let cpu = bound(
             "cpu",
-            &[("cpu.cfs_period_us", &quota), ("cpu.cfs_quota_us", &quota)],
+            &[("cpu.cfs_quota_us", &quota), ("cpu.cfs_period_us", &quota)],
             &[("cpu.max", &format!("{quota} {quota}"))],
         );
         Self { memory, processes, cpu, ..made }
@@ -105,8 +97,8 @@ impl Cgroup {
         let hierarchy = hierarchies.iter().find(|hierarchy| hierarchy.unified);
         let hierarchy = hierarchy
             .filter(|_| CONTROLLERS.iter().any(is_free))
-            .ok_or_else(|| "no control group hierarchy has it".to_owned())?;
-        let group = unified::make(&hierarchy.own, &hierarchy.top, &name())?;
+            .ok_or_else(|| "no hierarchy has it".to_owned())?;
+        let group = unified::make(&hierarchy.own, &hierarchy.top, &own_name())?;
         self.folders.push(group.folder.clone());
         self.cradle = Some(File::open(&group.folder).map_err(|error| failed(&group.folder, &error))?);
         Ok(group)
@@ -114,15 +106,15 @@ impl Cgroup {
 
     /// Makes the group in a hierarchy of version 1, once.
     fn enter(&mut self, hierarchy: &Hierarchy) -> Result<PathBuf, String> {
-        let folder = hierarchy.own.join(name());
+        let folder = hierarchy.own.join(own_name());
         if !self.folders.contains(&folder) {
             sweep(&hierarchy.own);
-            create(&folder)
-                .map_err(|error| format!("no group within {}: {error}", hierarchy.own.display()))?;
-            self.folders.push(folder.clone());
-            let door = folder.join("cgroup.procs");
-            let open = OpenOptions::new().write(true).open(&door).map_err(|error| failed(&door, &error))?;
-            self.doors.push(open);
+            // By its place, which is the same at every start.
+            let none = |error| format!("no group within {}: {error}", hierarchy.own.display());
+            create(&folder).map_err(none)?;
+            let door = OpenOptions::new().write(true).open(folder.join("cgroup.procs"));
+            self.doors.push(door.map_err(none)?);
+            self.folders.push(folder.clone()); // only now: what is among them is joined
         }
         Ok(folder)
     }
@@ -169,19 +161,6 @@ fn failed(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
-/// Of the groups of this keeper.
-fn name() -> String {
-    format!("{PREFIX}{}", getpid().as_raw_nonzero())
-}
-
-/// Makes a group, unless it is there.
-fn create(folder: &Path) -> io::Result<()> {
-    match fs::create_dir(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
-}
-
 /// Takes groups away; whatever was in them must have ended. One that is busy is left to whoever
 /// makes the next one.
 pub(in super::super) fn remove(folders: &[PathBuf]) {
@@ -194,7 +173,7 @@ pub(in super::super) fn remove(folders: &[PathBuf]) {
 /// busy after a while is left to whoever makes the next group.
 pub(in super::super) fn remove_of(keeper: u32) {
     const PATIENCE: u32 = 200;
-    let name = format!("{PREFIX}{keeper}");
+    let name = name_of(keeper);
     let around = |hierarchy: &Hierarchy| {
         let around = hierarchy.own.ancestors().take_while(|around| around.starts_with(&hierarchy.top));
         around.map(|around| around.join(&name)).collect::<Vec<_>>()
@@ -225,20 +204,6 @@ impl Hierarchy {
     /// Of version 2 is said elsewhere what it has.
     fn has(&self, controller: &str) -> bool {
         self.controllers.iter().any(|known| known == controller)
-    }
-}
-
-/// Takes away the groups of keepers that have gone. One with processes in it stays.
-fn sweep(around: &Path) {
-    let Ok(entries) = fs::read_dir(around) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let keeper =
-            name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|pid| pid.parse().ok());
-        if keeper.and_then(Pid::from_raw).is_some_and(|keeper| test_kill_process(keeper) == Err(Errno::SRCH))
-        {
-            fs::remove_dir(entry.path()).ok();
-        }
     }
 }
 

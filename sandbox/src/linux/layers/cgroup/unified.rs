@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{CONTROLLERS, create, sweep};
+use super::folders::{CONTROLLERS, create, sweep};
 
 /// A group that was made.
 #[derive(Debug)]
