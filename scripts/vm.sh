@@ -2,16 +2,17 @@
 # The tests of the sandbox on another kernel, on a Debian machine: Debian's own, which QEMU emulates,
 # with control groups of version 2 only and an older version of Landlock.
 #
-#   scripts/vm.sh                 every boot below
+#   scripts/vm.sh                 every boot
 #   scripts/vm.sh BOOT...         only these
 #
-# What runs in there is scripts/vm-init.sh. Nothing is installed on this machine but the emulator;
+# The boots are in COMMAND_LINE. What runs in there is scripts/vm-init.sh. Nothing is installed on this machine but the emulator;
 # the kernel is only unpacked.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly PACKAGES=(qemu-system-x86 busybox-static e2fsprogs) ABOUT=vm
-readonly DIR="${VM_DIR:-$PWD/target/vm}" ROOT="${VM_DIR:-$PWD/target/vm}/root"
+readonly DIR="${VM_DIR:-$PWD/target/vm}"
+readonly ROOT="$DIR/root"
 # A metapackage, which depends on the kernel itself. This one can boot from a disk without modules.
 readonly KERNEL=linux-image-cloud-amd64
 readonly PATIENCE=600                   # seconds, for one boot
@@ -44,14 +45,14 @@ system_test() {
 
 # The shared libraries of programs.
 libraries() {
-    ldd "$@" 2>/dev/null | grep -o '=> /[^ ]*\|^\s/[^ ]*' | tr -d '=>\t ' | sort -u
+    ldd "$@" 2>/dev/null | grep -o '=> /[^ ]*\|^\s/[^ ]*' | tr -d '=>\t '
 }
 
 # Files under their own names, and the libraries that they need.
 copy() {
-    local needed
-    mapfile -t needed < <(libraries "$@")
-    cp -Lu --parents "$@" "${needed[@]}" "$ROOT"
+    local files
+    mapfile -t files < <({ printf '%s\n' "$@"; libraries "$@"; } | sort -u)
+    cp -Lu --parents "${files[@]}" "$ROOT"
 }
 
 copy_python() {
@@ -80,7 +81,7 @@ build_root() {
     cp scripts/vm-init.sh "$ROOT/init"
     printf 'root:x:0:0::/root:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n' >"$ROOT/etc/passwd"
     printf 'root:x:0:\nnogroup:x:65534:\n' >"$ROOT/etc/group"
-    ldconfig -r "$ROOT"
+    /sbin/ldconfig -r "$ROOT"
     (umask 077 && printf 'root:*:::::::\n' >"$ROOT/etc/shadow")
 }
 
@@ -88,7 +89,7 @@ build_disk() {
     say "building a disk"
     build_root
     rm -f "$DIR/disk"
-    mke2fs -q -t ext4 -d "$ROOT" -E root_owner=0:0 "$DIR/disk" 512m
+    /sbin/mke2fs -q -t ext4 -d "$ROOT" -E root_owner=0:0 "$DIR/disk" 512m
 }
 
 # Runs to the end of the boot, or of the patience; what it printed is in a file.
