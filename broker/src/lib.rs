@@ -17,12 +17,19 @@
 //! An end that runs anyway is found instead ([`Locator`]), met ([`meet`]) and let go; from the
 //! handshake on it is a [`PluginHost`] like any other.
 //!
-//! What is not here yet: restarting, members on other machines, bulk data.
+//! A broker can be a process of its own ([`Service`]): it starts and finds plugins for several
+//! engines ([`StartBy::Broker`]), and hands them over; no call goes through it.
+//!
+//! What is not here yet: restarting, relaying, members on other machines, bulk data.
 #![forbid(unsafe_code)]
 
 mod address;
 #[cfg(unix)]
 mod appear;
+#[cfg_attr(not(target_os = "linux"), path = "attach_unsupported.rs")]
+mod attach;
+#[cfg(target_os = "linux")]
+mod attach_words;
 mod attend;
 mod callbacks;
 mod callers;
@@ -46,6 +53,8 @@ mod network;
 mod pages;
 mod resolve;
 mod said;
+#[cfg(target_os = "linux")]
+mod service;
 #[cfg_attr(not(target_os = "linux"), path = "sock_diag_unsupported.rs")]
 mod sock_diag;
 mod spec;
@@ -55,6 +64,9 @@ mod traffic;
 mod unread;
 mod watch;
 
+pub use attach::AttachError;
+#[cfg(target_os = "linux")]
+pub use attach::locate_by_broker;
 pub use callbacks::{Answer, Callbacks, NoCallbacks};
 pub use client::{Instance, SinkClient};
 pub use death::Death;
@@ -68,5 +80,7 @@ pub use locate::{Located, Locator};
 #[cfg(unix)]
 pub use locate_error::LocateError;
 pub use outrigger_transport::runtime_path;
-pub use spec::{ConnectBy, PluginSpec};
+#[cfg(target_os = "linux")]
+pub use service::{Service, ServiceError};
+pub use spec::{ConnectBy, PluginSpec, StartBy};
 pub use start::{StartError, start};

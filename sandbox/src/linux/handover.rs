@@ -10,6 +10,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::channel;
 use super::child::Child;
+use super::layers::cgroup;
 use super::spawn::Process;
 use crate::{Handover, HandoverNote};
 
@@ -28,7 +29,12 @@ impl Lent {
     ///
     /// If the system does not give it away.
     pub fn reap(mut self) -> io::Result<()> {
-        self.process.reap().map(|_| ())
+        let keeper = self.process.id;
+        if self.process.reap()?.is_some_and(|status| !status.success()) {
+            // It went first; its control groups are beside ours, not beside those of who used it.
+            std::thread::spawn(move || cgroup::remove_of(keeper));
+        }
+        Ok(())
     }
 }
 
