@@ -34,6 +34,7 @@ fn group(lines: &str) -> String {
 fn a_short_text_gets_the_defaults() {
     let config = parse(&group("")).unwrap();
     assert_eq!(config.state, Path::new("/home/ana/.local/state/outrigger"));
+    assert!(!config.broker);
     assert_eq!(config.journal, JournalLimits { days: 30, size: 1 << 30 });
     let group = config.group("g").unwrap();
     assert_eq!(group.members, ["a", "b"]);

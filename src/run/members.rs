@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outrigger_broker::{Instance, PluginHost, PluginSpec, SinkClient, StartError};
+use outrigger_broker::{Instance, PluginHost, PluginSpec, SinkClient, StartBy, StartError};
 use outrigger_protocol::{
     CreateCollection, Discovered, Error, Group, Initialize, Member, OperationId, Sink, Snapshot,
 };
@@ -226,6 +226,7 @@ async fn spawn(start: &Start<'_>, locks: Vec<Descriptor>) -> Result<PluginHost, 
     let &Start { config, member, plugins, .. } = start;
     let mut spec = PluginSpec::new(&member.name, program);
     spec.helper = plugins.helper.clone();
+    spec.start = if config.broker { StartBy::Broker } else { StartBy::Own };
     spec.connect = member.connect;
     spec.policy = policy;
     spec.protected = config.protected();
@@ -235,7 +236,11 @@ async fn spawn(start: &Start<'_>, locks: Vec<Descriptor>) -> Result<PluginHost, 
 }
 
 fn start_failure(member: &MemberConfig, error: &StartError) -> Failure {
-    let failure = Failure::new(Exit::Plugin, format!("the plugin of {} could not be started", member.name));
+    let exit = match error {
+        StartError::Broker { .. } => Exit::Partial,
+        _ => Exit::Plugin,
+    };
+    let failure = Failure::new(exit, format!("the plugin of {} could not be started", member.name));
     let failure = failure.because(error);
     match start_hint(member, error) {
         Some(hint) => failure.hint(hint),
@@ -258,6 +263,7 @@ fn start_hint(member: &MemberConfig, error: &StartError) -> Option<String> {
                  there: the plugin then runs without it"
             ))
         }
+        StartError::Broker { .. } => Some(found::BROKER_HINT.to_owned()),
         // It never ran, so it has said nothing.
         StartError::Launch { .. } | StartError::Io { .. } => None,
         StartError::Handshake { .. } => Some("`outrigger -v check` shows what the plugin says".to_owned()),
