@@ -4,16 +4,16 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use outrigger::broker::StartBy;
+use outrigger::broker::{PluginSpec, StartBy};
 use outrigger::protocol::{Code, Effect};
-use outrigger::sandbox::Exit;
+use outrigger::sandbox::{Exit, Program};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType};
 
 use crate::prestarted::desk::{App, Desk, NAME};
@@ -26,7 +26,9 @@ const NOBODY: u32 = 65_534;
 /// Says where to knock, in a process of another user.
 const KNOCK: &str = "OUTRIGGER_TEST_KNOCK_AT_BROKER";
 
-/// Which broker an engine shall end in the middle of a call, and by which signal.
+/// An engine of a test: which plugin it starts, which broker it ends in the middle of a call (without
+/// one: itself), and by which signal.
+const PLUGIN: &str = "OUTRIGGER_TEST_PLUGIN";
 const VICTIM: &str = "OUTRIGGER_TEST_BROKER";
 const HOW: &str = "OUTRIGGER_TEST_SIGNAL";
 
@@ -215,8 +217,11 @@ fn a_broker_that_ends_in_the_middle_of_a_run_takes_its_plugins_along_and_nothing
         app.hears("a broker waits");
         let keepers = office.children();
         assert_eq!(keepers.len(), 1);
+        let begun = Instant::now();
         let status = office.is_told(signal);
         assert_eq!(status.code(), (signal == Signal::SIGTERM).then_some(0));
+        // It waited for its plugins, which went when they heard the goodbye.
+        assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
         until("its plugins end", || (!fs::exists(format!("/proc/{}", keepers[0])).unwrap()).then_some(()));
         app.does("release");
         // Its last write was the application's: whether anything is left to fail is not the point here.
@@ -231,46 +236,58 @@ fn a_broker_that_ends_in_the_middle_of_a_run_takes_its_plugins_along_and_nothing
     }
 }
 
-/// The engine is this program once more, as an embedder: it kills the broker while a call is open.
+/// The engine is this program once more, as an embedder. In the middle of a call that hangs it ends the
+/// broker, or itself.
 #[test]
-fn an_open_call_ends_with_an_error_that_says_so_when_the_broker_ends() {
-    let Some(broker) = std::env::var_os(VICTIM) else {
-        for signal in ["9", "15"] {
-            let desk = Desk::new();
-            let office = Office::of(&desk);
-            let mut engine = Command::new(std::env::current_exe().unwrap());
-            engine.args([
-                "--exact",
-                "broker::an_open_call_ends_with_an_error_that_says_so_when_the_broker_ends",
-            ]);
-            engine.env(VICTIM, office.pid().to_string()).env(HOW, signal);
-            let ended = engine.env("XDG_RUNTIME_DIR", &office.runtime).stdin(Stdio::null()).output().unwrap();
+fn x3_a_plugin_that_hangs_ends_with_its_broker_and_with_its_engine() {
+    if let Some(plugin) = std::env::var_os(PLUGIN) {
+        return block_on(strikes_in_a_call(PathBuf::from(plugin)));
+    }
+    for (victim, signal) in
+        [("broker", Signal::SIGKILL), ("broker", Signal::SIGTERM), ("engine", Signal::SIGKILL)]
+    {
+        let desk = Desk::new();
+        let office = Office::of(&desk);
+        drop(hostile(&office.world, "get_changes", "hang")); // puts it there
+        let mut engine = Command::new(std::env::current_exe().unwrap());
+        engine.args(["--exact", "broker::x3_a_plugin_that_hangs_ends_with_its_broker_and_with_its_engine"]);
+        engine.env(PLUGIN, office.world.path("hostile_plugin"));
+        engine.env(HOW, signal.as_str()).env("XDG_RUNTIME_DIR", &office.runtime);
+        if victim == "broker" {
+            engine.env(VICTIM, office.pid().to_string());
+        }
+        let ended = engine.stdin(Stdio::null()).output().unwrap();
+        if victim == "broker" {
             assert!(ended.status.success(), "{ended:?}");
+            no_process_is_left(office.world.root());
+        } else {
+            assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
+            let begun = Instant::now();
+            office.is_idle();
+            assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+            office.closes();
         }
-        return;
-    };
-    let broker = Pid::from_raw(broker.to_str().unwrap().parse().unwrap());
-    let is_killed = std::env::var_os(HOW).unwrap() == "9";
-    let world = World::empty(Link::Inherited);
-    block_on(async {
-        let mut spec = hostile(&world, "get_changes", "hang");
-        (spec.name, spec.start) = ("phone".into(), StartBy::Broker);
-        let host = outrigger::broker::start(spec).await.unwrap();
-        let (_instance, sink) = connected(&host).await.unwrap();
-        let end = async {
-            kill(broker, if is_killed { Signal::SIGKILL } else { Signal::SIGTERM }).unwrap();
-        };
-        let (listed, ()) = tokio::join!(list(&sink), end);
-        let (error, death) = (listed.unwrap_err(), host.wait().await);
-        assert_eq!((error.code, error.effect), (Code::DISCONNECTED, Effect::Unknown), "{error:?}");
-        if is_killed {
-            assert_eq!(death.exit, Some(Exit::Signal(9)));
-            let told = "the plugin of phone was ended with the broker that started it with 1 call(s) open";
-            assert!(death.to_string().starts_with(told), "{death}");
-            assert!(format!("{error:?}").contains("was ended with the broker"), "{error:?}");
-        }
-    });
-    no_process_is_left(world.root());
+    }
+}
+
+/// What that engine does.
+async fn strikes_in_a_call(plugin: PathBuf) {
+    let victim =
+        std::env::var(VICTIM).map_or_else(|_| Pid::this(), |pid| Pid::from_raw(pid.parse().unwrap()));
+    let signal: Signal = std::env::var(HOW).unwrap().parse().unwrap();
+    let program = Program::Executable { path: plugin, args: vec!["get_changes".into(), "hang".into()] };
+    let spec = PluginSpec { start: StartBy::Broker, ..PluginSpec::new("phone", program) };
+    let host = outrigger::broker::start(spec).await.unwrap();
+    let (_instance, sink) = connected(&host).await.unwrap();
+    let (listed, ()) = tokio::join!(list(&sink), async { kill(victim, signal).unwrap() });
+    let (error, death) = (listed.unwrap_err(), host.wait().await);
+    assert_eq!((error.code, error.effect), (Code::DISCONNECTED, Effect::Unknown), "{error:?}");
+    if signal == Signal::SIGKILL {
+        assert_eq!(death.exit, Some(Exit::Signal(9)));
+        let told = "the plugin of phone was ended with the broker that started it with 1 call(s) open";
+        assert!(death.to_string().starts_with(told), "{death}");
+        assert!(format!("{error:?}").contains("was ended with the broker"), "{error:?}");
+    }
 }
 
 #[test]
