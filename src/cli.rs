@@ -85,6 +85,7 @@ pub(crate) enum Verb {
     Demo(DemoArgs),
     Peers(PeersArgs),
     Plugin(PluginArgs),
+    Broker(BrokerArgs),
 }
 
 /// Bring the members of groups to the same state
@@ -200,6 +201,16 @@ pub(crate) struct DemoArgs {
     pub(crate) keep: bool,
 }
 
+/// Start and find plugins for several runs, in a process of its own
+///
+/// Runs until it is told to end (SIGTERM, or Ctrl-C), one for each user. Runs and programs whose
+/// configuration says `broker = true` have it start their plugins, and find their ends, instead of
+/// doing so themselves. It needs no configuration. Plugins end with the run that asked for them, and
+/// with the broker.
+#[derive(Debug, Args)]
+#[command(after_help = BROKER_HELP)]
+pub(crate) struct BrokerArgs {}
+
 /// A group, or one collection of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -250,7 +261,7 @@ Exit codes:
     5  stopped by the guard against mass deletion
     6  credentials are missing or refused
     7  a plugin is broken, was denied something, or is not trusted
-   75  another run holds the lock of the group, or of a member
+   75  another run holds the lock of the group, or of a member; or a broker runs already
   130  interrupted; what is written down is consistent
   If several hold, the first of 1, 130, 2, 7, 6, 5, 75, 4, 3.
 
@@ -285,6 +296,13 @@ what the last run failed with; all are in `outrigger --help`.
 Examples:
   outrigger status
   outrigger status contacts --json";
+
+const BROKER_HELP: &str = "\
+Exit codes: 0 told to end, 7 the runtime directory cannot be used, 75 a broker of this user runs already.
+
+Examples:
+  outrigger broker
+  outrigger -vv broker";
 
 const INIT_HELP: &str = "\
 Examples:

@@ -26,6 +26,9 @@
 //! the deadlines that are handed in; a start takes a few milliseconds. Nothing here needs a
 //! runtime: [`Child`] is a descriptor that an event loop can watch.
 //!
+//! One process can start a plugin for another: [`Child::hand_over`], [`Child::adopt`]. It then ends
+//! with either of them.
+//!
 //! # What it promises
 //!
 //! * The environment of a plugin is exactly the one given, and its descriptors are 0, 1 and 2,
@@ -52,6 +55,7 @@
 
 mod error;
 mod exit;
+mod handover;
 mod launch;
 mod policy;
 mod protected;
@@ -69,11 +73,12 @@ use unsupported as system;
 
 pub use error::{ExecError, ExecFailure, Failure, LaunchError, Unsupported};
 pub use exit::{Ended, Exit, Usage};
+pub use handover::{Handover, HandoverNote};
 pub use launch::{Connection, Deadlines, Descriptor, FirstParty, Helper, Launch, Program, Token};
 pub use policy::{Ceiling, OnUnsupported, Policy, Profile, Tier};
 pub use protected::{GrantError, Protected};
 pub use report::{Guarantee, Report, Standing};
-pub use system::{Child, Prepared, host_main_if_requested, landlock_abi, prepare};
+pub use system::{Child, Lent, Prepared, host_main_if_requested, landlock_abi, prepare};
 
 /// The first argument that makes our executable a helper: `outrigger host NAME`.
 pub const HOST_ARGUMENT: &str = "host";

@@ -15,6 +15,8 @@ mod fallback;
 #[cfg(target_os = "linux")]
 mod groups;
 #[cfg(target_os = "linux")]
+mod handovers;
+#[cfg(target_os = "linux")]
 mod leftovers;
 #[cfg(target_os = "linux")]
 mod matrix;
@@ -38,7 +40,7 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = roles::run_if_requested() {
         return code;
     }
-    let cases = [starts::CASES, ends::CASES, cleanup::CASES, refusals::CASES].concat();
+    let cases = [starts::CASES, ends::CASES, cleanup::CASES, refusals::CASES, handovers::CASES].concat();
     let mut tests: Vec<runner::Test> =
         cases.into_iter().map(|(name, body)| runner::Test::plain(name, body)).collect();
     tests.extend(matrix::tests());
