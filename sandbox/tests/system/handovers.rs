@@ -40,7 +40,7 @@ fn used() {
     assert!(readable(&lent, PATIENCE));
     lent.reap().unwrap();
     assert!(is_reaped(Pid::from_raw(keeper.cast_signed()).unwrap()));
-    let (mut child, ..) = adopted();
+    let (mut child, _lent, _connection) = adopted();
     child.kill();
     assert_eq!(child.wait(PATIENCE).unwrap().unwrap().exit, Exit::Signal(9));
 }

@@ -16,9 +16,11 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// No other test runs meanwhile.
+/// No other test runs meanwhile. What the runtime opens once in a process, for good, is open by now.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    drop(tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
+    alone
 }
 
 /// Descriptors of this process.
