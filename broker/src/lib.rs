@@ -57,6 +57,7 @@ mod start;
 mod supervise;
 mod supervised;
 mod traffic;
+mod try_error;
 mod unread;
 mod watch;
 
@@ -76,4 +77,5 @@ pub use outrigger_transport::runtime_path;
 pub use restart::{Budget, Circuit, Crash, Restarts};
 pub use spec::{ConnectBy, PluginSpec};
 pub use start::{StartError, start};
-pub use supervised::{Care, Down, Health, Lease, Supervised, TryError};
+pub use supervised::{Care, Down, Health, Lease, Supervised};
+pub use try_error::TryError;
