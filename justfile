@@ -87,6 +87,11 @@ windows:
 big-endian:
     scripts/big-endian.sh
 
+# The tests of the sandbox on an emulated machine with another kernel (on Debian)
+[group('test')]
+other-kernel:
+    scripts/vm.sh
+
 # Only compile for Windows
 [group('windows')]
 windows-build:

@@ -12,7 +12,7 @@ source scripts/debian-toolchain.sh
 export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_LINKER=s390x-linux-gnu-gcc
 export CARGO_TARGET_S390X_UNKNOWN_LINUX_GNU_RUNNER="qemu-s390x -L /usr/s390x-linux-gnu"
 
-install_packages
+install_packages "${TOOLCHAIN[@]}" "${PACKAGES[@]}"
 say "trying the golden vectors with $("$RUSTC" --version)"
 "$DEBIAN_CARGO" test -Zbuild-std=std --target "$TARGET" --target-dir "$TARGET_DIR" --locked \
     -p outrigger-protocol --lib --test vectors </dev/null

@@ -1,5 +1,5 @@
 # Debian's second toolchain (rustc-web), for machines other than this one; to be sourced, with
-# `PACKAGES` set to what is needed besides it and `ABOUT` to what the messages begin with.
+# `ABOUT` set to what the messages begin with. It comes with the packages `TOOLCHAIN`.
 #
 # Why not the one that builds the rest: the packages bring the sources of the standard library, so
 # that it can be built for another machine here, and nothing is needed beyond the distribution's
@@ -14,25 +14,6 @@ unset CARGO RUSTC_WRAPPER RUSTC_WORKSPACE_WRAPPER CARGO_INCREMENTAL LD_LIBRARY_P
 export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc
 export RUSTC_BOOTSTRAP=1 # -Z build-std
 
-say() { printf '\n--- %s: %s\n' "$ABOUT" "$*"; }
+readonly TOOLCHAIN=(rustc-web cargo-web rust-web-src)
 
-missing_packages() {
-    local package
-    for package in rustc-web cargo-web rust-web-src "${PACKAGES[@]}"; do
-        [[ $(dpkg-query -W -f='${Status}' "$package" 2>/dev/null || true) == *'ok installed' ]] || echo "$package"
-    done
-}
-
-install_packages() {
-    local missing
-    mapfile -t missing < <(missing_packages)
-    ((${#missing[@]})) || return 0
-    say "installing ${missing[*]}"
-    if ((EUID)); then
-        echo "these Debian packages are missing, and only root can install them: ${missing[*]}" >&2
-        exit 1
-    fi
-    export DEBIAN_FRONTEND=noninteractive
-    [[ ${APT_UPDATED:-} ]] || apt-get update -qq
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" </dev/null >/dev/null
-}
+source scripts/debian-packages.sh

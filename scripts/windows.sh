@@ -67,7 +67,7 @@ run_pipe_test() {
     grep -q '^test result: ok\. [1-9]' "$prefix/output" || { echo "no test ran under Wine" >&2; exit 1; }
 }
 
-install_packages
+install_packages "${TOOLCHAIN[@]}" "${PACKAGES[@]}"
 build
 [[ ${1:-} == build ]] || run_pipe_test
 say "done"

@@ -6,6 +6,7 @@
 #[cfg_attr(not(unix), allow(dead_code, reason = "the help is the same everywhere"))]
 mod peers;
 mod plugin;
+mod sandbox;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use plugin::{
     Language, PluginArgs, PluginCheckArgs, PluginDistrustArgs, PluginInfoArgs, PluginNewArgs,
     PluginReplayArgs, PluginRunArgs, PluginTrustArgs, PluginVerb, SubjectArgs,
 };
+pub(crate) use sandbox::{DoctorArgs, SandboxArgs, SandboxRunArgs, SandboxVerb, WantedTier};
 
 /// Keep contacts, calendars and files the same, through plugins that run isolated
 ///
@@ -77,10 +79,13 @@ pub(crate) enum Verb {
     Plan(PlanArgs),
     Status(StatusArgs),
     Check(CheckArgs),
+    Doctor(DoctorArgs),
+    Sandbox(SandboxArgs),
     Init(InitArgs),
     Demo(DemoArgs),
     Peers(PeersArgs),
     Plugin(PluginArgs),
+    Broker(BrokerArgs),
 }
 
 /// Bring the members of groups to the same state
@@ -196,6 +201,16 @@ pub(crate) struct DemoArgs {
     pub(crate) keep: bool,
 }
 
+/// Start and find plugins for several runs, in a process of its own
+///
+/// Runs until it is told to end (SIGTERM, or Ctrl-C), one for each user. Runs and programs whose
+/// configuration says `broker = true` have it start their plugins, and find their ends, instead of
+/// doing so themselves. It needs no configuration. Plugins end with the run that asked for them, and
+/// with the broker.
+#[derive(Debug, Args)]
+#[command(after_help = BROKER_HELP)]
+pub(crate) struct BrokerArgs {}
+
 /// A group, or one collection of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
@@ -246,7 +261,7 @@ Exit codes:
     5  stopped by the guard against mass deletion
     6  credentials are missing or refused
     7  a plugin is broken, was denied something, or is not trusted
-   75  another run holds the lock of the group, or of a member
+   75  another run holds the lock of the group, or of a member; or a broker runs already
   130  interrupted; what is written down is consistent
   If several hold, the first of 1, 130, 2, 7, 6, 5, 75, 4, 3.
 
@@ -281,6 +296,13 @@ what the last run failed with; all are in `outrigger --help`.
 Examples:
   outrigger status
   outrigger status contacts --json";
+
+const BROKER_HELP: &str = "\
+Exit codes: 0 told to end, 7 the runtime directory cannot be used, 75 a broker of this user runs already.
+
+Examples:
+  outrigger broker
+  outrigger -vv broker";
 
 const INIT_HELP: &str = "\
 Examples:

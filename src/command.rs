@@ -4,13 +4,17 @@
 //! business (`outrigger::run`); here is only what needs a terminal.
 
 mod asker;
+#[cfg(target_os = "linux")]
+mod broker;
 mod check;
 mod demo;
+mod doctor;
 mod init;
 mod line;
 #[cfg(unix)]
 mod peers;
 mod plugin;
+mod sandbox;
 mod status;
 mod sync;
 mod terminal;
@@ -36,6 +40,8 @@ pub(crate) fn main() -> ExitCode {
         Verb::Plan(args) => sync::plan(&cli, args),
         Verb::Status(args) => status::status(&cli, args),
         Verb::Check(args) => check::check(&cli, args),
+        Verb::Doctor(args) => doctor::doctor(args),
+        Verb::Sandbox(args) => return sandbox::sandbox(args), // the code is another program's
         Verb::Init(args) => init::init(&cli, args),
         Verb::Demo(args) => demo::demo(args),
         #[cfg(unix)]
@@ -43,6 +49,12 @@ pub(crate) fn main() -> ExitCode {
         #[cfg(not(unix))]
         Verb::Peers(_) => Err(Failure::new(Exit::Plugin, "ends are found on Unix only")),
         Verb::Plugin(args) => plugin::plugin(&cli, args),
+        #[cfg(target_os = "linux")]
+        Verb::Broker(_) => broker::broker(),
+        #[cfg(not(target_os = "linux"))]
+        Verb::Broker(_) => {
+            Err(Failure::new(Exit::Plugin, "a broker runs as a process of its own on Linux only"))
+        }
     };
     match ended {
         Ok(exit) => exit.into(),
@@ -87,8 +99,7 @@ fn load(cli: &Cli) -> Result<Config, Failure> {
 
 /// Runs a future on a runtime of one thread, until it ends or the user interrupts.
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::internal("no runtime").because(&error))?;
+    let runtime = runtime()?;
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = future => ended,
@@ -98,6 +109,12 @@ fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Fa
     // A lock that is waited for, or a process that is being started, is not waited for any more.
     runtime.shutdown_background();
     ended
+}
+
+/// A runtime of one thread.
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::internal("no runtime").because(&error))
 }
 
 fn interrupted() -> Failure {

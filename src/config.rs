@@ -48,6 +48,7 @@ pub use plugin::{PluginConfig, PluginSource};
 pub use policy::JournalLimits;
 use policy::Policies;
 pub use sandbox::SandboxConfig;
+pub use size::parse_size;
 
 /// A configuration that holds together: every name in it leads somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub struct Config {
     pub file: PathBuf,
     /// Where groups keep what they know.
     pub state: PathBuf,
+    /// Whether plugins are started and found by the broker that runs as a process of its own.
+    pub broker: bool,
     /// What can be had back.
     pub journal: JournalLimits,
     /// Plugins that are not built in, in the order of the file.
@@ -144,6 +147,7 @@ fn read<'s>(mut fields: Fields<'s>, source: &Source<'_>) -> Result<Config> {
             .error(0, "`state` is missing, and the home directory is not known")
             .hint("say where state is kept")
     })?;
+    let broker = fields.read("broker", |value| value.truth())?.unwrap_or_default();
     let defaults = fields.take("defaults");
     let plugins = named_tables("plugin", fields.take("plugin"))?;
     let members = fields.take("member");
@@ -161,7 +165,7 @@ fn read<'s>(mut fields: Fields<'s>, source: &Source<'_>) -> Result<Config> {
     let groups = named_tables("group", groups)?;
     let groups =
         groups.iter().map(|value| GroupConfig::read(*value, &policies, &names)).collect::<Result<_>>()?;
-    let config = Config { file: source.file.to_owned(), state, journal, plugins, members, groups };
+    let config = Config { file: source.file.to_owned(), state, broker, journal, plugins, members, groups };
     config.groups.iter().try_for_each(|group| check_places(&config, group))?;
     Ok(config)
 }

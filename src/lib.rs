@@ -10,6 +10,7 @@
 
 pub mod config;
 pub mod consent;
+pub mod doctor;
 pub mod exit;
 #[cfg(unix)]
 pub mod peers;
@@ -25,5 +26,5 @@ pub use outrigger_store as store;
 /// Becomes a plugin's helper process if this process was started as one; otherwise returns at
 /// once. The very first thing in `main`, before any thread is started and any file opened.
 pub fn host_main_if_requested() {
-    outrigger_sandbox::host_main_if_requested(run::first_party);
+    outrigger_sandbox::host_main_if_requested(|name| doctor::trial(name).or_else(|| run::first_party(name)));
 }

@@ -10,6 +10,7 @@ mod human;
 mod kept;
 mod outcome;
 mod run;
+mod standings;
 mod summary;
 mod tally;
 
@@ -18,5 +19,6 @@ pub use human::{write_errors, write_run};
 pub use kept::Kept;
 pub use outcome::{Absent, FailureSummary, GuardStop, Outcome};
 pub use run::{CollectionReport, GroupReport, PluginReport, RunReport, Waiting, shell_word};
+pub use standings::write_standings;
 pub use summary::{NetworkSummary, PluginSummary, Summary};
 pub use tally::{CollectionSummary, ItemSummary, MemberSummary};

@@ -18,12 +18,15 @@ pub struct Death {
     pub calls_in_flight: usize,
     /// Why the connection ended, as this side saw it.
     pub connection: Option<String>,
+    /// The broker that had started it has ended, and it with that one.
+    pub with_broker: bool,
 }
 
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the plugin of {} ", self.plugin)?;
         match self.exit {
+            _ if self.with_broker => f.write_str("was ended with the broker that started it")?,
             Some(exit) => write!(f, "{exit}")?,
             None => f.write_str("broke its connection")?,
         }
@@ -50,6 +53,7 @@ mod tests {
             last_words: vec![said],
             calls_in_flight: 0,
             connection: None,
+            with_broker: false,
         };
         assert_eq!(
             death.to_string(),

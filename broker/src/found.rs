@@ -63,6 +63,7 @@ pub async fn meet(located: Located, spec: FoundSpec) -> Result<PluginHost, LinkE
         report: unconfined(),
         link,
         watch: None,
+        attachment: None,
         log,
         outputs: JoinSet::new(),
         shared,

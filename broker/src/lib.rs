@@ -20,12 +20,19 @@
 //! A [`Supervised`] plugin is started or found when it is needed, again after a crash as far as its
 //! [`Budget`] goes, and stopped when nobody needs it.
 //!
-//! What is not here yet: members on other machines, bulk data.
+//! A broker can be a process of its own (`Service`): it starts and finds plugins for several
+//! engines ([`StartBy::Broker`]), and hands them over; no call goes through it.
+//!
+//! What is not here yet: relaying, members on other machines, bulk data.
 #![forbid(unsafe_code)]
 
 mod address;
 #[cfg(unix)]
 mod appear;
+#[cfg_attr(not(target_os = "linux"), path = "attach_unsupported.rs")]
+mod attach;
+#[cfg(target_os = "linux")]
+mod attach_words;
 mod attend;
 mod callbacks;
 mod callers;
@@ -50,6 +57,8 @@ mod pages;
 mod resolve;
 mod restart;
 mod said;
+#[cfg(target_os = "linux")]
+mod service;
 #[cfg_attr(not(target_os = "linux"), path = "sock_diag_unsupported.rs")]
 mod sock_diag;
 mod spec;
@@ -61,6 +70,9 @@ mod try_error;
 mod unread;
 mod watch;
 
+pub use attach::AttachError;
+#[cfg(target_os = "linux")]
+pub use attach::locate_by_broker;
 pub use callbacks::{Answer, Callbacks, NoCallbacks};
 pub use client::{Instance, SinkClient};
 pub use death::Death;
@@ -73,9 +85,13 @@ pub use host::{Facts, PluginHost};
 pub use locate::{Located, Locator};
 #[cfg(unix)]
 pub use locate_error::LocateError;
+#[cfg(unix)]
+pub use outrigger_transport::check_private_folder;
 pub use outrigger_transport::runtime_path;
 pub use restart::{Budget, Circuit, Crash, Restarts};
-pub use spec::{ConnectBy, PluginSpec};
+#[cfg(target_os = "linux")]
+pub use service::{Service, ServiceError};
+pub use spec::{ConnectBy, PluginSpec, StartBy};
 pub use start::{StartError, start};
 pub use supervised::{Care, Down, Health, Lease, Supervised};
 pub use try_error::TryError;

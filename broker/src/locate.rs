@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use outrigger_protocol::{Announcement, EndName};
 use outrigger_transport::{Ends, Peer, check_socket, same_user};
+use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 
@@ -20,7 +21,7 @@ use crate::launcher::{ask, launch};
 use crate::locate_error::LocateError;
 
 /// Where a plugin host is that we do not start.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Locator {
     /// It announced itself in the runtime directory, or is about to.
     Rendezvous {

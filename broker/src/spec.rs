@@ -15,6 +15,16 @@ pub enum ConnectBy {
     Name,
 }
 
+/// Which process starts a plugin, and ends with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StartBy {
+    /// This one.
+    #[default]
+    Own,
+    /// The broker of this user that runs as a process of its own, [`crate::Service`]. Linux only.
+    Broker,
+}
+
 /// One plugin process.
 #[derive(Debug)]
 pub struct PluginSpec {
@@ -22,6 +32,8 @@ pub struct PluginSpec {
     pub name: String,
     /// What runs.
     pub program: Program,
+    /// Who starts it.
+    pub start: StartBy,
     /// How it is connected.
     pub connect: ConnectBy,
     /// What it may do.
@@ -53,6 +65,7 @@ impl PluginSpec {
         Self {
             name: name.into(),
             program,
+            start: StartBy::default(),
             connect: ConnectBy::default(),
             policy: Policy::default(),
             protected: Vec::new(),

@@ -11,12 +11,13 @@ use outrigger_transport::SocketStream;
 use outrigger_transport::{Duplex, Endpoint, Link, LinkError, Listener, runtime_dir, runtime_path};
 use tokio::time::timeout;
 
+use crate::attach::{self, AttachError, Attachment};
 use crate::death::Death;
 use crate::greet::hello;
 use crate::host::PluginHost;
 use crate::log::PluginLog;
 use crate::network::Reach;
-use crate::spec::{ConnectBy, PluginSpec};
+use crate::spec::{ConnectBy, PluginSpec, StartBy};
 use crate::supervise::Parts;
 use crate::watch::{Watch, finish_output, read_output};
 
@@ -36,6 +37,14 @@ pub enum StartError {
         name: String,
         /// Which step failed.
         error: Box<LaunchError>,
+    },
+    /// The broker that was to start it did not.
+    #[error("{name}: {error}")]
+    Broker {
+        /// The member's name.
+        name: String,
+        /// Why not.
+        error: Box<AttachError>,
     },
     /// The connection could not be prepared.
     #[error("{name}: no connection could be made for the plugin: {error}")]
@@ -69,7 +78,7 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     let reach =
         Reach::of(&spec).map_err(|error| io_error(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     let (theirs, ours) = prepare(&spec).map_err(io_error)?;
-    let mut child = spawn(spec, theirs).await?;
+    let (mut child, attachment) = spawn(spec, theirs).await?;
     let report = child.report().clone();
     let log = Arc::new(PluginLog::new(name.clone()));
     let outputs = read_output(&mut child, &log);
@@ -97,8 +106,20 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
         Ok((link, driver)) => {
             let (start, pid) = (begun.elapsed(), watch.child().pid());
             let watch = Some(watch);
-            let parts =
-                Parts { name, pid, report, link, watch, log, outputs, shared, start, calls_timeout, reach };
+            let parts = Parts {
+                name,
+                pid,
+                report,
+                link,
+                watch,
+                attachment,
+                log,
+                outputs,
+                shared,
+                start,
+                calls_timeout,
+                reach,
+            };
             Ok(PluginHost::run(parts, said, driver))
         }
         Err(error) => {
@@ -136,14 +157,27 @@ async fn post_mortem(
         last_words: log.last_words(),
         calls_in_flight: 0,
         connection: Some(error.to_string()),
+        with_broker: false,
     }
 }
 
-/// Starts the process beside the runtime's thread: it takes milliseconds.
-async fn spawn(spec: PluginSpec, connection: Connection) -> Result<Child, StartError> {
-    let name = spec.name;
+/// Starts the process, here or through the broker.
+async fn spawn(spec: PluginSpec, connection: Connection) -> Result<(Child, Option<Attachment>), StartError> {
+    let (name, start) = (spec.name.clone(), spec.start);
+    let plan = plan(spec, connection);
+    if start == StartBy::Own {
+        return spawn_here(name, plan).await.map(|child| (child, None));
+    }
+    match attach::launch(plan).await {
+        Ok((child, attachment)) => Ok((child, Some(attachment))),
+        Err(AttachError::Launch(error)) => Err(StartError::Launch { name, error: Box::new(error) }),
+        Err(error) => Err(StartError::Broker { name, error: Box::new(error) }),
+    }
+}
+
+fn plan(spec: PluginSpec, connection: Connection) -> Launch {
     let sockets = runtime_path().map(|path| Protected::new("the runtime directory", path));
-    let plan = Launch {
+    Launch {
         program: spec.program,
         connection,
         environment: spec.environment,
@@ -152,7 +186,11 @@ async fn spawn(spec: PluginSpec, connection: Connection) -> Result<Child, StartE
         protected: spec.protected.into_iter().chain(sockets).collect(),
         deadlines: Deadlines { report: spec.handshake_limit, start: spec.handshake_limit },
         helper: spec.helper,
-    };
+    }
+}
+
+/// Starts the process beside the runtime's thread: it takes milliseconds.
+async fn spawn_here(name: String, plan: Launch) -> Result<Child, StartError> {
     let launched = tokio::task::spawn_blocking(move || launch(plan)).await;
     match launched {
         Ok(Ok(child)) => Ok(child),

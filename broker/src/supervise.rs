@@ -9,6 +9,7 @@ use outrigger_transport::{Ending, Link};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
+use crate::attach::Attachment;
 use crate::callers::Caller;
 use crate::death::Death;
 use crate::log::PluginLog;
@@ -24,6 +25,8 @@ pub(crate) struct Parts {
     pub(crate) link: Link<Caller>,
     /// `None`: it was found, not started; nothing is known of its process, and it is never ended.
     pub(crate) watch: Option<Watch>,
+    /// To the broker that started it, if that is another process.
+    pub(crate) attachment: Option<Attachment>,
     pub(crate) log: Arc<PluginLog>,
     pub(crate) outputs: tokio::task::JoinSet<()>,
     pub(crate) shared: Wiring,
@@ -73,6 +76,7 @@ pub(crate) async fn supervise(
         ended = &mut driver => ending = Some(ended),
         () = process_ended(&mut parts.watch) => {}
         _ = stop.recv() => parts.link.with(|connection| connection.goodbye()),
+        () = goodbye(&parts.attachment) => parts.link.with(|connection| connection.goodbye()),
         () = overdue => {} // end_process takes it from here
         () = parts.shared.silent.notified() => silent = true,
     }
@@ -93,12 +97,14 @@ pub(crate) async fn supervise(
         Some(Ending::Failed(error)) => Some(error.to_string()),
         _ => silent.then(|| "it did not answer a PING, and had nothing else to do".to_owned()),
     };
+    let with_broker = is_lost(&parts.attachment).await;
     let death = Death {
         plugin: parts.name,
         exit: ended.map(|ended| ended.exit),
         last_words: parts.log.last_words(),
         calls_in_flight: parts.shared.lost.load(Ordering::Relaxed),
         connection,
+        with_broker,
     };
     tracing::debug!(%death, discarded_log_bytes = parts.log.discarded(), "plugin ended");
     tell.send_replace(Some(Arc::new(Final { death, ended, gone })));
@@ -110,6 +116,22 @@ async fn process_ended(watch: &mut Option<Watch>) {
     match watch {
         Some(watch) => drop(watch.ended().await),
         None => std::future::pending().await,
+    }
+}
+
+/// Waits until the broker that started it is about to end.
+async fn goodbye(attachment: &Option<Attachment>) {
+    match attachment {
+        Some(attachment) => attachment.goodbye().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether the broker that started it has ended.
+async fn is_lost(attachment: &Option<Attachment>) -> bool {
+    match attachment {
+        Some(attachment) => attachment.is_lost().await,
+        None => false,
     }
 }
 

@@ -4,10 +4,12 @@
 //!
 //! A plugin is code that nobody vetted. The broker never starts it directly: it starts *itself*
 //! again as a small **helper** (`outrigger host …`, hidden), which cleans up, forks, and becomes
-//! two processes.
+//! a keeper and the plugin.
 //!
 //! ```text
 //!   broker ──control socket── keeper        never runs foreign code; holds the group's locks
+//!      │                        │ parent
+//!      │                       init         only in namespaces: reaps, and they end with it
 //!      │                        │ parent
 //!      └─────connection────── plugin        descriptors 0, 1, 2 and nothing else
 //! ```
@@ -24,6 +26,9 @@
 //! the deadlines that are handed in; a start takes a few milliseconds. Nothing here needs a
 //! runtime: [`Child`] is a descriptor that an event loop can watch.
 //!
+//! One process can start a plugin for another: [`Child::hand_over`], [`Child::adopt`]. It then ends
+//! with either of them.
+//!
 //! # What it promises
 //!
 //! * The environment of a plugin is exactly the one given, and its descriptors are 0, 1 and 2,
@@ -35,16 +40,22 @@
 //!   place is refused before anything is started.
 //! * Everything that is not enforced stands in the [`Report`].
 //!
-//! # What is not here yet
+//! # Two tiers
 //!
-//! Namespaces, Landlock, seccomp, rlimits and cgroups. Their place is `linux/layers.rs`; until
-//! then the report lists each guarantee they will give as [`Standing::Unavailable`]. So a plugin
-//! can still do whatever its user can do, and one that *means* harm can stop its own keeper;
-//! that is why the cleanup counts as [`Standing::Advisory`]. On other systems than Linux,
-//! starting a plugin is the error [`Unsupported`].
+//! *Namespaced*: user, process, mount, IPC, host name and network namespaces, and within them
+//! Landlock, seccomp, limits and a control group. *Landlocked*: the same without namespaces, where
+//! the machine forbids them. Which of the two a plugin gets is found out by trying, and the
+//! [`Report`] says what it lacks. A plugin whose sandbox lacks one of [`Guarantee::BASIC`] is not
+//! started unless somebody says so.
+//!
+//! # What is not here
+//!
+//! Other systems than Linux: starting a plugin there is the error [`Unsupported`]. Connecting to
+//! hosts: a plugin in a sandbox asks the broker, which does it.
 
 mod error;
 mod exit;
+mod handover;
 mod launch;
 mod policy;
 mod protected;
@@ -62,11 +73,12 @@ use unsupported as system;
 
 pub use error::{ExecError, ExecFailure, Failure, LaunchError, Unsupported};
 pub use exit::{Ended, Exit, Usage};
+pub use handover::{Handover, HandoverNote};
 pub use launch::{Connection, Deadlines, Descriptor, FirstParty, Helper, Launch, Program, Token};
 pub use policy::{Ceiling, OnUnsupported, Policy, Profile, Tier};
 pub use protected::{GrantError, Protected};
 pub use report::{Guarantee, Report, Standing};
-pub use system::{Child, Prepared, host_main_if_requested, prepare};
+pub use system::{Child, Lent, Prepared, host_main_if_requested, landlock_abi, prepare};
 
 /// The first argument that makes our executable a helper: `outrigger host NAME`.
 pub const HOST_ARGUMENT: &str = "host";

@@ -9,6 +9,7 @@
 
 mod channel;
 mod child;
+mod handover;
 mod helper;
 mod init;
 mod keeper;
@@ -21,4 +22,6 @@ mod spawn;
 mod sys;
 
 pub use child::{Child, Prepared, prepare};
+pub use handover::Lent;
 pub use helper::host_main_if_requested;
+pub use sys::landlock_abi;

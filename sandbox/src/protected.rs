@@ -13,7 +13,7 @@ pub struct Protected {
     pub path: PathBuf,
 }
 
-/// A grant to write to what no plugin may change.
+/// A grant of what no plugin may have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantError {
     /// The grant, as it was given.
@@ -58,10 +58,10 @@ impl fmt::Display for GrantError {
         let Protected { what, path } = &self.protected;
         let (grant, place) = (self.grant.display(), path.display());
         if self.grant == *path {
-            return write!(f, "the grant to write to {grant} covers {what}");
+            return write!(f, "the grant {grant} covers {what}");
         }
         let how = if resolve(path).starts_with(resolve(&self.grant)) { "covers" } else { "lies within" };
-        write!(f, "the grant to write to {grant} {how} {what}, {place}")
+        write!(f, "the grant {grant} {how} {what}, {place}")
     }
 }
 
@@ -113,10 +113,10 @@ mod tests {
     #[test]
     fn p2_a_grant_around_a_place_or_within_it_is_refused() {
         let covers = message("/nowhere", "/nowhere/state").unwrap();
-        assert_eq!(covers, "the grant to write to /nowhere covers the state directory, /nowhere/state");
+        assert_eq!(covers, "the grant /nowhere covers the state directory, /nowhere/state");
         let within = message("/nowhere/state/groups", "/nowhere/state").unwrap();
         assert!(within.contains("groups lies within the state directory, /nowhere/state"), "{within}");
-        assert_eq!(message("/s", "/s").unwrap(), "the grant to write to /s covers the state directory");
+        assert_eq!(message("/s", "/s").unwrap(), "the grant /s covers the state directory");
         assert!(message("/", "/nowhere/state").is_some());
         assert!(message("/nowhere/x/../state", "/nowhere/state").is_some());
     }

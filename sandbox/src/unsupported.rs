@@ -4,10 +4,15 @@ use std::convert::Infallible;
 use std::io;
 use std::time::Duration;
 
-use crate::{Descriptor, Ended, FirstParty, Launch, LaunchError, Report, Unsupported};
+use crate::{Descriptor, Ended, FirstParty, Handover, Launch, LaunchError, Report, Unsupported};
 
 /// Does nothing here: no process of ours is ever started as a helper on this system.
 pub fn host_main_if_requested(_first_party: impl Fn(&str) -> Option<FirstParty>) {}
+
+/// There is no Landlock here.
+pub fn landlock_abi() -> Option<u32> {
+    None
+}
 
 /// Always fails here.
 ///
@@ -93,6 +98,29 @@ impl Child {
     }
 
     pub fn peak_rss(&self) -> Option<u64> {
+        match self.0 {}
+    }
+
+    pub fn hand_over(self) -> io::Result<(Handover, Lent)> {
+        match self.0 {}
+    }
+
+    pub fn adopt(_handover: Handover) -> io::Result<Self> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// What stays with the process that handed a plugin over; there is none on this system.
+#[derive(Debug)]
+pub struct Lent(Infallible);
+
+impl Lent {
+    /// Takes away what is left of the keeper.
+    ///
+    /// # Errors
+    ///
+    /// None, since there is nothing to take away.
+    pub fn reap(self) -> io::Result<()> {
         match self.0 {}
     }
 }

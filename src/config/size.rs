@@ -12,8 +12,10 @@ const UNITS: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-/// Bytes in a text such as `256MiB` or `1 GB`. The unit cannot be left out.
-pub(super) fn parse_size(text: &str) -> Option<u64> {
+/// Bytes in a text such as `256MiB` or `1 GB`; `None` if it is no such text, or more than 64 bits hold.
+/// The unit cannot be left out.
+#[must_use]
+pub fn parse_size(text: &str) -> Option<u64> {
     let (unit, factor) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
     let number = text.strip_suffix(unit)?.trim_end();
     // `parse` would take a sign.

@@ -34,6 +34,7 @@ fn group(lines: &str) -> String {
 fn a_short_text_gets_the_defaults() {
     let config = parse(&group("")).unwrap();
     assert_eq!(config.state, Path::new("/home/ana/.local/state/outrigger"));
+    assert!(!config.broker);
     assert_eq!(config.journal, JournalLimits { days: 30, size: 1 << 30 });
     let group = config.group("g").unwrap();
     assert_eq!(group.members, ["a", "b"]);
@@ -51,6 +52,7 @@ fn a_long_text_says_everything() {
     let config = parse(
         r#"
 state = "var"
+broker = true
 [defaults]
 conflict = { prefer = "laptop" }
 edit_vs_delete = "ask"
@@ -97,6 +99,7 @@ edit_vs_delete = "delete"
     .unwrap();
 
     assert_eq!(config.state, Path::new("/etc/o/var"));
+    assert!(config.broker);
     assert_eq!(config.journal, JournalLimits { days: 7, size: 10 << 20 });
     assert_eq!(config.member("laptop").unwrap().option("path"), Some("/home/ana/contacts"));
     let usb = config.member("usb").unwrap();
@@ -195,6 +198,7 @@ fn a_mistake_is_told_with_its_place_and_a_way_out() {
         // Values of the wrong kind.
         ("state = 1".into(), "1:9: `state` must be a text in quotes, not a number"),
         ("state = \"\"".into(), "1:9: `state` is empty"),
+        ("broker = \"yes\"".into(), "1:10: `broker` must be true or false, not a text"),
         (member("required = \"no\""), "4:12: `required` must be true or false, not a text"),
         (member("marker = \"x\""), "4:10: `marker` must be true or false, not a text"),
         ("member = 3".into(), "1:10: `member` must be a table, not a number"),
@@ -300,7 +304,7 @@ fn p2_a_grant_to_write_to_what_is_ours_is_refused_where_it_stands() {
     let refused = |grants: &str| parse(grants).unwrap_err().to_string();
     assert_eq!(
         refused("\"/a\", \"~\""),
-        "/etc/o/c.toml:9:16: the grant to write to /home/ana covers the state directory, /home/ana/s"
+        "/etc/o/c.toml:9:16: the grant /home/ana covers the state directory, /home/ana/s"
     );
     assert!(refused("\"~/s/groups\"").contains("/home/ana/s/groups lies within the state directory"));
     assert!(refused("\".\"").contains("/etc/o covers the configuration, /etc/o/c.toml"));

@@ -15,7 +15,7 @@ use super::session::{MemberSession, Start};
 use super::targets::wanted;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::report::{Failure, FailureSummary};
+use crate::report::{Failure, FailureSummary, write_standings};
 
 /// What was found of every member of the checked groups.
 #[derive(Debug, Default)]
@@ -177,42 +177,6 @@ impl Found {
         )?;
         let names: Vec<String> = self.collections.iter().map(|name| Printable(name).to_string()).collect();
         writeln!(out, "  collections   {}", if names.is_empty() { "none".into() } else { names.join(", ") })?;
-        write_sandbox(&self.sandbox, out)
-    }
-}
-
-/// One line for each standing, with all guarantees that stand so.
-fn write_sandbox(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    let mut lines: Vec<(String, Vec<&str>)> = Vec::new();
-    for (guarantee, standing) in report.iter() {
-        let standing = standing.to_string();
-        match lines.iter_mut().find(|(known, _)| *known == standing) {
-            Some((_, names)) => names.push(guarantee.name()),
-            None => lines.push((standing, vec![guarantee.name()])),
-        }
-    }
-    // What holds comes first, and is the shortest to say.
-    lines.sort_by_key(|(standing, _)| standing.len());
-    lines.iter().try_for_each(|(standing, names)| {
-        writeln!(out, "  sandbox       {}: {}", Printable(standing), names.join(", "))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use outrigger_sandbox::{Guarantee, Standing};
-
-    use super::*;
-
-    #[test]
-    fn what_is_not_enforced_takes_one_line_a_reason() {
-        let mut report = Report::nothing("not built yet", "");
-        report.set(Guarantee::NoNewPrivileges, Standing::Enforced);
-        let mut out = Vec::new();
-        write_sandbox(&report, &mut out).unwrap();
-        let text = String::from_utf8(out).unwrap();
-        assert_eq!(text.lines().count(), 2, "{text}");
-        assert!(text.starts_with("  sandbox       enforced: no_new_privileges\n"), "{text}");
-        assert!(text.contains("  sandbox       unavailable: not built yet: fs_read, fs_write, "), "{text}");
+        write_standings(&self.sandbox, "  sandbox       ", out)
     }
 }

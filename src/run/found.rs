@@ -6,6 +6,10 @@ use crate::config::{Config, LocateConfig, MemberConfig};
 use crate::exit::Exit;
 use crate::report::Failure;
 
+/// What to do when the broker of its own does not do what it should.
+pub(super) const BROKER_HINT: &str =
+    "start `outrigger broker`, or take `broker = true` out of the configuration";
+
 /// Finds the end of a member and shakes hands with it. In a dry run, how its proof came out is not
 /// noted.
 ///
@@ -24,7 +28,7 @@ pub(super) async fn find(
 
     use crate::peers::Peers;
 
-    let located = locator(locate).locate(locate.wait).await;
+    let located = if config.broker { by_broker(member, locate).await? } else { here(locate).await };
     let located = located.map_err(|error| not_found(member, locate, &error))?;
     let peers = Peers::load(&config.state)?;
     let secret = peers.admit(&locate.name, located.announced.as_ref())?;
@@ -39,6 +43,30 @@ pub(super) async fn find(
         Peers::proved(&config.state, &locate.name, right)?;
     }
     met.map_err(|error| not_met(member, locate, &error))
+}
+
+#[cfg(unix)]
+type Found = Result<outrigger_broker::Located, outrigger_broker::LocateError>;
+
+#[cfg(unix)]
+async fn here(locate: &LocateConfig) -> Found {
+    locator(locate).locate(locate.wait).await
+}
+
+/// The outer error: there is no broker that could find it.
+#[cfg(target_os = "linux")]
+async fn by_broker(member: &MemberConfig, locate: &LocateConfig) -> Result<Found, Failure> {
+    let found = outrigger_broker::locate_by_broker(&locator(locate), locate.wait).await;
+    found.map_err(|error| {
+        let failure = Failure::new(Exit::Partial, format!("the end of {} was not looked for", member.name));
+        failure.because(&error).hint(BROKER_HINT)
+    })
+}
+
+/// There is no broker of its own on this system.
+#[cfg(all(unix, not(target_os = "linux")))]
+async fn by_broker(_member: &MemberConfig, locate: &LocateConfig) -> Result<Found, Failure> {
+    Ok(here(locate).await)
 }
 
 /// There is no way on this system to say who is at the other end of a connection.

@@ -6,6 +6,7 @@ use outrigger_broker::StartError;
 use outrigger_protocol::Error;
 use outrigger_sandbox::{FirstParty, Helper, LaunchError, Program};
 
+use super::found::BROKER_HINT;
 use super::grants::Found;
 use crate::config::{Config, MemberConfig, nearest};
 use crate::exit::Exit;
@@ -85,7 +86,11 @@ fn no_such_plugin(name: &str, known: Vec<&str>) -> Failure {
 }
 
 pub(super) fn start_failure(member: &MemberConfig, error: &StartError) -> Failure {
-    let failure = Failure::new(Exit::Plugin, format!("the plugin of {} could not be started", member.name));
+    let exit = match error {
+        StartError::Broker { .. } => Exit::Partial,
+        _ => Exit::Plugin,
+    };
+    let failure = Failure::new(exit, format!("the plugin of {} could not be started", member.name));
     let failure = failure.because(error);
     match start_hint(member, error) {
         Some(hint) => failure.hint(hint),
@@ -108,6 +113,7 @@ fn start_hint(member: &MemberConfig, error: &StartError) -> Option<String> {
                  there: the plugin then runs without it"
             ))
         }
+        StartError::Broker { .. } => Some(BROKER_HINT.to_owned()),
         // It never ran, so it has said nothing.
         StartError::Launch { .. } | StartError::Io { .. } => None,
         StartError::Handshake { .. } => Some("`outrigger -v check` shows what the plugin says".to_owned()),

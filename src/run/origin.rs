@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io;
 
-use outrigger_broker::{PluginHost, PluginSpec, StartError, TryError};
+use outrigger_broker::{PluginHost, PluginSpec, StartBy, StartError, TryError};
 use outrigger_sandbox::Descriptor;
 
 use super::found;
@@ -56,6 +56,7 @@ impl Origin {
         let Self { config, member, plugins, .. } = self;
         let mut spec = PluginSpec::new(&member.name, program);
         spec.helper = plugins.helper.clone();
+        spec.start = if config.broker { StartBy::Broker } else { StartBy::Own };
         spec.connect = member.connect;
         spec.policy = policy;
         spec.protected = config.protected();

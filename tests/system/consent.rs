@@ -274,6 +274,6 @@ fn a_place_that_holds_what_is_ours_is_refused_where_it_stands() {
     let world = World::new(Link::Inherited);
     let text = fs::read_to_string(world.config()).unwrap();
     world.configure_as(&text.replace("path = \"./phone\"", "path = \"./\""));
-    let words = ["outrigger.toml:7:9: `path` in member `phone`: the grant to write to ", "covers the "];
+    let words = ["outrigger.toml:7:9: `path` in member `phone`: the grant ", "covers the "];
     world.run(["check"]).expect(2).says(&words);
 }

@@ -17,6 +17,8 @@ mod layers;
 #[cfg(target_os = "linux")]
 mod authors;
 #[cfg(target_os = "linux")]
+mod broker;
+#[cfg(target_os = "linux")]
 mod callbacks;
 #[cfg(target_os = "linux")]
 mod comparisons;
@@ -30,6 +32,8 @@ mod consent;
 mod deletions;
 #[cfg(target_os = "linux")]
 mod descriptors;
+#[cfg(target_os = "linux")]
+mod doctor;
 #[cfg(target_os = "linux")]
 mod failures;
 #[cfg(target_os = "linux")]
@@ -54,6 +58,8 @@ mod plugins;
 mod prestarted;
 #[cfg(target_os = "linux")]
 mod python;
+#[cfg(target_os = "linux")]
+mod sandbox_run;
 #[cfg(target_os = "linux")]
 mod status;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,6 @@
 //! Ends that are found instead of started: an application that runs anyway, with its own user.
 
-mod desk;
+pub(crate) mod desk;
 mod strangers;
 
 use std::fs;

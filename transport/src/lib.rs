@@ -9,7 +9,8 @@
 //! Ways to get a carrier: an inherited connection ([`inherited`]), a local socket by name
 //! ([`dial`], [`Listener`]; a Unix socket, a named pipe on Windows), a pair in memory for tests
 //! (`memory`, behind the feature of that name). An end that is found instead of started waits in a
-//! folder that only its user can use (`Presence`), where a broker finds it (`Ends`).
+//! folder that only its user can use (`Presence`), where a broker finds it (`Ends`). What two processes
+//! of ours hand each other goes in whole messages with descriptors (`Packets`, on Linux).
 //!
 //! What it promises: a plugin waits without a deadline only for what its broker says next; a peer
 //! that does not read never stops this side from reading, and one that takes nothing for 30 s is
@@ -28,6 +29,8 @@ mod handles;
 mod local;
 #[cfg(feature = "memory")]
 pub mod memory;
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+mod packets;
 #[cfg(unix)]
 mod peer;
 #[cfg(unix)]
@@ -57,6 +60,8 @@ pub use handles::Handle;
 pub use local::{Endpoint, dial};
 #[cfg(feature = "tokio")]
 pub use local::{Listener, Stream};
+#[cfg(all(feature = "tokio", target_os = "linux"))]
+pub use packets::{PacketListener, Packets};
 pub use runtime_dir::{runtime_dir, runtime_path};
 #[cfg(all(feature = "tokio", unix))]
 pub use tokio_unix::SocketStream;
@@ -71,6 +76,6 @@ pub use {
     ends::{Ends, check_socket, read_secret},
     peer::{Peer, same_user},
     presence::{Presence, Stop},
-    private::{lock_private, private_folder, read_private, write_private},
+    private::{check_private_folder, lock_private, private_folder, read_private, write_private},
     unix::{SocketCarrier, inherited},
 };

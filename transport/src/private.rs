@@ -20,6 +20,14 @@ pub fn private_folder(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(named(path, &error)),
         _ => {}
     }
+    check_private_folder(path)
+}
+
+/// Whether a folder is one that only this user can use. Makes nothing.
+///
+/// # Errors
+/// It is not there, or it is something else.
+pub fn check_private_folder(path: &Path) -> io::Result<()> {
     let found = fs::symlink_metadata(path)?;
     if found.is_dir() && is_ours_alone(&found) { Ok(()) } else { Err(squatted(path, "folder", &found)) }
 }

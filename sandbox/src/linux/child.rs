@@ -116,11 +116,11 @@ impl Prepared {
 /// every process it started has ended and the locks are released.
 #[derive(Debug)]
 pub struct Child {
-    process: Process,
-    report: Report,
-    pid: Pid,
-    ended: Option<Ended>,
-    gone: bool,
+    pub(super) process: Process,
+    pub(super) report: Report,
+    pub(super) pid: Pid,
+    pub(super) ended: Option<Ended>,
+    pub(super) gone: bool,
 }
 
 impl Child {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::process::{PidfdFlags, getpid, pidfd_open};
+use rustix::process::{PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
 use super::channel;
 use super::messages::{Order, Start};
@@ -114,8 +114,10 @@ fn is_line(token: &Token) -> bool {
 /// A helper that was started: its process, and the socket to it. Dropping it ends everything.
 #[derive(Debug)]
 pub(super) struct Process {
-    /// `None` once it was reaped or left to be reaped later.
+    /// `None` once it was reaped or left to be reaped later; or another process is its parent.
     process: Option<process::Child>,
+    /// A pidfd of it, where another process is its parent.
+    adopted: Option<OwnedFd>,
     pub(super) id: u32,
     pub(super) control: OwnedFd,
     pub(super) path: PathBuf,
@@ -142,7 +144,27 @@ impl Process {
             stdout: process.stdout.take().map(OwnedFd::from),
             stderr: process.stderr.take().map(OwnedFd::from),
             process: Some(process),
+            adopted: None,
         })
+    }
+
+    /// One whose parent is another process.
+    pub(super) fn adopted(id: u32, control: OwnedFd, pidfd: OwnedFd, outputs: [OwnedFd; 2]) -> Self {
+        let [stdout, stderr] = outputs.map(Some);
+        let (process, adopted, path) = (None, Some(pidfd), PathBuf::new());
+        Self { process, adopted, id, control, path, stdout, stderr }
+    }
+
+    /// What is left to its parent when somebody else holds the control socket: nothing is said over it
+    /// from here any more, and this end of it is closed.
+    pub(super) fn without_control(&mut self) -> io::Result<Self> {
+        let (nowhere, _) = channel::pair()?;
+        let (stdout, stderr) = (self.stdout.take(), self.stderr.take());
+        let (process, path) = (self.process.take(), self.path.clone());
+        let (adopted, id) = (self.adopted.take(), self.id);
+        let control = std::mem::replace(&mut self.control, nowhere.try_clone()?);
+        drop(control);
+        Ok(Self { process, adopted, id, control: nowhere, path, stdout, stderr })
     }
 
     /// Sends the first message; takes the plugin's end of the connection and the locks, so that
@@ -165,8 +187,11 @@ impl Process {
 
     /// Kills the helper itself. What it keeps dies with it, apart from grandchildren.
     pub(super) fn kill(&mut self) {
+        // Both fail only if it has ended.
         if let Some(process) = &mut self.process {
-            process.kill().ok(); // fails only if it has ended
+            process.kill().ok();
+        } else if let Some(process) = &self.adopted {
+            pidfd_send_signal(process, Signal::KILL).ok();
         }
     }
 

@@ -107,6 +107,18 @@ pub(super) fn mount_setattr(mount: impl AsFd, add: MountAttrFlags, whole: bool) 
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// The version of Landlock's interface that the kernel has; `None` if it has none, or it is switched
+/// off. Restricts nothing.
+pub fn landlock_abi() -> Option<u32> {
+    /// `LANDLOCK_CREATE_RULESET_VERSION`: to be told the version, instead of getting a ruleset.
+    const VERSION: libc::c_uint = 1;
+    // SAFETY: with this flag the kernel takes no attributes and reads no memory, and makes nothing.
+    let version = unsafe {
+        libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<libc::c_void>(), 0_usize, VERSION)
+    };
+    u32::try_from(version).ok().filter(|version| *version > 0)
+}
+
 /// Which of the descriptors below `end` are open.
 pub(super) fn open_descriptors(end: RawFd) -> Vec<RawFd> {
     // SAFETY: asking for the flags of a number changes nothing, whether it is open or not.

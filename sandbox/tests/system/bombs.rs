@@ -9,7 +9,7 @@ use std::path::Path;
 
 use outrigger_sandbox::{Ceiling, Guarantee, Policy, Profile, Standing, Tier};
 
-use crate::matrix::namespaces_missing;
+use crate::matrix::tier_missing;
 use crate::probe::raw::{call, fork};
 use crate::runner::Test;
 use crate::support::{PATIENCE, Started, eventually, first_party, readable, role, start_with};
@@ -33,7 +33,7 @@ pub(crate) fn tests() -> Vec<Test> {
 }
 
 fn test(name: &str, body: fn(Tier), tier: Tier) -> Test {
-    let missing = move || if tier == Tier::Namespaced { namespaces_missing() } else { None };
+    let missing = move || tier_missing(tier);
     let name = format!("a_bomb_of_{name}_is_bounded_{tier}");
     Test { name, body: Box::new(move || body(tier)), missing: Box::new(missing) }
 }

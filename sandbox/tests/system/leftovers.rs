@@ -14,7 +14,7 @@ use std::time::Instant;
 use outrigger_sandbox::{Ceiling, Child, Connection, Launch, Policy, Profile, Tier};
 use rustix::process::Signal;
 
-use crate::matrix::namespaces_missing;
+use crate::matrix::tier_missing;
 use crate::runner::Test;
 use crate::support::{Log, PATIENCE, Watch, eventually, launch, readable, role};
 
@@ -37,7 +37,7 @@ fn tests_of(tier: Tier) -> Vec<Test> {
 }
 
 fn test(name: String, tier: Tier, body: impl Fn() + 'static) -> Test {
-    let missing = move || if tier == Tier::Namespaced { namespaces_missing() } else { None };
+    let missing = move || tier_missing(tier);
     Test { name, body: Box::new(body), missing: Box::new(missing) }
 }
 
@@ -122,7 +122,7 @@ fn killed(victim: &str, tier: Tier) {
 }
 
 /// All control groups of these keepers; other tests may run meanwhile.
-fn groups(keepers: &BTreeSet<u32>) -> BTreeSet<String> {
+pub(crate) fn groups(keepers: &BTreeSet<u32>) -> BTreeSet<String> {
     let is_theirs = |name: &str| {
         let keeper = name.rsplit_once("/outrigger-").and_then(|(_, keeper)| keeper.parse().ok());
         keeper.is_some_and(|keeper: u32| keepers.contains(&keeper))
@@ -181,7 +181,9 @@ fn cycle(tier: Tier) -> u32 {
 
 fn cycles(tier: Tier) {
     let wanted = std::env::var("OUTRIGGER_CYCLES").ok().and_then(|number| number.parse().ok());
-    (0..20).for_each(|_| drop(cycle(tier))); // what is made once is there now
+    for _ in 0..20 {
+        cycle(tier); // what is made once is there now
+    }
     let (before, resident) = (traces(), resident_kib());
     let keepers: BTreeSet<u32> = (0..wanted.unwrap_or(CYCLES)).map(|_| cycle(tier)).collect();
     let grown = resident_kib().saturating_sub(resident);

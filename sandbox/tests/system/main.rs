@@ -11,6 +11,12 @@ mod compat;
 #[cfg(target_os = "linux")]
 mod ends;
 #[cfg(target_os = "linux")]
+mod fallback;
+#[cfg(target_os = "linux")]
+mod groups;
+#[cfg(target_os = "linux")]
+mod handovers;
+#[cfg(target_os = "linux")]
 mod leftovers;
 #[cfg(target_os = "linux")]
 mod matrix;
@@ -34,13 +40,15 @@ fn main() -> std::process::ExitCode {
     if let Some(code) = roles::run_if_requested() {
         return code;
     }
-    let cases = [starts::CASES, ends::CASES, cleanup::CASES, refusals::CASES].concat();
+    let cases = [starts::CASES, ends::CASES, cleanup::CASES, refusals::CASES, handovers::CASES].concat();
     let mut tests: Vec<runner::Test> =
         cases.into_iter().map(|(name, body)| runner::Test::plain(name, body)).collect();
     tests.extend(matrix::tests());
     tests.extend(compat::tests());
     tests.extend(leftovers::tests());
     tests.extend(bombs::tests());
+    tests.extend(groups::tests());
+    tests.extend(fallback::tests());
     runner::run(&tests)
 }
 

@@ -80,10 +80,10 @@ impl Setup {
     }
 }
 
-/// Why whoever runs the tests cannot make namespaces here.
-pub(crate) fn namespaces_missing() -> Option<String> {
+/// Why whoever runs the tests cannot have a strict sandbox of this tier here.
+pub(crate) fn tier_missing(tier: Tier) -> Option<String> {
     let user = if machine::is_root() { User::Root } else { User::Anybody };
-    (!machine::has_namespaces(user)).then(|| "this user may not make namespaces here".into())
+    Setup { tier, port: false, abi: None, user, first_party: false }.missing()
 }
 
 impl Setup {

@@ -1,7 +1,8 @@
 //! A test runner with a `main` of our own; it speaks like the usual one.
 //!
 //! A test that this machine cannot run is ignored, and says why. `--ignored` runs exactly those,
-//! `--include-ignored` or `OUTRIGGER_DEMAND_ALL=1` runs them as well: they then fail.
+//! `--include-ignored` or `OUTRIGGER_DEMAND_ALL=1` runs them as well: they then fail. `--skip=PART`
+//! leaves out those with that part in their names.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -58,8 +59,13 @@ enum Ended {
 pub(crate) fn run(tests: &[Test]) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let filters: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
-    let wanted =
-        |test: &&Test| filters.is_empty() || filters.iter().any(|filter| test.name.contains(filter.as_str()));
+    let skipped: Vec<&str> =
+        arguments.iter().filter_map(|argument| argument.strip_prefix("--skip=")).collect();
+    let wanted = |test: &&Test| {
+        let is_filter = |filter: &&String| test.name.contains(filter.as_str());
+        let named = filters.is_empty() || filters.iter().any(is_filter);
+        named && !skipped.iter().any(|part| test.name.contains(part))
+    };
     let mut chosen: Vec<&Test> = tests.iter().filter(wanted).collect();
     let ignored = Ignored::asked(&arguments);
     if ignored == Ignored::Only {

@@ -13,33 +13,33 @@ use crate::support::host::example;
 use crate::support::{DEADLINE, LAPTOP, Link, PHONE, Run, Running, World, until};
 
 /// The application's name among ends.
-pub(super) const NAME: &str = "contacts";
+pub(crate) const NAME: &str = "contacts";
 
 /// A world whose second member is an application; with a runtime directory of its own.
-pub(super) struct Desk {
-    pub(super) world: World,
-    pub(super) runtime: TempDir,
+pub(crate) struct Desk {
+    pub(crate) world: World,
+    pub(crate) runtime: TempDir,
     /// What the end is called.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// What stands in `XDG_RUNTIME_DIR`.
-    pub(super) environment: PathBuf,
+    pub(crate) environment: PathBuf,
     language: Language,
 }
 
 /// What the application is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Language {
+pub(crate) enum Language {
     Rust,
     Python,
 }
 
 impl Desk {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(&format!("locate = {{ rendezvous = \"{NAME}\" }}"))
     }
 
     /// `locate`: the line of the member's table.
-    pub(super) fn with(locate: &str) -> Self {
+    pub(crate) fn with(locate: &str) -> Self {
         let world = World::new(Link::Inherited);
         // Short, since sockets lie in it.
         let runtime = tempfile::Builder::new().prefix("o").tempdir_in("/tmp").unwrap();
@@ -50,31 +50,31 @@ impl Desk {
         desk
     }
 
-    pub(super) fn configure(&self, locate: &str) {
+    pub(crate) fn configure(&self, locate: &str) {
         self.world.configure_as(&format!(
             "state = \"./state\"\n[member.{LAPTOP}]\nplugin = \"vdir\"\npath = \"./{LAPTOP}\"\n\
              [member.{PHONE}]\n{locate}\n[group.contacts]\nmembers = [\"{LAPTOP}\", \"{PHONE}\"]\n"
         ));
     }
 
-    pub(super) fn ends(&self) -> PathBuf {
+    pub(crate) fn ends(&self) -> PathBuf {
         self.runtime.path().join("outrigger/ends")
     }
 
-    pub(super) fn file(&self, kind: &str) -> PathBuf {
+    pub(crate) fn file(&self, kind: &str) -> PathBuf {
         self.ends().join(format!("{NAME}.{kind}"))
     }
 
     /// Starts the application.
-    pub(super) fn app(&self) -> App {
+    pub(crate) fn app(&self) -> App {
         self.app_with("profile")
     }
 
-    pub(super) fn app_with(&self, profile: &str) -> App {
+    pub(crate) fn app_with(&self, profile: &str) -> App {
         App::start(self.app_command(profile))
     }
 
-    pub(super) fn app_command(&self, profile: &str) -> Command {
+    pub(crate) fn app_command(&self, profile: &str) -> Command {
         let mut command = Command::new(self.program());
         command
             .args(self.script())
@@ -85,7 +85,7 @@ impl Desk {
     }
 
     /// The application's program.
-    pub(super) fn program(&self) -> PathBuf {
+    pub(crate) fn program(&self) -> PathBuf {
         match self.language {
             Language::Rust => example("prestarted", "examples/prestarted/main.rs"),
             Language::Python => "python3".into(),
@@ -99,46 +99,46 @@ impl Desk {
     }
 
     /// The same, with the application in another language.
-    pub(super) fn in_language(self, language: Language) -> Self {
+    pub(crate) fn in_language(self, language: Language) -> Self {
         Self { language, ..self }
     }
 
-    pub(super) fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.world.command(["-c"]);
         command.arg(self.world.config()).args(args).env("XDG_RUNTIME_DIR", &self.environment);
         command
     }
 
-    pub(super) fn start(&self, args: &[&str]) -> Running {
+    pub(crate) fn start(&self, args: &[&str]) -> Running {
         Running::new(self.command(args).spawn().unwrap())
     }
 
     #[track_caller]
-    pub(super) fn run(&self, args: &[&str]) -> Run {
+    pub(crate) fn run(&self, args: &[&str]) -> Run {
         self.start(args).wait()
     }
 
     #[track_caller]
-    pub(super) fn sync(&self) -> Run {
+    pub(crate) fn sync(&self) -> Run {
         self.run(&["sync", "contacts", "--json"])
     }
 
     #[track_caller]
-    pub(super) fn approve(&self, app: &App) {
+    pub(crate) fn approve(&self, app: &App) {
         self.run(&["peers", "approve", &self.name, &app.code]).expect(0).says(&["approved", &app.code]);
     }
 }
 
 /// An application that runs. Killed with the test.
-pub(super) struct App {
-    pub(super) child: Child,
+pub(crate) struct App {
+    pub(crate) child: Child,
     input: Option<ChildStdin>,
     output: Receiver<String>,
-    pub(super) code: String,
+    pub(crate) code: String,
 }
 
 impl App {
-    pub(super) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(mut command: Command) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (tell, output) = channel();
@@ -152,7 +152,7 @@ impl App {
 
     /// Waits for a line with these words.
     #[track_caller]
-    pub(super) fn hears(&self, words: &str) -> String {
+    pub(crate) fn hears(&self, words: &str) -> String {
         loop {
             let line =
                 self.output.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("it never said {words:?}"));
@@ -163,13 +163,13 @@ impl App {
     }
 
     #[track_caller]
-    pub(super) fn does(&mut self, command: &str) {
+    pub(crate) fn does(&mut self, command: &str) {
         writeln!(self.input.as_mut().unwrap(), "{command}").unwrap();
         while self.hears("ok") != "ok" {}
     }
 
     /// Its contacts, as it shows them.
-    pub(super) fn contacts(&mut self) -> Vec<String> {
+    pub(crate) fn contacts(&mut self) -> Vec<String> {
         writeln!(self.input.as_mut().unwrap(), "list").unwrap();
         let lines =
             std::iter::from_fn(|| self.output.recv_timeout(DEADLINE).ok().filter(|line| line != "ok"));
@@ -177,18 +177,18 @@ impl App {
         lines.map(name).collect()
     }
 
-    pub(super) fn pid(&self) -> Pid {
+    pub(crate) fn pid(&self) -> Pid {
         Pid::from_raw(self.child.id().cast_signed())
     }
 
     #[track_caller]
-    pub(super) fn lives(&mut self) {
+    pub(crate) fn lives(&mut self) {
         assert!(self.child.try_wait().unwrap().is_none(), "it was ended");
     }
 
     /// Quits in its own way.
     #[track_caller]
-    pub(super) fn quits(mut self) {
+    pub(crate) fn quits(mut self) {
         self.input = None;
         let ended = until("the application quits", || self.child.try_wait().unwrap());
         assert!(ended.success(), "{ended}");

@@ -1,6 +1,7 @@
 //! A world of one test, and what can be done and seen in it.
 
 mod cards;
+mod forbids;
 pub(crate) mod host;
 mod processes;
 #[cfg(target_arch = "x86_64")]
@@ -11,6 +12,7 @@ mod world;
 use std::time::{Duration, Instant};
 
 pub(crate) use cards::{card, event, todo};
+pub(crate) use forbids::Forbids;
 pub(crate) use processes::{no_process_is_left, processes};
 pub(crate) use tree::{Tree, tree};
 pub(crate) use world::{LAPTOP, Link, PHONE, Run, Running, World};

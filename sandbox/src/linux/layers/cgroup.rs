@@ -3,12 +3,15 @@
 //!
 //! A group is made for each plugin where we may make one: with version 1 in the hierarchy of each
 //! controller, with version 2 in the one tree, in the nearest group around ours that hands its
-//! controllers on. It is named after the keeper's process, so that whoever comes later can tell what
-//! is left over.
+//! controllers on ([`unified`]). It is named after the keeper's process, so that whoever comes later
+//! can tell what is left over.
 //!
 //! To move a process into a group takes the kernel many milliseconds if it has not done so lately. With
 //! version 2 the process is born in there instead, and a plugin that stays one process for ever needs
 //! no group.
+
+mod folders;
+mod unified;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -16,11 +19,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use rustix::process::{Pid, getpid, test_kill_process};
-
-/// What a group's name begins with; the number of the keeper's process follows.
-const PREFIX: &str = "outrigger-";
+use folders::{CONTROLLERS, create, name_of, own_name, sweep};
+use unified::Group;
 
 /// The period over which processor time is counted, in microseconds.
 const PERIOD: u64 = 100_000;
@@ -68,66 +68,55 @@ impl Cgroup {
     pub(in super::super) fn make(bounds: Bounds) -> Self {
         let mut made = Self::none("");
         let hierarchies = hierarchies();
+        let unified = made.unify(&hierarchies);
         let memory = bounds.memory.to_string();
         let processes = bounds.processes.to_string();
         let quota = PERIOD.to_string();
-        made.memory = made.bound(
-            &hierarchies,
+        let of_version_1 = |controller| hierarchies.iter().find(|hierarchy| hierarchy.has(controller));
+        let mut bound = |controller, v1: Settings<'_>, v2: Settings<'_>| match of_version_1(controller) {
+            Some(hierarchy) => set(&made.enter(hierarchy)?, v1),
+            None => set(within(&unified, controller)?, v2),
+        };
+        let memory = bound(
             "memory",
             &[("memory.limit_in_bytes", &memory), ("memory.memsw.limit_in_bytes", &memory)],
             &[("memory.max", &memory), ("memory.swap.max", "0")],
         );
-        made.processes =
-            made.bound(&hierarchies, "pids", &[("pids.max", &processes)], &[("pids.max", &processes)]);
-        made.cpu = made.bound(
-            &hierarchies,
+        let processes = bound("pids", &[("pids.max", &processes)], &[("pids.max", &processes)]);
+        let cpu = bound(
             "cpu",
-            &[("cpu.cfs_period_us", &quota), ("cpu.cfs_quota_us", &quota)],
+            &[("cpu.cfs_quota_us", &quota), ("cpu.cfs_period_us", &quota)],
             &[("cpu.max", &format!("{quota} {quota}"))],
         );
-        made
+        Self { memory, processes, cpu, ..made }
     }
 
-    /// Bounds one controller. The first setting of each version is needed; others are not there on
-    /// every kernel.
-    fn bound(
-        &mut self,
-        hierarchies: &[Hierarchy],
-        controller: &str,
-        v1: &[(&str, &str)],
-        v2: &[(&str, &str)],
-    ) -> Controlled {
-        let hierarchy = hierarchies.iter().find(|hierarchy| hierarchy.has(controller));
+    /// Makes the group of version 2, unless version 1 has all controllers.
+    fn unify(&mut self, hierarchies: &[Hierarchy]) -> Result<Group, String> {
+        let is_free = |controller: &&str| !hierarchies.iter().any(|hierarchy| hierarchy.has(controller));
+        let hierarchy = hierarchies.iter().find(|hierarchy| hierarchy.unified);
         let hierarchy = hierarchy
-            .ok_or_else(|| format!("no control group hierarchy has the controller `{controller}`"))?;
-        let folder =
-            hierarchy.folder(controller).map_err(|error| format!("no group for `{controller}`: {error}"))?;
-        self.open(&folder, hierarchy.unified).map_err(|error| format!("{}: {error}", folder.display()))?;
-        let settings = if hierarchy.unified { v2 } else { v1 };
-        for (index, (file, value)) in settings.iter().enumerate() {
-            match fs::write(folder.join(file), value) {
-                Err(error) if index == 0 => return Err(format!("{}: {error}", folder.join(file).display())),
-                _ => {}
-            }
-        }
-        Ok(())
+            .filter(|_| CONTROLLERS.iter().any(is_free))
+            .ok_or_else(|| "no hierarchy has it".to_owned())?;
+        let group = unified::make(&hierarchy.own, &hierarchy.top, &own_name())?;
+        self.folders.push(group.folder.clone());
+        self.cradle = Some(File::open(&group.folder).map_err(|error| failed(&group.folder, &error))?);
+        Ok(group)
     }
 
-    fn open(&mut self, folder: &Path, unified: bool) -> io::Result<()> {
-        if self.folders.iter().any(|known| known == folder) {
-            return Ok(());
+    /// Makes the group in a hierarchy of version 1, once.
+    fn enter(&mut self, hierarchy: &Hierarchy) -> Result<PathBuf, String> {
+        let folder = hierarchy.own.join(own_name());
+        if !self.folders.contains(&folder) {
+            sweep(&hierarchy.own);
+            // By its place, which is the same at every start.
+            let none = |error| format!("no group within {}: {error}", hierarchy.own.display());
+            create(&folder).map_err(none)?;
+            let door = OpenOptions::new().write(true).open(folder.join("cgroup.procs"));
+            self.doors.push(door.map_err(none)?);
+            self.folders.push(folder.clone()); // only now: what is among them is joined
         }
-        match fs::create_dir(folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
-        self.folders.push(folder.to_owned());
-        if unified {
-            self.cradle = Some(File::open(folder)?);
-        } else {
-            self.doors.push(OpenOptions::new().write(true).open(folder.join("cgroup.procs"))?);
-        }
-        Ok(())
+        Ok(folder)
     }
 
     /// The group that a child can be born in.
@@ -146,6 +135,32 @@ impl Cgroup {
     }
 }
 
+/// Files of a group, and what to write to them. The first is needed; others are not there on every
+/// kernel.
+type Settings<'s> = &'s [(&'s str, &'s str)];
+
+fn set(folder: &Path, settings: Settings<'_>) -> Controlled {
+    for (index, (file, value)) in settings.iter().enumerate() {
+        match fs::write(folder.join(file), value) {
+            Err(error) if index == 0 => return Err(failed(&folder.join(file), &error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The folder of the group of version 2, if that has the controller.
+fn within<'g>(unified: &'g Result<Group, String>, controller: &str) -> Result<&'g Path, String> {
+    let without = |why: &str| format!("no control group for `{controller}`: {why}");
+    let group = unified.as_ref().map_err(|why| without(why))?;
+    let folder = group.folder.as_path();
+    group.has(controller).then_some(folder).ok_or_else(|| without("no group around ours hands it on"))
+}
+
+fn failed(path: &Path, error: &io::Error) -> String {
+    format!("{}: {error}", path.display())
+}
+
 /// Takes groups away; whatever was in them must have ended. One that is busy is left to whoever
 /// makes the next one.
 pub(in super::super) fn remove(folders: &[PathBuf]) {
@@ -158,7 +173,7 @@ pub(in super::super) fn remove(folders: &[PathBuf]) {
 /// busy after a while is left to whoever makes the next group.
 pub(in super::super) fn remove_of(keeper: u32) {
     const PATIENCE: u32 = 200;
-    let name = format!("{PREFIX}{keeper}");
+    let name = name_of(keeper);
     let around = |hierarchy: &Hierarchy| {
         let around = hierarchy.own.ancestors().take_while(|around| around.starts_with(&hierarchy.top));
         around.map(|around| around.join(&name)).collect::<Vec<_>>()
@@ -186,53 +201,9 @@ struct Hierarchy {
 }
 
 impl Hierarchy {
+    /// Of version 2 is said elsewhere what it has.
     fn has(&self, controller: &str) -> bool {
-        if self.unified {
-            return listed(&self.own.join("cgroup.controllers"), controller);
-        }
         self.controllers.iter().any(|known| known == controller)
-    }
-
-    /// The folder of a plugin's group. Takes away what others left over beside it.
-    fn folder(&self, controller: &str) -> io::Result<PathBuf> {
-        let around = if self.unified { self.giving(controller)? } else { self.own.clone() };
-        sweep(&around);
-        Ok(around.join(format!("{PREFIX}{}", getpid().as_raw_nonzero())))
-    }
-
-    /// The nearest group around ours that hands the controller on to groups within it. Ours does
-    /// not while it has processes of its own, unless it is the root.
-    fn giving(&self, controller: &str) -> io::Result<PathBuf> {
-        let mut why = io::Error::from(io::ErrorKind::NotFound);
-        for around in self.own.ancestors().take_while(|around| around.starts_with(&self.top)) {
-            let handed_on = around.join("cgroup.subtree_control");
-            match listed(&handed_on, controller) {
-                true => return Ok(around.to_owned()),
-                false => match fs::write(&handed_on, format!("+{controller}")) {
-                    Ok(()) => return Ok(around.to_owned()),
-                    Err(error) => why = error,
-                },
-            }
-        }
-        Err(why)
-    }
-}
-
-fn listed(file: &Path, word: &str) -> bool {
-    fs::read_to_string(file).is_ok_and(|words| words.split_ascii_whitespace().any(|listed| listed == word))
-}
-
-/// Takes away the groups of keepers that have gone. One with processes in it stays.
-fn sweep(around: &Path) {
-    let Ok(entries) = fs::read_dir(around) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let keeper =
-            name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|pid| pid.parse().ok());
-        if keeper.and_then(Pid::from_raw).is_some_and(|keeper| test_kill_process(keeper) == Err(Errno::SRCH))
-        {
-            fs::remove_dir(entry.path()).ok();
-        }
     }
 }
 

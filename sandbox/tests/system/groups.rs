@@ -1,0 +1,98 @@
+//! A program is in one control group, or in one of each hierarchy: they hold what the report says, and
+//! go when it does.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use outrigger_sandbox::{Ceiling, Guarantee, Policy, Profile, Standing, Tier};
+
+use crate::leftovers::groups;
+use crate::matrix::tier_missing;
+use crate::runner::Test;
+use crate::support::{PATIENCE, Started, role, start_with};
+
+const MEMORY: u64 = 96 << 20;
+const PROCESSES: u32 = 9;
+
+type Bound = (Guarantee, [&'static str; 2], [&'static str; 2]);
+
+/// What the files of a group say, with version 1 and with version 2. One more process is the first of
+/// its namespaces.
+const BOUNDS: [Bound; 3] = [
+    (Guarantee::Memory, ["memory.limit_in_bytes", "memory.max"], ["100663296", "100663296"]),
+    (Guarantee::Processes, ["pids.max", "pids.max"], ["10", "10"]),
+    (Guarantee::Cpu, ["cpu.cfs_quota_us", "cpu.max"], ["100000", "100000 100000"]),
+];
+
+pub(crate) fn tests() -> Vec<Test> {
+    [Tier::Namespaced, Tier::Landlocked].into_iter().flat_map(tests_of).collect()
+}
+
+fn tests_of(tier: Tier) -> [Test; 2] {
+    let bounded = Test {
+        name: format!("a_program_is_in_the_control_group_that_bounds_it_{tier}"),
+        body: Box::new(move || bounded(tier)),
+        missing: Box::new(move || tier_missing(tier).or_else(|| not_bounded(&start(tier)))),
+    };
+    let told = Test {
+        name: format!("what_no_control_group_bounds_is_not_called_enforced_{tier}"),
+        body: Box::new(move || told(tier)),
+        missing: Box::new(move || tier_missing(tier)),
+    };
+    [bounded, told]
+}
+
+fn start(tier: Tier) -> Started {
+    start_with(role("wait"), |launch| {
+        let at_most = Ceiling { tier: Some(tier), landlock_abi: None };
+        let (processes, memory) = (Some(PROCESSES), Some(MEMORY));
+        launch.policy = Policy { profile: Profile::Strict, processes, memory, at_most, ..Policy::default() };
+    })
+}
+
+/// Only groups bound the time of a processor, so where that is bounded there are groups.
+fn not_bounded(started: &Started) -> Option<String> {
+    let standing = started.child.report().standing(Guarantee::Cpu);
+    (standing != Standing::Enforced).then(|| format!("no control group can be made here: {standing}"))
+}
+
+fn bounded(tier: Tier) {
+    let mut started = start(tier);
+    let folders = folders(&started);
+    println!("     in {folders:?}");
+    for bound in BOUNDS {
+        assert_eq!(started.child.report().standing(bound.0), Standing::Enforced, "{}", bound.0);
+        assert!(is_held(&started, &folders, bound), "{}: {folders:?}", bound.0);
+    }
+    rustix::net::shutdown(&started.connection, rustix::net::Shutdown::Both).unwrap();
+    assert!(started.child.wait_gone(PATIENCE).unwrap());
+    assert!(folders.iter().all(|folder| !folder.exists()), "{folders:?}");
+}
+
+fn told(tier: Tier) {
+    let started = start(tier);
+    let folders = folders(&started);
+    // Of a user without rights the kernel counts the processes in another way as well.
+    for bound in BOUNDS.into_iter().filter(|(guarantee, ..)| *guarantee != Guarantee::Processes) {
+        let standing = started.child.report().standing(bound.0);
+        println!("     {}: {standing}", bound.0);
+        assert_eq!(standing == Standing::Enforced, is_held(&started, &folders, bound), "{folders:?}");
+    }
+}
+
+/// The groups that its keeper has made.
+fn folders(started: &Started) -> Vec<PathBuf> {
+    groups(&BTreeSet::from([started.child.keeper_pid()])).into_iter().map(Into::into).collect()
+}
+
+/// Whether the plugin is in exactly one group that bounds it so.
+fn is_held(started: &Started, folders: &[PathBuf], (_, files, wanted): Bound) -> bool {
+    folders.iter().filter(|folder| holds(folder, started.child.pid(), files, wanted)).count() == 1
+}
+
+fn holds(folder: &Path, plugin: u32, files: [&str; 2], wanted: [&str; 2]) -> bool {
+    let read = |file| fs::read_to_string(folder.join(file)).unwrap_or_default();
+    let is_in = read("cgroup.procs").lines().any(|pid| pid == plugin.to_string());
+    is_in && files.into_iter().zip(wanted).any(|(file, wanted)| read(file).trim_end() == wanted)
+}

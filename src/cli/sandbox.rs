@@ -1,0 +1,159 @@
+//! `doctor` and `sandbox …`: the verbs that show what a sandbox does.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+use outrigger::config::parse_size;
+use outrigger::sandbox::Guarantee;
+
+/// Show what this machine can enforce on plugins, and what could be done about the rest
+///
+/// Starts a plugin of our own and a program, neither of which does anything, in each tier of the
+/// sandbox, and tells what they got. Reads no configuration.
+#[derive(Debug, Args)]
+#[command(after_help = DOCTOR_HELP)]
+pub(crate) struct DoctorArgs {
+    /// Print one JSON object as the only line of stdout, for programs; see docs/json.md
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Try the sandbox by hand
+#[derive(Debug, Args)]
+pub(crate) struct SandboxArgs {
+    #[command(subcommand)]
+    pub(crate) verb: SandboxVerb,
+}
+
+/// What to do in a sandbox.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SandboxVerb {
+    Run(SandboxRunArgs),
+}
+
+/// Run a command as a plugin would be run
+///
+/// It starts in `/` with the environment of a plugin, and gets the standard input, output and error of
+/// this command, the latter two through pipes. Nothing of it is left when this command ends.
+#[derive(Debug, Args)]
+#[command(after_help = RUN_HELP)]
+pub(crate) struct SandboxRunArgs {
+    /// A file or folder that it may read
+    #[arg(long, value_name = "PATH")]
+    pub(crate) read: Vec<PathBuf>,
+
+    /// A file or folder that it may change
+    #[arg(long, value_name = "PATH")]
+    pub(crate) write: Vec<PathBuf>,
+
+    /// A file or folder that it may read and execute, besides the command itself
+    #[arg(long, value_name = "PATH")]
+    pub(crate) execute: Vec<PathBuf>,
+
+    /// A TCP port that it may connect to, on any host: `*:443`
+    ///
+    /// Plugins reach single hosts by asking the broker for a connection, through the SDK's `connect`.
+    /// A foreign command cannot ask, so only ports can be granted here.
+    #[arg(long, value_name = "*:PORT", value_parser = port)]
+    pub(crate) connect: Vec<String>,
+
+    /// Memory of all its processes together, such as 256MiB [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) memory: Option<u64>,
+
+    /// Processes and threads at once; with 1 it can start none [default: 64]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) processes: Option<u32>,
+
+    /// The longest file that it may write [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(crate) file_size: Option<u64>,
+
+    /// Use this tier, and no other
+    #[arg(long, value_enum, value_name = "TIER")]
+    pub(crate) tier: Option<WantedTier>,
+
+    /// A guarantee that must be enforced, besides those that every sandbox needs
+    #[arg(long, value_name = "GUARANTEE", value_parser = guarantee)]
+    pub(crate) require: Vec<Guarantee>,
+
+    /// Run it also where something required cannot be enforced
+    #[arg(long)]
+    pub(crate) weaken: bool,
+
+    /// Say on stderr what is enforced
+    #[arg(long)]
+    pub(crate) report: bool,
+
+    /// The command, sought in PATH if there is no slash in it, and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// A tier that can be asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum WantedTier {
+    Namespaced,
+    Landlocked,
+}
+
+fn size(text: &str) -> Result<u64, &'static str> {
+    parse_size(text).ok_or("write it as a number and a unit, such as 256MiB")
+}
+
+fn guarantee(text: &str) -> Result<Guarantee, String> {
+    let found = Guarantee::ALL.into_iter().find(|guarantee| guarantee.name() == text);
+    found.ok_or_else(|| format!("the guarantees are {}", Guarantee::ALL.map(Guarantee::name).join(", ")))
+}
+
+fn port(text: &str) -> Result<String, &'static str> {
+    let Some(("*", port)) = text.rsplit_once(':') else {
+        return Err("single hosts are reached through the `connect` of a plugin's SDK, which a foreign \
+                    command does not have; `*:PORT` grants a port of every host");
+    };
+    match port.parse::<u16>() {
+        Ok(1..) => Ok(text.to_owned()),
+        _ => Err("the port is a number from 1 to 65535"),
+    }
+}
+
+const DOCTOR_HELP: &str = "\
+Exit codes: 0 plugins can be started, 7 they would be refused, or the runtime directory is not safe.
+docs/isolation.md explains tiers and guarantees.
+
+Examples:
+  outrigger doctor
+  outrigger doctor --json";
+
+const RUN_HELP: &str = "\
+Exit codes: that of the command; 128 and the number of the signal that ended it; 127 there is no such
+command, 126 it cannot be executed, 125 the sandbox cannot be had, 2 the command line is wrong.
+
+Examples:
+  outrigger sandbox run -- cat /etc/passwd
+  outrigger sandbox run --read ~/contacts --report -- ls ~/contacts
+  outrigger sandbox run --connect '*:443' -- curl https://example.org/
+  outrigger sandbox run --tier landlocked --memory 64MiB -- python3 -c 'print(1)'";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_ports_of_every_host_can_be_granted() {
+        assert_eq!(port("*:443"), Ok("*:443".into()));
+        assert!(port("example.org:443").unwrap_err().contains("SDK"));
+        for text in ["", "443", "*", "*:", "*:0", "*:70000", "*:+1x", "[::1]:443"] {
+            assert!(port(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn guarantees_and_sizes_are_those_of_the_configuration() {
+        assert_eq!(guarantee("fs_metadata"), Ok(Guarantee::FsMetadata));
+        assert!(guarantee("metadata").unwrap_err().contains("fs_metadata"));
+        assert_eq!(size("1MiB"), Ok(1 << 20));
+        assert!(size("1000").is_err());
+    }
+}

@@ -1,0 +1,198 @@
+//! `sandbox run`: any command under a policy, as a plugin would be run.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Stdio;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Forbids, Link, Run, Running, World, no_process_is_left, until};
+
+struct Place(World);
+
+impl Place {
+    /// A folder `data` with a file in it.
+    fn new() -> Self {
+        let world = World::empty(Link::Inherited);
+        fs::create_dir(world.path("data")).unwrap();
+        fs::write(world.path("data/a"), "what it says\n").unwrap();
+        Self(world)
+    }
+
+    fn command(&self, args: &[&str]) -> std::process::Command {
+        let mut command = self.0.command(["sandbox", "run"]);
+        command.args(args).env("PATH", "/usr/bin:/bin");
+        command
+    }
+
+    #[track_caller]
+    fn run(&self, args: &[&str]) -> Run {
+        let run = Running::new(self.command(args).spawn().unwrap()).wait();
+        no_process_is_left(self.0.root());
+        run
+    }
+
+    /// The file, as the command has to name it: it starts in `/`.
+    fn file(&self, name: &str) -> String {
+        self.0.path("data").join(name).display().to_string()
+    }
+
+    /// Whether this machine gives the upper tier.
+    fn has_namespaces(&self) -> bool {
+        self.run(&["--tier", "namespaced", "--", "true"]).status.success()
+    }
+}
+
+#[test]
+fn it_reads_what_is_granted_and_nothing_else() {
+    let place = Place::new();
+    let file = place.file("a");
+    for tier in [&[][..], &["--tier", "landlocked"]] {
+        // Seen from the current directory.
+        let granted = place.run(&[tier, &["--read", "data", "--", "cat", &file]].concat()).expect(0);
+        assert_eq!((&*granted.stdout, &*granted.stderr), ("what it says\n", ""));
+        for other in [&*file, "/etc/passwd"] {
+            let run = place.run(&[tier, &["--", "cat", other]].concat()).expect(1);
+            assert_eq!(run.stdout, "", "{other} was read");
+        }
+        assert!(fs::read_to_string("/etc/passwd").is_ok(), "nobody could have read it");
+    }
+}
+
+#[test]
+fn it_changes_what_is_granted_and_nothing_else() {
+    let place = Place::new();
+    let file = place.file("b");
+    let script = "echo new > \"$0\"";
+    for tier in [&[][..], &["--tier", "landlocked"]] {
+        place.run(&[tier, &["--read", "data", "--", "sh", "-c", script, &file]].concat()).expect(2);
+        assert!(!place.0.path("data/b").exists());
+        place.run(&[tier, &["--write", "data", "--", "sh", "-c", script, &file]].concat()).expect(0);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "new\n");
+        fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
+fn it_executes_what_is_granted_and_nothing_else() {
+    let place = Place::new();
+    place.run(&["--", "sh", "-c", "cat /dev/null"]).expect(126);
+    place.run(&["--execute", "/usr/bin/cat", "--", "sh", "-c", "cat /dev/null"]).expect(0);
+}
+
+#[test]
+fn input_goes_in_and_both_outputs_come_out() {
+    let place = Place::new();
+    let mut command = place.command(&["--", "sh", "-c", "read line; echo \"got $line\"; echo bad >&2"]);
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"a line\n").unwrap();
+    let run = Running::new(child).wait().expect(0);
+    assert_eq!((&*run.stdout, &*run.stderr), ("got a line\n", "bad\n"));
+}
+
+/// More than pipes hold, to the last byte, and nothing is waited for when nobody reads on.
+#[test]
+fn all_of_a_long_output_comes_out() {
+    let place = Place::new();
+    let run = place.run(&["--", "head", "-c", "3000000", "/dev/zero"]).expect(0);
+    assert_eq!(run.stdout.len(), 3_000_000);
+}
+
+#[test]
+fn the_exit_code_is_that_of_the_command() {
+    let place = Place::new();
+    fs::write(place.0.path("data/text"), "no program").unwrap();
+    place.run(&["--", "sh", "-c", "exit 7"]).expect(7);
+    place.run(&["--", "sh", "-c", "kill -KILL $$"]).expect(137);
+    place.run(&["--", "no-such-command"]).expect(127).says(&["not found in PATH"]);
+    place.run(&["--", "./data/none"]).expect(127).says(&["there is no such file"]);
+    place.run(&["--", "./data/text"]).expect(126).says(&["must not be executed"]);
+    place.run(&["--read", "/", "--", "true"]).expect(125).says(&["covers everything"]);
+    place.run(&["--read", "gone", "--", "true"]).expect(2).says(&["no such file or folder"]);
+    place.run(&["--write", ".", "--", "true"]).expect(125).says(&["outrigger"]);
+    place.run(&["true"]).expect(2);
+}
+
+#[test]
+fn single_hosts_are_refused_and_ports_are_not() {
+    let place = Place::new();
+    place.run(&["--connect", "dav.example.org:443", "--", "true"]).expect(2).says(&["SDK", "*:PORT"]);
+    // Landlock from version 4 on restricts ports.
+    let run = place.run(&["--connect", "*:443", "--report", "--", "true"]);
+    assert!(run.status.success() || run.stderr.contains("cannot restrict ports"), "{run:?}");
+}
+
+#[test]
+fn what_is_enforced_is_told_when_asked_for_or_missing() {
+    let place = Place::new();
+    assert_eq!(place.run(&["--", "true"]).expect(0).stderr, "");
+    let told = place.run(&["--report", "--tier", "landlocked", "--", "true"]).expect(0);
+    told.says(&["sandbox  tier landlocked", "sandbox  enforced: fs_read", "no namespaces were to be used"]);
+
+    let needs = ["--require", "fs_metadata", "--tier", "landlocked"];
+    let script = ["--", "echo", "ran"];
+    let refused = place.run(&[&needs[..], &script].concat()).expect(125);
+    assert_eq!(refused.stdout, "", "it ran");
+    refused.says(&["required and not enforced here: fs_metadata", "tier landlocked", "--weaken"]);
+    let weakened = place.run(&[&needs[..], &["--weaken"], &script].concat()).expect(0);
+    assert_eq!(weakened.stdout, "ran\n");
+    weakened.says(&["unavailable", "fs_metadata"]);
+    place.run(&["--require", "metadata", "--", "true"]).expect(2).says(&["fs_metadata"]);
+}
+
+#[test]
+fn a_tier_that_is_asked_for_is_that_tier_or_none() {
+    let place = Place::new();
+    let asks = ["--", "sh", "-c", "test -e /etc/passwd"];
+    place.run(&[&["--tier", "landlocked"][..], &asks].concat()).expect(0);
+    if place.has_namespaces() {
+        place.run(&[&["--tier", "namespaced"][..], &asks].concat()).expect(1);
+    }
+    let refused = Forbids::Mounts.around(|| place.run(&["--tier", "namespaced", "--", "true"]));
+    refused.expect(125).says(&["does not give the tier namespaced"]);
+    Forbids::Mounts.around(|| place.run(&["--", "true"])).expect(0);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let place = Place::new();
+    // One block of 128 MiB, far below what there is without a word.
+    let greedy = ["--report", "--", "dd", "if=/dev/zero", "of=/dev/null", "bs=128M", "count=1"];
+    let run = |memory, more: &[&str]| place.run(&[&["--memory", memory], more, &greedy].concat());
+    // One process is bounded by itself: it is refused more.
+    run("64MiB", &["--processes", "1"]).expect(1).says(&["memory exhausted"]);
+    run("512MiB", &["--processes", "1"]).expect(0);
+    // Several need a control group, which ends them.
+    run("512MiB", &[]).expect(0);
+    let killed = run("64MiB", &[]);
+    let has_group = !killed.stderr.contains("only what each process has of its own");
+    killed.expect(if has_group { 137 } else { 1 });
+}
+
+#[test]
+fn an_interrupt_ends_it_with_all_that_it_started() {
+    let place = Place::new();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGKILL] {
+        if is_ignored(signal) {
+            continue; // by whoever started the tests, and so by all that they start
+        }
+        let script = "sleep 1000 & echo $!; wait";
+        let args = ["--tier", "landlocked", "--execute", "/usr/bin/sleep", "--", "sh", "-c", script];
+        let mut child = place.command(&args).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let sleeper = Pid::from_raw(line.trim().parse().unwrap());
+        kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(signal as i32));
+        no_process_is_left(place.0.root());
+        until("the grandchild has gone", || kill(sleeper, None).is_err().then_some(()));
+    }
+}
+
+fn is_ignored(signal: Signal) -> bool {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+    u64::from_str_radix(mask, 16).unwrap() & (1 << (signal as i32 - 1)) != 0
+}
