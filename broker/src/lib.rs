@@ -66,6 +66,7 @@ mod start;
 mod supervise;
 mod supervised;
 mod traffic;
+mod try_error;
 mod unread;
 mod watch;
 
@@ -92,4 +93,5 @@ pub use restart::{Budget, Circuit, Crash, Restarts};
 pub use service::{Service, ServiceError};
 pub use spec::{ConnectBy, PluginSpec, StartBy};
 pub use start::{StartError, start};
-pub use supervised::{Care, Down, Health, Lease, Supervised, TryError};
+pub use supervised::{Care, Down, Health, Lease, Supervised};
+pub use try_error::TryError;

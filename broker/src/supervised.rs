@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use outrigger_sandbox::{Exit, Usage};
-use outrigger_transport::LinkError;
 use tokio::sync::{Mutex, watch};
 
 use crate::death::Death;
@@ -23,46 +22,13 @@ use crate::host::{Facts, PluginHost};
 use crate::restart::{Budget, Circuit, Crash, Restarts};
 use crate::start::StartError;
 use crate::supervise::Final;
+use crate::try_error::TryError;
 
 /// One try to have the plugin.
 type Try<E> = Pin<Box<dyn Future<Output = Result<PluginHost, TryError<E>>> + Send>>;
 
 /// Tries: anew each time, for what it may do can have changed since the last.
 type Begin<E> = Box<dyn Fn() -> Try<E> + Send + Sync>;
-
-/// Why one try brought no plugin.
-#[derive(Debug)]
-pub enum TryError<E = StartError> {
-    /// It crashed or hung before it was a plugin, and may do better next time.
-    Crashed(Box<Death>),
-    /// Another try would end the same: a sandbox, consent, credentials, a setting, or two ends that do
-    /// not fit.
-    Refused(E),
-}
-
-impl<E> TryError<E> {
-    /// The same, with a refusal in other words.
-    pub fn map<F>(self, words: impl FnOnce(E) -> F) -> TryError<F> {
-        match self {
-            Self::Crashed(death) => TryError::Crashed(death),
-            Self::Refused(error) => TryError::Refused(words(error)),
-        }
-    }
-}
-
-impl From<StartError> for TryError {
-    fn from(error: StartError) -> Self {
-        match error {
-            StartError::Handshake { death, error, .. } if is_crash(&error) => Self::Crashed(death),
-            error => Self::Refused(error),
-        }
-    }
-}
-
-/// Whether a process that did not shake hands has crashed or hung; otherwise the two do not fit.
-const fn is_crash(error: &LinkError) -> bool {
-    !matches!(error, LinkError::Handshake(_))
-}
 
 /// How a plugin is looked after.
 #[derive(Debug, Clone, Default)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{GrantError, Guarantee, Standing};
+use crate::{Exit, GrantError, Guarantee, Standing};
 
 /// This system cannot start plugins in a sandbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,17 +107,24 @@ pub struct Failure {
     pub reason: String,
     /// The number of the system's error, if it was one.
     pub errno: Option<i32>,
+    /// How the process ended that was at it, if it did not come to its end.
+    pub exit: Option<Exit>,
 }
 
 impl Failure {
     /// A step that failed for a reason of our own.
     pub fn new(step: &str, reason: impl Into<String>) -> Self {
-        Self { step: step.into(), reason: reason.into(), errno: None }
+        Self { step: step.into(), reason: reason.into(), errno: None, exit: None }
     }
 
     /// A step that the system refused.
     pub fn system(step: &str, error: &io::Error) -> Self {
-        Self { step: step.into(), reason: error.to_string(), errno: error.raw_os_error() }
+        Self { errno: error.raw_os_error(), ..Self::new(step, error.to_string()) }
+    }
+
+    /// A step whose process ended in the middle of it.
+    pub fn ended(step: &str, exit: Exit) -> Self {
+        Self { exit: Some(exit), ..Self::new(step, format!("its process {exit}")) }
     }
 }
 

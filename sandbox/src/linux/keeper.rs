@@ -243,8 +243,7 @@ impl Keeper {
             Phase::Failed => {}
             Phase::Ended => return,
             Phase::Preparing | Phase::Released => {
-                let reason = format!("its process {exit}");
-                tell(control, &Notice::Failed(Failure::new("preparing the plugin", reason)));
+                tell(control, &Notice::Failed(Failure::ended("preparing the plugin", exit)));
             }
         }
         self.phase = Phase::Ended;

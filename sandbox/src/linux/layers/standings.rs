@@ -218,8 +218,7 @@ mod tests {
     }
 
     fn standing(host: &Host, guarantee: Guarantee) -> Standing {
-        let failure =
-            Failure { step: "making namespaces".into(), reason: "no".into(), errno: Some(libc::EPERM) };
+        let failure = Failure { errno: Some(libc::EPERM), ..Failure::new("making namespaces", "no") };
         let facts = Facts {
             policy: &host.policy,
             tier: host.tier,

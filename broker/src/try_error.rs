@@ -1,0 +1,95 @@
+//! Why one try to have a plugin came to nothing, and whether another may do better.
+
+use outrigger_sandbox::{Exit, Failure, LaunchError};
+use outrigger_transport::LinkError;
+
+use crate::death::Death;
+use crate::start::StartError;
+
+/// Why one try brought no plugin.
+#[derive(Debug)]
+pub enum TryError<E = StartError> {
+    /// It crashed or hung before it was a plugin, and may do better next time.
+    Crashed(Box<Death>),
+    /// Another try would end the same: a sandbox, consent, credentials, a setting, or two ends that do
+    /// not fit.
+    Refused(E),
+}
+
+impl<E> TryError<E> {
+    /// The same, with a refusal in other words.
+    pub fn map<F>(self, words: impl FnOnce(E) -> F) -> TryError<F> {
+        match self {
+            Self::Crashed(death) => TryError::Crashed(death),
+            Self::Refused(error) => TryError::Refused(words(error)),
+        }
+    }
+}
+
+impl From<StartError> for TryError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Handshake { death, error, .. } if is_crash(&error) => Self::Crashed(death),
+            StartError::Launch { name, error } => match killed(&error) {
+                Some(exit) => Self::Crashed(Box::new(Death {
+                    plugin: name,
+                    exit: Some(exit),
+                    last_words: Vec::new(),
+                    calls_in_flight: 0,
+                    with_broker: false,
+                    connection: Some(error.to_string()),
+                })),
+                None => Self::Refused(StartError::Launch { name, error }),
+            },
+            error => Self::Refused(error),
+        }
+    }
+}
+
+/// How a process ended that was killed before its program ran (by somebody, or for want of memory).
+/// That is no refusal of its sandbox.
+fn killed(error: &LaunchError) -> Option<Exit> {
+    match error {
+        LaunchError::Failed(Failure { exit: Some(exit @ Exit::Signal(_)), .. }) => Some(*exit),
+        _ => None,
+    }
+}
+
+/// Whether a process that did not shake hands has crashed or hung; otherwise the two do not fit.
+const fn is_crash(error: &LinkError) -> bool {
+    !matches!(error, LinkError::Handshake(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_sandbox::{Guarantee, Standing};
+
+    use super::*;
+
+    fn launch(error: LaunchError) -> TryError {
+        StartError::Launch { name: "phone".into(), error: Box::new(error) }.into()
+    }
+
+    #[test]
+    fn one_that_is_killed_before_its_program_runs_has_crashed() {
+        let tried = launch(Failure::ended("preparing the plugin", Exit::Signal(9)).into());
+        let TryError::Crashed(death) = tried else { panic!("{tried:?}") };
+        assert_eq!(death.exit, Some(Exit::Signal(9)));
+        assert!(death.connection.is_some_and(|why| why.contains("while preparing the plugin")));
+    }
+
+    #[test]
+    fn what_the_sandbox_refuses_is_no_crash() {
+        let not_enforced =
+            LaunchError::NotEnforced { missing: vec![(Guarantee::FsRead, Standing::Enforced)] };
+        for error in [
+            not_enforced,
+            LaunchError::Invalid { reason: "no".into() },
+            Failure::new("making namespaces", "no").into(),
+            Failure::ended("preparing the plugin", Exit::Code(1)).into(),
+        ] {
+            let tried = launch(error);
+            assert!(matches!(tried, TryError::Refused(StartError::Launch { .. })), "{tried:?}");
+        }
+    }
+}
