@@ -110,13 +110,19 @@ pub(super) fn mount_setattr(mount: impl AsFd, add: MountAttrFlags, whole: bool) 
 /// The version of Landlock's interface that the kernel has; `None` if it has none, or it is switched
 /// off. Restricts nothing.
 pub fn landlock_abi() -> Option<u32> {
+    landlock_version().ok()
+}
+
+/// The same, with what the kernel has against it: `ENOSYS`, it has none; `EOPNOTSUPP`, it is switched
+/// off.
+pub(super) fn landlock_version() -> io::Result<u32> {
     /// `LANDLOCK_CREATE_RULESET_VERSION`: to be told the version, instead of getting a ruleset.
     const VERSION: libc::c_uint = 1;
     // SAFETY: with this flag the kernel takes no attributes and reads no memory, and makes nothing.
     let version = unsafe {
         libc::syscall(libc::SYS_landlock_create_ruleset, ptr::null::<libc::c_void>(), 0_usize, VERSION)
     };
-    u32::try_from(version).ok().filter(|version| *version > 0)
+    u32::try_from(version).map_err(|_| io::Error::last_os_error())
 }
 
 /// Which of the descriptors below `end` are open.

@@ -6,6 +6,7 @@ use landlock::{
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
 
+use super::super::sys;
 use super::places::Place;
 use crate::Failure;
 
@@ -51,16 +52,14 @@ impl Applied {
 ///
 /// Whatever that version can restrict is restricted: there is no silent second best.
 pub(super) fn apply(places: &[Place], ports: &[u16], at_most: Option<u32>) -> Result<Applied, Failure> {
-    let highest = at_most.unwrap_or(HIGHEST).min(HIGHEST);
-    let mut why = None;
-    for abi in (1..=highest).rev() {
-        match ruleset(version(abi)) {
-            Ok(ruleset) => return restrict(ruleset, abi, places, ports).map(|()| Applied { abi }),
-            Err(error) => why = Some(error),
-        }
+    const STEP: &str = "looking for Landlock";
+    let found = sys::landlock_version().map_err(|error| Failure::system(STEP, &error))?;
+    let abi = at_most.unwrap_or(HIGHEST).min(HIGHEST).min(found);
+    if abi == 0 {
+        return Err(Failure::new(STEP, "it was not to be used"));
     }
-    let reason = why.map_or_else(|| "it was not to be used".into(), |error| reason(&error));
-    Err(Failure::new("looking for Landlock", reason))
+    let ruleset = ruleset(version(abi)).map_err(|error| Failure::new(STEP, reason(&error)))?;
+    restrict(ruleset, abi, places, ports).map(|()| Applied { abi })
 }
 
 fn version(abi: u32) -> ABI {

@@ -165,7 +165,7 @@ fn missing(failure: &Failure, hint: &str) -> Standing {
 }
 
 fn landlock_hint(failure: &Failure) -> &'static str {
-    if failure.reason.contains("not supported by") || failure.reason.contains("os error 95") {
+    if failure.errno == Some(libc::EOPNOTSUPP) {
         "boot the kernel with `landlock` in its `lsm=` parameter"
     } else {
         "use Linux 5.13 or later with CONFIG_SECURITY_LANDLOCK, and `landlock` in its `lsm=` parameter"
