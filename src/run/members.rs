@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use outrigger_broker::StartError;
 use outrigger_protocol::Error;
-use outrigger_sandbox::{FirstParty, Helper, LaunchError, Program};
+use outrigger_sandbox::{FirstParty, Guarantee, Helper, LaunchError, Profile, Program, Standing};
 
 use super::found::BROKER_HINT;
 use super::grants::Found;
@@ -99,25 +99,39 @@ pub(super) fn start_failure(member: &MemberConfig, error: &StartError) -> Failur
 }
 
 fn start_hint(member: &MemberConfig, error: &StartError) -> Option<String> {
-    let name = &member.name;
     match error {
-        StartError::Launch { error, .. } if matches!(**error, LaunchError::NotEnforced { .. }) => {
-            if member.sandbox.require.is_none() {
-                return Some(format!(
-                    "its manifest requires it; `require = []` in [member.{name}.sandbox], or `on_unsupported = \
-                     \"weaken\"` there, starts it without"
-                ));
-            }
-            Some(format!(
-                "take it out of `require` in [member.{name}.sandbox], or write `on_unsupported = \"weaken\"` \
-                 there: the plugin then runs without it"
-            ))
-        }
         StartError::Broker { .. } => Some(BROKER_HINT.to_owned()),
         // It never ran, so it has said nothing.
-        StartError::Launch { .. } | StartError::Io { .. } => None,
+        StartError::Launch { error, .. } => match &**error {
+            LaunchError::NotEnforced { missing } => Some(hint_to_require(member, missing)),
+            _ => None,
+        },
+        StartError::Io { .. } => None,
         StartError::Handshake { .. } => Some("`outrigger -v check` shows what the plugin says".to_owned()),
     }
+}
+
+/// Who requires what is missing, and how to start without it.
+fn hint_to_require(member: &MemberConfig, missing: &[(Guarantee, Standing)]) -> String {
+    let (name, sandbox) = (&member.name, &member.sandbox);
+    // Said first: `require` cannot take these away.
+    let basic = missing.iter().any(|(guarantee, _)| Guarantee::BASIC.contains(guarantee));
+    if basic && sandbox.profile != Some(Profile::None) {
+        return format!(
+            "every sandbox requires it; `outrigger doctor` shows what this machine lacks. \
+             `on_unsupported = \"weaken\"` in [member.{name}.sandbox] starts the plugin without"
+        );
+    }
+    if sandbox.require.is_none() {
+        return format!(
+            "its manifest requires it; `require = []` in [member.{name}.sandbox], or `on_unsupported = \
+             \"weaken\"` there, starts it without"
+        );
+    }
+    format!(
+        "take it out of `require` in [member.{name}.sandbox], or write `on_unsupported = \"weaken\"` \
+         there: the plugin then runs without it"
+    )
 }
 
 /// What a plugin answered, as a failure that quotes it.
@@ -146,5 +160,46 @@ pub(super) fn failure_of(member: &str, plugin: &str, what: &str, error: &Error) 
     match exit {
         Exit::Usage => failure.hint(format!("mend [member.{member}] in the configuration")),
         _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::Places;
+
+    /// What is said where the kernel lacks one guarantee, to a member with these lines.
+    fn hint(missing: Guarantee, lines: &str) -> String {
+        let text = format!(
+            "state = \"/s\"\n[member.a]\nplugin = \"vdir\"\npath = \"/a\"\n{lines}\n[member.b]\nplugin = \
+             \"vdir\"\npath = \"/b\"\n[group.g]\nmembers = [\"a\", \"b\"]\n"
+        );
+        let config = Config::parse(&text, Path::new("/c.toml"), &Places::default()).unwrap();
+        let standing = Standing::Unavailable { reason: "an old kernel".into(), hint: String::new() };
+        let error = Box::new(LaunchError::NotEnforced { missing: vec![(missing, standing)] });
+        let failure =
+            start_failure(config.member("a").unwrap(), &StartError::Launch { name: "a".into(), error });
+        assert_eq!(failure.exit, Exit::Plugin);
+        failure.hint.unwrap()
+    }
+
+    #[test]
+    fn what_every_sandbox_requires_is_not_laid_at_the_door_of_the_manifest() {
+        for lines in ["", "[member.a.sandbox]\nrequire = [\"disk\"]"] {
+            let said = hint(Guarantee::FsRead, lines);
+            assert!(said.contains("outrigger doctor") && said.contains("on_unsupported"), "{said}");
+            assert!(!said.contains("`require") && !said.contains("manifest"), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_was_asked_for_beyond_that_is_said_to_whoever_asked() {
+        assert!(hint(Guarantee::Disk, "").starts_with("its manifest"));
+        let ours = "[member.a.sandbox]\nrequire = [\"disk\"]";
+        assert!(hint(Guarantee::Disk, ours).starts_with("take it out of `require`"));
+        let bare = "[member.a.sandbox]\nprofile = \"none\"\nrequire = [\"fs_read\"]";
+        assert!(hint(Guarantee::FsRead, bare).starts_with("take it out of `require`"));
     }
 }
