@@ -8,10 +8,10 @@ mod digest;
 mod pins;
 
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use outrigger_protocol::Printable;
 
+use crate::clock;
 use crate::config::{Manifest, ProtocolRange, Wish, beyond};
 use crate::exit::Exit;
 use crate::report::Failure;
@@ -116,7 +116,7 @@ pub(crate) fn admit(
         return Err(Failure::new(Exit::Plugin, why).hint(hint));
     }
     if matches!(examined.standing, Standing::Updated { .. }) && !only_looks {
-        let updated = Pin::of(&examined, Some(now()));
+        let updated = Pin::of(&examined, Some(clock::seconds()));
         pins::update(state, name, &examined.manifest.file, updated)?;
         tracing::warn!(target: "consent", "the plugin {name} has changed, and wants no more than before: it is started");
     }
@@ -170,11 +170,6 @@ impl Pin {
         let Manifest { file, text, .. } = &examined.manifest;
         Self { manifest: file.clone(), digest: examined.digest.clone(), updated, text: text.clone() }
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

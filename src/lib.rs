@@ -8,6 +8,7 @@
 //! process begins as another start of the same program.
 #![forbid(unsafe_code)]
 
+mod clock;
 pub mod config;
 pub mod consent;
 pub mod doctor;

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use outrigger_protocol::{Announcement, EndName, Fingerprint, Secret, SecretText, proof_delay};
 use outrigger_transport::{Ends, lock_private, read_private, read_secret, write_private};
 use serde::{Deserialize, Serialize};
 
+use crate::clock;
 use crate::exit::Exit;
 use crate::report::Failure;
 
@@ -115,7 +115,7 @@ impl Peers {
                 if let Some(shown) = shown.filter(|shown| *shown != known) {
                     return Err(another_key(name, &known, &shown));
                 }
-                match not_before.checked_sub(now()).filter(|left| *left > 0) {
+                match not_before.checked_sub(clock::seconds()).filter(|left| *left > 0) {
                     Some(left) => Err(too_many(name, *failed, left)),
                     None => Ok(secret),
                 }
@@ -181,7 +181,7 @@ impl Peers {
                 *failed = if right { 0 } else { failed.saturating_add(1) };
                 // The second that has begun does not count: nobody waits less than he should.
                 let delay = proof_delay(*failed).as_secs();
-                *not_before = if delay == 0 { 0 } else { now() + delay + 1 };
+                *not_before = if delay == 0 { 0 } else { clock::seconds() + delay + 1 };
             }
         })
     }
@@ -333,11 +333,6 @@ fn no_ends(error: &io::Error) -> Failure {
     Failure::new(Exit::Plugin, "what ends have left in the runtime directory cannot be used")
         .because(error)
         .hint("somebody else may have taken the name; remove what lies there if it is nobody's")
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 #[cfg(test)]

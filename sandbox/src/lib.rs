@@ -76,7 +76,7 @@ pub use exit::{Ended, Exit, Usage};
 pub use handover::{Handover, HandoverNote};
 pub use launch::{Connection, Deadlines, Descriptor, FirstParty, Helper, Launch, Program, Token};
 pub use policy::{Ceiling, OnUnsupported, Policy, Profile, Tier};
-pub use protected::{GrantError, Protected};
+pub use protected::{GrantError, Protected, reserved};
 pub use report::{Guarantee, Report, Standing};
 pub use system::{Child, Lent, Prepared, host_main_if_requested, landlock_abi, prepare};
 

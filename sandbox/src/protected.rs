@@ -53,6 +53,15 @@ impl Protected {
     }
 }
 
+/// What nobody can grant, by its name: everything at once, and what the kernel shows as files.
+/// `None` for other paths. Links are not followed.
+pub fn reserved(path: &Path) -> Option<&'static str> {
+    if path.parent().is_none() {
+        return Some("the root");
+    }
+    ["/proc", "/sys", "/dev"].into_iter().find(|kernel| path.starts_with(kernel))
+}
+
 impl fmt::Display for GrantError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Protected { what, path } = &self.protected;

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use outrigger_broker::SinkClient;
 use outrigger_engine::{MemberState, Settings, Side};
@@ -20,6 +20,7 @@ use super::options::{Options, Watcher};
 use super::pairs::{self, Pair};
 use super::session::MemberSession;
 use super::{main_sink, stored};
+use crate::clock;
 use crate::config::{Config, GroupConfig, MemberConfig};
 use crate::exit::Exit;
 use crate::report::{CollectionReport, Failure, GroupReport, Kept, PluginReport};
@@ -258,7 +259,7 @@ impl GroupRun<'_> {
         if self.options.dry_run {
             return Ok(None);
         }
-        self.ask(store.begin_run(now(), Uuid::now_v7())).await.map(Some)
+        self.ask(store.begin_run(clock::seconds(), Uuid::now_v7())).await.map(Some)
     }
 
     /// Notes what came of a run; `whole`: it saw all collections.
@@ -267,12 +268,7 @@ impl GroupRun<'_> {
         let outcome = Kept::of(&self.report, whole).to_text();
         let outcome = outcome.map_err(|error| Failure::internal("the outcome of the run").because(&error))?;
         let journal = &self.config.journal;
-        self.ask(store.end_run(run, now(), outcome)).await?;
-        self.ask(store.prune(now(), journal.keep(), journal.size)).await.map(|_| ())
+        self.ask(store.end_run(run, clock::seconds(), outcome)).await?;
+        self.ask(store.prune(clock::seconds(), journal.keep(), journal.size)).await.map(|_| ())
     }
-}
-
-/// Seconds since 1970.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

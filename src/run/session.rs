@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use outrigger_broker::{Care, Circuit, Down, Health, Instance, Lease, PluginHost, SinkClient, Supervised};
 use outrigger_engine::CRASHES;
@@ -16,6 +16,7 @@ use outrigger_store::Crash;
 use super::keeper::Keeper;
 use super::members::{Plugins, failure_of, plugin_failure};
 use super::origin::{Origin, duplicates};
+use crate::clock;
 use crate::config::{Config, MemberConfig};
 use crate::exit::Exit;
 use crate::report::{Failure, PluginReport};
@@ -225,7 +226,7 @@ fn supervise(start: Start<'_>) -> Supervised<Failure> {
     let Start { config, member, plugins, command, only_looks, locks, crashes, .. } = start;
     let care = Care {
         budget: member.restart,
-        now: now(),
+        now: clock::now(),
         crashes: crashes.iter().map(from_store).collect(),
         idle: None, // a run needs it to the end
     };
@@ -282,7 +283,7 @@ fn down_failure(member: &MemberConfig, down: Down<Failure>) -> Failure {
     match down {
         Down::Refused(failure) => failure,
         Down::Open { crashes, until, last, .. } => {
-            let (name, wait) = (&member.name, until.saturating_sub(now()).as_secs().div_ceil(60));
+            let (name, wait) = (&member.name, until.saturating_sub(clock::now()).as_secs().div_ceil(60));
             let text = format!(
                 "the plugin of {name} crashed {} in a short time, and is not started again for {}",
                 plural(crashes as u64, "time"),
@@ -313,9 +314,4 @@ fn crashes_of(supervised: &Supervised<Failure>) -> Vec<Crash> {
 /// A crash as the broker counts it.
 pub(super) fn from_store(crash: &Crash) -> outrigger_broker::Crash {
     outrigger_broker::Crash { at: Duration::from_millis(crash.at_ms), forgiven: crash.forgiven }
-}
-
-/// The time since 1970.
-pub(super) fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

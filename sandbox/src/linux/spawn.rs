@@ -13,7 +13,7 @@ use rustix::process::{PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal}
 
 use super::channel;
 use super::messages::{Order, Start};
-use crate::{Connection, Helper, Launch, LaunchError, Policy, Profile, Program, Protected, Token};
+use crate::{Connection, Helper, Launch, LaunchError, Policy, Profile, Program, Protected, Token, reserved};
 
 /// Our own executable, as the kernel has it open for us.
 ///
@@ -83,7 +83,6 @@ fn check_grants(launch: &Launch) -> Result<(), LaunchError> {
     Ok(policy.check_writes(&protected)?)
 }
 
-/// What nobody can grant: everything at once, and what the kernel shows as files.
 fn check_grant(grant: &Path) -> Result<(), LaunchError> {
     let invalid = |reason: &str| {
         Err(LaunchError::Invalid { reason: format!("the grant {} {reason}", grant.display()) })
@@ -91,14 +90,10 @@ fn check_grant(grant: &Path) -> Result<(), LaunchError> {
     if !grant.is_absolute() {
         return invalid("is not an absolute path");
     }
-    let real = grant.canonicalize().unwrap_or_else(|_| grant.to_owned());
-    if real.parent().is_none() {
-        return invalid("covers everything");
+    match reserved(&grant.canonicalize().unwrap_or_else(|_| grant.to_owned())) {
+        None => Ok(()),
+        Some(what) => invalid(&format!("leads to {what}, which is never granted")),
     }
-    if ["/proc", "/sys", "/dev"].iter().any(|kernel| real.starts_with(kernel)) {
-        return invalid("leads into what the kernel shows of itself");
-    }
-    Ok(())
 }
 
 fn is_variable(name: &OsStr, value: &OsStr) -> bool {

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use outrigger_sandbox::{GrantError, Policy, Protected};
+use outrigger_sandbox::{GrantError, Policy, Protected, reserved};
 
 use super::super::url::endpoint_of;
-use super::wishes::{HostWish, PathWish, Wishes, reserved};
+use super::wishes::{HostWish, PathWish, Wishes};
 
 type Result<T> = std::result::Result<T, Unfit>;
 

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use outrigger_sandbox::{Guarantee, OnUnsupported, Profile};
+use outrigger_sandbox::{Guarantee, OnUnsupported, Profile, reserved};
 
 use super::super::fields::{Result, Value};
 use super::super::sandbox::{endpoint, guarantee, on_unsupported, processes};
@@ -102,14 +102,6 @@ impl fmt::Display for HostWish {
             Self::Fixed(endpoint) => f.write_str(endpoint),
         }
     }
-}
-
-/// What stands for all files or for the kernel, and is never granted on a manifest's wish.
-pub(super) fn reserved(path: &Path) -> Option<&'static str> {
-    if path.parent().is_none() {
-        return Some("the root");
-    }
-    ["/proc", "/sys", "/dev"].into_iter().find(|reserved| path.starts_with(reserved))
 }
 
 fn paths(value: Value<'_>, path: fn(Value<'_>) -> Result<PathWish>) -> Result<Vec<PathWish>> {
