@@ -5,12 +5,12 @@
 //! its secret is. The file has mode 0600, is replaced as a whole, and is changed under a lock.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use outrigger_protocol::{Announcement, EndName, Fingerprint, Secret, SecretText, proof_delay};
-use outrigger_transport::{Ends, lock_private, read_private, read_secret, write_private};
+use outrigger_store::TextChange;
+use outrigger_transport::{Ends, read_private, read_secret};
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
@@ -20,8 +20,8 @@ use crate::report::Failure;
 /// Most bytes of the file: some thousand ends.
 const LARGEST: usize = 1 << 20;
 
-/// How long a change waits for another one's lock, in looks of 10 ms.
-const LOOKS: u32 = 500;
+/// The file's name below the state directory.
+const FILE: &str = "peers.json";
 
 /// What is known of one name.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -77,7 +77,6 @@ pub struct PeerStatus {
 /// The ends that are known under a state directory.
 #[derive(Debug, Clone)]
 pub struct Peers {
-    file: PathBuf,
     known: BTreeMap<String, Entry>,
 }
 
@@ -87,7 +86,7 @@ impl Peers {
     /// # Errors
     /// The file is not one that only this user can use, or not what was written.
     pub fn load(state: &Path) -> Result<Self, Failure> {
-        let file = state.join("peers.json");
+        let file = state.join(FILE);
         let bytes = match read_private(&file, LARGEST) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => b"{}".to_vec(),
             bytes => bytes.map_err(|error| unusable(&error))?,
@@ -95,7 +94,7 @@ impl Peers {
         let known = serde_json::from_slice(&bytes).map_err(|error| {
             unusable(&error).hint(format!("move {} aside; every end is then approved anew", file.display()))
         })?;
-        Ok(Self { file, known })
+        Ok(Self { known })
     }
 
     /// The secret of an end that is about to be met; `announced` is what it says that its own is told
@@ -221,12 +220,11 @@ impl Peers {
     }
 
     fn change(state: &Path, change: impl FnOnce(&mut BTreeMap<String, Entry>)) -> Result<(), Failure> {
-        std::fs::create_dir_all(state).map_err(|error| unusable(&error))?;
-        let _held_to_the_end = lock(&state.join("peers.lock")).map_err(|error| unusable(&error))?;
+        let file = TextChange::begin(state, FILE).map_err(|error| unusable(&error))?;
         let mut peers = Self::load(state)?;
         change(&mut peers.known);
-        let text = serde_json::to_vec_pretty(&peers.known).map_err(|error| unusable(&error))?;
-        write_private(&peers.file, &text).map_err(|error| unusable(&error))
+        let text = serde_json::to_string_pretty(&peers.known).map_err(|error| unusable(&error))?;
+        file.replace(&text).map_err(|error| unusable(&error))
     }
 }
 
@@ -239,16 +237,6 @@ impl Entry {
             Self::Revoked { fingerprint } => Some(*fingerprint),
         }
     }
-}
-
-fn lock(path: &Path) -> io::Result<File> {
-    for _ in 0..LOOKS {
-        if let Some(lock) = lock_private(path)? {
-            return Ok(lock);
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    Err(io::Error::new(io::ErrorKind::WouldBlock, format!("{}: somebody holds it", path.display())))
 }
 
 /// What an end that lives says, and the secret that it offers: the two belong together.

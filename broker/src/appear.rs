@@ -55,14 +55,11 @@ struct Changes(tokio::io::unix::AsyncFd<std::os::fd::OwnedFd>);
 
 #[cfg(target_os = "linux")]
 impl Changes {
-    /// The newer constructor is `unsafe` since a descriptor might be closed under it. One that is
-    /// owned, and that nobody takes out, is not.
-    #[allow(deprecated, reason = "sound for a descriptor that is owned")]
     fn of(folder: &Path) -> io::Result<Self> {
         use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
         let watch = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         add_watch(&watch, folder, WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::ATTRIB)?;
-        tokio::io::unix::AsyncFd::with_interest(watch, tokio::io::Interest::READABLE).map(Self)
+        outrigger_transport::watch_descriptor(watch, tokio::io::Interest::READABLE).map(Self)
     }
 
     /// Waits for the next change; takes all that have come.

@@ -38,22 +38,14 @@ pub(crate) enum Wish {
 /// A [`Launch`] without its descriptors. Paths keep their bytes even where they are not UTF-8.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Start {
-    program: Image,
+    program: Program,
     /// Where it dials, and its one-time token.
     dials: Option<(OsString, String)>,
     environment: Vec<(OsString, OsString)>,
     policy: Policy,
-    protected: Vec<(String, OsString)>,
-    report_limit: Duration,
-    start_limit: Duration,
-    helper: Option<OsString>,
-}
-
-/// [`Program`] as it travels.
-#[derive(Debug, Serialize, Deserialize)]
-enum Image {
-    FirstParty(String),
-    Executable(OsString, Vec<OsString>),
+    protected: Vec<Protected>,
+    deadlines: Deadlines,
+    helper: Helper,
 }
 
 /// What the broker says.
@@ -118,23 +110,14 @@ impl Start {
                 (Some((endpoint.into(), token.reveal().to_owned())), None)
             }
         };
-        let program = match plan.program {
-            Program::FirstParty { name } => Image::FirstParty(name),
-            Program::Executable { path, args } => Image::Executable(path.into(), args),
-        };
-        let protected = plan.protected.into_iter().map(|place| (place.what, place.path.into()));
         let start = Self {
-            program,
+            program: plan.program,
             dials,
             environment: plan.environment,
             policy: plan.policy,
-            protected: protected.collect(),
-            report_limit: plan.deadlines.report,
-            start_limit: plan.deadlines.start,
-            helper: match plan.helper {
-                Helper::Own => None,
-                Helper::Executable(path) => Some(path.into()),
-            },
+            protected: plan.protected,
+            deadlines: plan.deadlines,
+            helper: plan.helper,
         };
         (start, own.into_iter().chain(plan.locks).collect())
     }
@@ -148,20 +131,15 @@ impl Start {
                 Connection::Named { endpoint: endpoint.into(), token: Token::new(token) }
             }
         };
-        let program = match self.program {
-            Image::FirstParty(name) => Program::FirstParty { name },
-            Image::Executable(path, args) => Program::Executable { path: path.into(), args },
-        };
-        let protected = self.protected.into_iter().map(|(what, path)| Protected::new(what, path));
         Some(Launch {
-            program,
+            program: self.program,
             connection,
             environment: self.environment,
             locks: locks.collect(),
             policy: self.policy,
-            protected: protected.collect(),
-            deadlines: Deadlines { report: self.report_limit, start: self.start_limit },
-            helper: self.helper.map_or(Helper::Own, |path| Helper::Executable(path.into())),
+            protected: self.protected,
+            deadlines: self.deadlines,
+            helper: self.helper,
         })
     }
 }

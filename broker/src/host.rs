@@ -36,8 +36,8 @@ pub struct Facts {
     pub name: String,
     /// Its process.
     pub pid: u32,
-    /// Its keeper process; 0: it was found, and has none.
-    pub keeper_pid: u32,
+    /// Its keeper process; `None`: it was found, and has none.
+    pub keeper_pid: Option<u32>,
     /// From the start of the process, or the moment it was found, to the end of the handshake.
     pub start: Duration,
     /// What is enforced on it.
@@ -76,7 +76,7 @@ impl PluginHost {
         let facts = Facts {
             name: parts.name.clone(),
             pid: parts.pid,
-            keeper_pid: parts.watch.as_ref().map_or(0, |watch| watch.child().keeper_pid()),
+            keeper_pid: parts.watch.as_ref().map(|watch| watch.child().keeper_pid()),
             start: parts.start,
             report: parts.report.clone(),
         };

@@ -6,15 +6,14 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd, RawFd};
+use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outrigger_protocol::Announcement;
 use outrigger_sandbox::{Descriptor, Handover, Launch, Lent, launch};
-use outrigger_transport::{PacketListener, Packets, lock_private, runtime_dir};
+use outrigger_transport::{PacketListener, Packets, lock_private, runtime_dir, watch_descriptor};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -161,7 +160,7 @@ async fn host(packets: &Packets, plan: Launch, mut stopping: watch::Receiver<boo
     };
     say_with(packets, Answer::Started(note), &descriptors).await;
     drop(descriptors); // from here on the plugin ends when the engine closes its own
-    let Ok(gone) = watched(lent) else { return };
+    let Ok(gone) = watch_descriptor(lent, Interest::READABLE) else { return };
     tokio::select! {
         _ = gone.readable() => {}
         () = async { drop(stopping.wait_for(|stopping| *stopping).await) } => {
@@ -169,7 +168,7 @@ async fn host(packets: &Packets, plan: Launch, mut stopping: watch::Receiver<boo
             drop(gone.readable().await);
         }
     }
-    if let Err(error) = gone.into_inner().0.reap() {
+    if let Err(error) = gone.into_inner().reap() {
         tracing::warn!(%error, "a keeper cannot be taken away");
     }
 }
@@ -205,20 +204,4 @@ async fn say_with(packets: &Packets, answer: Answer, descriptors: &[Descriptor])
     if let Err(error) = said.await {
         tracing::debug!(%error, "an engine was not told");
     }
-}
-
-/// A plugin that was handed over, as the runtime watches it.
-struct Gone(Lent);
-
-impl AsRawFd for Gone {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
-    }
-}
-
-/// The newer constructor is `unsafe` since a descriptor might be closed under it. One that is owned,
-/// and that nobody takes out before, is not.
-#[allow(deprecated, reason = "sound for a descriptor that is owned")]
-fn watched(lent: Lent) -> io::Result<AsyncFd<Gone>> {
-    AsyncFd::with_interest(Gone(lent), Interest::READABLE)
 }

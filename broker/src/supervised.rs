@@ -360,7 +360,7 @@ impl<E: 'static> Shared<E> {
 
     async fn stop(&self, running: &mut Running) {
         let Some(host) = running.host.take() else { return };
-        let (was_lost, was_found) = (host.is_lost(), host.facts().keeper_pid == 0);
+        let (was_lost, was_found) = (host.is_lost(), host.facts().keeper_pid.is_none());
         let end = self.finish(host, running).await;
         if was_lost && !left_in_peace(&end.death, was_found) {
             self.crashed(end.death.clone());

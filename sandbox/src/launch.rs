@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{Policy, Protected};
 
 /// An open file, socket or pipe that its holder closes.
@@ -42,7 +44,8 @@ pub struct Launch {
 }
 
 /// What runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Program {
     /// A plugin within our own executable. It runs in the helper's process without a second
     /// exec, so its sandbox needs no grant for the executable (decisions P2).
@@ -53,6 +56,7 @@ pub enum Program {
     /// Any executable.
     Executable {
         /// Where it is: an absolute path. `PATH` is not searched.
+        #[serde(with = "crate::os_path")]
         path: PathBuf,
         /// Its arguments, without the zeroth.
         args: Vec<OsString>,
@@ -111,7 +115,7 @@ impl fmt::Debug for Token {
 }
 
 /// How long each step of a start may take. This room has no opinion of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deadlines {
     /// From starting the helper to its report.
     pub report: Duration,
@@ -120,14 +124,15 @@ pub struct Deadlines {
 }
 
 /// Which executable is the helper.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Helper {
     /// The one that runs now, even if its file has been replaced since.
     #[default]
     Own,
     /// Another one whose `main` calls [`host_main_if_requested`](crate::host_main_if_requested)
     /// first: for programs that cannot, such as test runners.
-    Executable(PathBuf),
+    Executable(#[serde(with = "crate::os_path")] PathBuf),
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ mod error;
 mod exit;
 mod handover;
 mod launch;
+mod os_path;
 mod policy;
 mod protected;
 mod report;

@@ -4,12 +4,15 @@ use std::env;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 /// A file or folder of ours: who can write to it is no longer confined.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Protected {
     /// What it is, for the error: "the state directory".
     pub what: String,
     /// Where it is.
+    #[serde(with = "crate::os_path")]
     pub path: PathBuf,
 }
 

@@ -1,10 +1,9 @@
 //! What the user agreed to: `STATE/trusted.toml`, a table a plugin, readable by people.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
-use outrigger_store::{change_text, read_text};
+use outrigger_store::{TextChange, read_text};
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
@@ -34,9 +33,8 @@ type Pins = BTreeMap<String, Pin>;
 
 /// What the user agreed to for `name`.
 pub(super) fn find(state: &Path, name: &str) -> Result<Option<Pin>, Failure> {
-    let text = read_text(state, FILE).map_err(Wrong::from);
-    let pins = text.and_then(|text| parse(&text));
-    pins.map(|mut pins| pins.remove(name)).map_err(|wrong| wrong.told(state))
+    let pins = read(state).map_err(|wrong| wrong.told(state));
+    pins.map(|mut pins| pins.remove(name))
 }
 
 /// Sets it.
@@ -70,27 +68,26 @@ pub(super) fn remove(state: &Path, name: &str) -> Result<bool, Failure> {
 
 /// Changes the file if `change` says that it changed something.
 fn change(state: &Path, change: impl FnOnce(&mut Pins) -> bool) -> Result<(), Failure> {
-    let changed = change_text(state, FILE, |text| {
-        let mut pins = parse(&text)?;
-        if change(&mut pins) { write(&pins).map(Some) } else { Ok(None) }
+    let changed = TextChange::begin(state, FILE).map_err(Wrong::from).and_then(|file| {
+        let mut pins = read(state)?;
+        if change(&mut pins) { Ok(file.replace(&write(&pins)?)?) } else { Ok(()) }
     });
-    changed.map_err(|wrong: Wrong| wrong.told(state))
+    changed.map_err(|wrong| wrong.told(state))
 }
 
-fn parse(text: &str) -> Result<Pins, Wrong> {
-    toml::from_str(text).map_err(|error| Wrong(Box::new(error)))
+fn read(state: &Path) -> Result<Pins, Wrong> {
+    Ok(toml::from_str(&read_text(state, FILE)?)?)
 }
 
 fn write(pins: &Pins) -> Result<String, Wrong> {
-    let text = toml::to_string_pretty(pins).map_err(|error| Wrong(Box::new(error)))?;
-    Ok(format!("{HEAD}{text}"))
+    Ok(format!("{HEAD}{}", toml::to_string_pretty(pins)?))
 }
 
 /// Why the file cannot be used.
 struct Wrong(Box<dyn std::error::Error>);
 
-impl From<io::Error> for Wrong {
-    fn from(error: io::Error) -> Self {
+impl<E: std::error::Error + 'static> From<E> for Wrong {
+    fn from(error: E) -> Self {
         Self(Box::new(error))
     }
 }

@@ -1,4 +1,5 @@
 use outrigger_protocol::VERSION;
+use outrigger_transport::write_private;
 
 use super::*;
 

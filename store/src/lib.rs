@@ -62,6 +62,6 @@ pub use error::{Error, ErrorKind};
 pub use lock::lock_member;
 pub use run::{CollectionStatus, Run, RunId, Status};
 pub use store::{Store, status};
-pub use text::{change_text, read_text};
+pub use text::{TextChange, read_text};
 pub use undo::{Pruned, UndoEntry, UndoId};
 pub use worker::Request;

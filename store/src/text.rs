@@ -1,66 +1,81 @@
 //! Small text files in the state directory: read whole, replaced whole.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write as _},
-    path::Path,
+    fs::File,
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
 };
 
-use crate::system;
+use crate::{error::Error, lock, system};
 
 /// Most bytes that are read.
 const LONGEST: u64 = 4 << 20;
 
+/// How long one change waits for another, which takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The text of `STATE/NAME`; empty if there is none.
 ///
 /// # Errors
-/// It cannot be read, or is longer than 4 MiB.
+/// It cannot be read, is not UTF-8, or is longer than 4 MiB.
 pub fn read_text(state: &Path, name: &str) -> io::Result<String> {
-    let path = state.join(name);
-    match fs::metadata(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(error),
-        Ok(found) if found.len() > LONGEST => Err(io::Error::other("longer than 4 MiB")),
-        Ok(_) => fs::read_to_string(&path),
+    let file = match File::open(state.join(name)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        file => file?,
+    };
+    let mut text = String::new();
+    match file.take(LONGEST + 1).read_to_string(&mut text)? as u64 {
+        ..=LONGEST => Ok(text),
+        _ => Err(io::Error::other("longer than 4 MiB")),
     }
 }
 
-/// Replaces the text of `STATE/NAME` by what `change` makes of it; `None` leaves it. Readable by its
-/// owner alone, durable before this returns, and never half of it: a crash leaves the one or the
-/// other. Others who change it meanwhile wait for the lock beside it, `NAME.lock`.
-///
-/// # Errors
-/// It cannot be read or written, or `change` failed; then it stays as it was.
-pub fn change_text<E: From<io::Error>>(
-    state: &Path,
-    name: &str,
-    change: impl FnOnce(String) -> Result<Option<String>, E>,
-) -> Result<(), E> {
-    system::create_dir(state)?;
-    let lock = system::create_file(&state.join(format!("{name}.lock")))?;
-    lock.lock()?; // let go of when it is closed
-    match change(read_text(state, name)?)? {
-        Some(text) => Ok(replace(state, name, &text)?),
-        None => Ok(()),
-    }
+/// The right to replace a text: whoever else wants to change it waits for the lock beside it,
+/// `NAME.lock`, until this is dropped. What the change is made from is read while this is held.
+#[derive(Debug)]
+pub struct TextChange {
+    folder: PathBuf,
+    name: String,
+    _lock: File,
 }
 
-fn replace(state: &Path, name: &str, text: &str) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(state)?; // for its owner alone
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    file.persist(state.join(name)).map_err(|error| error.error)?;
-    if cfg!(unix) { File::open(state)?.sync_all() } else { Ok(()) }
+impl TextChange {
+    /// Takes the lock; makes the folder. Blocks for 5 s at most.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Locked`](crate::ErrorKind::Locked) after that; the place cannot hold a lock.
+    pub fn begin(state: &Path, name: &str) -> Result<Self, Error> {
+        system::create_dir(state).map_err(|error| Error::new(state, error))?;
+        let beside = state.join(format!("{name}.lock"));
+        let lock = lock::take(&beside, PATIENCE).map_err(|kind| Error::new(&beside, kind))?;
+        Ok(Self { folder: state.to_owned(), name: name.to_owned(), _lock: lock })
+    }
+
+    /// Replaces the text. It is readable by its owner alone, durable before this returns, and never
+    /// half of it: a crash leaves the one or the other.
+    ///
+    /// # Errors
+    /// It cannot be written; then it stays as it was.
+    pub fn replace(self, text: &str) -> io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?; // for its owner alone
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        file.persist(self.folder.join(&self.name)).map_err(|error| error.error)?;
+        if cfg!(unix) { File::open(&self.folder)?.sync_all() } else { Ok(()) }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{fs, thread};
 
     use super::*;
 
     fn add_line(state: &Path, line: &str) -> io::Result<()> {
-        change_text(state, "notes", |text| Ok(Some(format!("{text}{line}\n"))))
+        let change = TextChange::begin(state, "notes").unwrap();
+        let text = read_text(state, "notes")?;
+        change.replace(&format!("{text}{line}\n"))
     }
 
     #[test]
@@ -84,12 +99,21 @@ mod tests {
     }
 
     #[test]
-    fn a_change_that_fails_or_wants_nothing_leaves_it() {
+    fn a_change_that_is_given_up_leaves_it() {
         let folder = tempfile::tempdir().unwrap();
         add_line(folder.path(), "one").unwrap();
-        change_text(folder.path(), "notes", |_| io::Result::Ok(None)).unwrap();
-        change_text(folder.path(), "notes", |_| Err(io::Error::other("no"))).unwrap_err();
+        drop(TextChange::begin(folder.path(), "notes").unwrap());
         assert_eq!(read_text(folder.path(), "notes").unwrap(), "one\n");
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = File::create(folder.path().join("notes")).unwrap();
+        file.set_len(LONGEST).unwrap();
+        assert_eq!(read_text(folder.path(), "notes").unwrap().len() as u64, LONGEST);
+        file.set_len(LONGEST + 1).unwrap();
+        read_text(folder.path(), "notes").unwrap_err();
     }
 
     #[test]

@@ -43,7 +43,7 @@ fn idle(after: Duration) -> Care {
 
 /// Waits until the keeper of a process, a child of this one, is not even a zombie.
 fn until_reaped(lease: &Lease) {
-    let keeper = format!("/proc/{}", lease.facts().keeper_pid);
+    let keeper = format!("/proc/{}", lease.facts().keeper_pid.unwrap());
     let begun = Instant::now();
     until("the keeper is reaped", || (!Path::new(&keeper).exists()).then_some(()));
     assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
@@ -124,7 +124,8 @@ fn x3_the_next_process_starts_when_the_last_of_the_old_one_has_gone(world: World
         let next = phone.lease().await.unwrap();
         assert_eq!(daemons().count(), 0);
         let left = processes(world.root());
-        let is_old = |pid: i32| [old.facts().pid, old.facts().keeper_pid].contains(&pid.unsigned_abs());
+        let is_old =
+            |pid: i32| [old.facts().pid, old.facts().keeper_pid.unwrap()].contains(&pid.unsigned_abs());
         assert!(left.iter().all(|process| !is_old(process.pid)), "{left:?}");
         drop(next);
         phone.stop().await;

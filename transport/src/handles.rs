@@ -73,8 +73,8 @@ impl Handle {
     }
 }
 
-#[cfg(unix)]
 /// Descriptors came and this process could not take them all: its own fault, not the other end's.
+#[cfg(unix)]
 #[derive(Debug, thiserror::Error)]
 #[error("descriptors were lost on their way in: this process may not open any more")]
 pub(crate) struct Lost;

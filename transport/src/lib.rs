@@ -50,6 +50,8 @@ mod tokio_shared;
 mod tokio_unix;
 #[cfg(unix)]
 mod unix;
+#[cfg(all(feature = "tokio", unix))]
+mod watched;
 #[cfg(windows)]
 mod windows;
 
@@ -63,8 +65,6 @@ pub use local::{Listener, Stream};
 #[cfg(all(feature = "tokio", target_os = "linux"))]
 pub use packets::{PacketListener, Packets};
 pub use runtime_dir::{runtime_dir, runtime_path};
-#[cfg(all(feature = "tokio", unix))]
-pub use tokio_unix::SocketStream;
 #[cfg(feature = "tokio")]
 pub use {
     duplex::{Duplex, Plain},
@@ -79,3 +79,5 @@ pub use {
     private::{check_private_folder, lock_private, private_folder, read_private, write_private},
     unix::{SocketCarrier, inherited},
 };
+#[cfg(all(feature = "tokio", unix))]
+pub use {tokio_unix::SocketStream, watched::watch_descriptor};

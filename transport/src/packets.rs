@@ -15,12 +15,14 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, connect,
     listen, recvmsg, sendmsg, socket_with,
 };
+use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::ends::check_socket;
 use crate::local::check_length;
 use crate::peer::{Peer, same_user};
 use crate::unix::retry;
+use crate::watched::watch_descriptor;
 
 /// The longest message, in bytes: well below the smallest default send buffer.
 const LONGEST: usize = 128 * 1024;
@@ -47,7 +49,7 @@ impl PacketListener {
         bind(&socket, &SocketAddrUnix::new(path)?)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listen(&socket, BACKLOG)?;
-        watch(socket).map(Self)
+        watch_descriptor(socket, Interest::READABLE | Interest::WRITABLE).map(Self)
     }
 
     /// Waits for the next process. One of another user is let go unheard.
@@ -63,7 +65,10 @@ impl PacketListener {
                 // One that has gone again, or another user's, is closed before it is heard.
                 Ok(socket) => {
                     if let Ok(peer) = same_user(&socket) {
-                        return Ok((Packets(watch(socket)?), peer));
+                        return Ok((
+                            Packets(watch_descriptor(socket, Interest::READABLE | Interest::WRITABLE)?),
+                            peer,
+                        ));
                     }
                 }
             }
@@ -89,7 +94,7 @@ impl Packets {
             tokio::task::spawn_blocking(move || retry(|| connect(&socket, &address)).map(|()| socket));
         let socket = connected.await.map_err(io::Error::other)??;
         let peer = same_user(&socket)?;
-        Ok((Self(watch(socket)?), peer))
+        Ok((Self(watch_descriptor(socket, Interest::READABLE | Interest::WRITABLE)?), peer))
     }
 
     /// Sends one message. Waits as long as the other end has no room for it.
@@ -133,13 +138,6 @@ impl Packets {
 
 fn socket(flags: SocketFlags) -> io::Result<OwnedFd> {
     Ok(socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?)
-}
-
-/// The newer constructor is `unsafe` since a descriptor might be closed under it. One that is owned,
-/// and that nobody takes out, is not.
-#[allow(deprecated, reason = "sound for a descriptor that is owned")]
-fn watch(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::new(socket)
 }
 
 fn send(socket: &OwnedFd, message: &[u8], descriptors: &[BorrowedFd<'_>]) -> rustix::io::Result<()> {

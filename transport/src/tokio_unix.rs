@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use crate::duplex::Duplex;
 use crate::handles::Handle;
 use crate::unix::{receive_none, retry, send_handle, send_runs};
+use crate::watched::watch_descriptor;
 
 /// A connected stream socket, as [`crate::Link`] takes it. What must not wait says so per call, so
 /// the descriptor itself may be in either mode.
@@ -37,7 +38,7 @@ impl SocketStream {
     /// There is no descriptor left, or the runtime cannot watch it.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         let spare = Some(socket.try_clone()?);
-        Ok(Self { socket: watch(socket, Interest::READABLE)?, spare, full: None })
+        Ok(Self { socket: watch_descriptor(socket, Interest::READABLE)?, spare, full: None })
     }
 
     /// Writes what there is room for, or waits for room.
@@ -67,20 +68,13 @@ impl SocketStream {
             // There was none though the runtime said so: what it said is over.
             Some(full) => ready!(full.poll_write_ready(context))?.clear_ready(),
             None => {
-                let spare = self.spare.take().map(|spare| watch(spare, Interest::WRITABLE));
+                let spare = self.spare.take().map(|spare| watch_descriptor(spare, Interest::WRITABLE));
                 self.full = spare.transpose()?;
             }
         }
         let Some(full) = &self.full else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         full.poll_write_ready(context).map_ok(|_| ())
     }
-}
-
-/// The newer constructor is `unsafe` since a descriptor might be closed under it. One that is owned,
-/// and that nobody takes out, is not.
-#[allow(deprecated, reason = "sound for a descriptor that is owned")]
-fn watch(socket: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(socket, interest)
 }
 
 impl Duplex for SocketStream {

@@ -192,7 +192,7 @@ async fn greet<P: Handler<()> + 'static>(
 /// A host of no process, and the word that it has ended.
 fn host(link: Link<Caller>, wiring: Wiring) -> (PluginHost, watch::Sender<Option<Arc<Final>>>) {
     let report = Report::nothing("it is no process", "");
-    let facts = Facts { name: "m".into(), pid: 0, keeper_pid: 0, start: Duration::ZERO, report };
+    let facts = Facts { name: "m".into(), pid: 0, keeper_pid: None, start: Duration::ZERO, report };
     let (tell, end) = watch::channel(None);
     let (stop, _) = mpsc::channel(1);
     let (exports, traffic) = (Arc::default(), Arc::default());

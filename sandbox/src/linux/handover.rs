@@ -4,7 +4,7 @@
 //! by closing it. What cannot go over is being the keeper's parent: that stays, as a [`Lent`].
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
@@ -41,6 +41,12 @@ impl Lent {
 impl AsFd for Lent {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.ended.as_fd()
+    }
+}
+
+impl AsRawFd for Lent {
+    fn as_raw_fd(&self) -> RawFd {
+        self.ended.as_raw_fd()
     }
 }
 

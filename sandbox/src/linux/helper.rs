@@ -109,8 +109,8 @@ enum Role {
 }
 
 fn split(inherited: Inherited, first_party: &dyn Fn(&str) -> Option<FirstParty>) -> Result<Role, Failure> {
-    let body = Body::find(&inherited.start.image, first_party)?;
-    settle(&inherited.start.label).map_err(|error| Failure::system("settling down", &error))?;
+    let body = Body::find(&inherited.start.program, first_party)?;
+    settle(&inherited.start.program.label()).map_err(|error| Failure::system("settling down", &error))?;
     let confinement = Confinement::of(&inherited.start);
     let group = confinement.group();
     // Before any fork, or the end of a very short plugin would be missed.

@@ -22,15 +22,15 @@ mod standings;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::{getegid, geteuid, getpid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
 
-use super::messages::{Image, Start};
-use crate::{Failure, Policy, Profile, Report, Tier};
+use super::messages::Start;
+use crate::{Failure, Policy, Profile, Program, Report, Tier};
 use cgroup::{Bounds, Cgroup};
 use limits::Limits;
 use places::{Place, Rights};
@@ -64,9 +64,9 @@ impl Confinement {
     /// Looks up all that is needed to know, while the whole system can be seen.
     pub(super) fn of(start: &Start) -> Self {
         let policy = start.policy.clone();
-        let program = match &start.image {
-            Image::FirstParty(_) => None,
-            Image::Executable { path, .. } => Some(PathBuf::from(path)),
+        let program = match &start.program {
+            Program::FirstParty { .. } => None,
+            Program::Executable { path, .. } => Some(path.clone()),
         };
         let search = start.environment.iter().find(|(name, _)| name == "PATH");
         let search = search.map_or_else(|| SEARCH.into(), |(_, value)| value.clone());
@@ -130,8 +130,7 @@ impl Confinement {
         let scopes = landlock.is_some_and(landlock::Applied::scopes);
         Needs {
             only_signals: (!namespaced && !scopes).then(|| getpid().as_raw_nonzero().get()),
-            alone: namespaced,
-            own_root: namespaced,
+            namespaced,
             owns_all: self.places.iter().all(|place| place.rights.write),
             keeps_length: !namespaced && !landlock.is_some_and(landlock::Applied::protects_length),
             tcp: !self.ports.is_empty(),

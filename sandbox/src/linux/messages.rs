@@ -13,38 +13,12 @@ use crate::{Ended, ExecError, Failure, Policy, Program, Report};
 /// the plugin's descriptor 0, and the locks.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Start {
-    /// A short word for process lists.
-    pub(super) label: String,
     /// What runs.
-    pub(super) image: Image,
+    pub(super) program: Program,
     /// Its whole environment.
     pub(super) environment: Vec<(OsString, OsString)>,
     /// What it may do.
     pub(super) policy: Policy,
-}
-
-/// [`Program`] as it travels: paths keep their bytes even where they are not UTF-8.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Image {
-    /// A plugin of our own, by name.
-    FirstParty(String),
-    /// An executable.
-    Executable {
-        /// Where it is.
-        path: OsString,
-        /// Its arguments, without the zeroth.
-        args: Vec<OsString>,
-    },
-}
-
-impl From<Program> for Image {
-    fn from(program: Program) -> Self {
-        match program {
-            Program::FirstParty { name } => Self::FirstParty(name),
-            Program::Executable { path, args } => Self::Executable { path: path.into(), args },
-        }
-    }
 }
 
 /// Every later message, broker to keeper.

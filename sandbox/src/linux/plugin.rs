@@ -16,10 +16,10 @@ use rustix::stdio::dup2_stdin;
 
 use super::channel::{self, Received, Wait};
 use super::layers::{self, Confinement, cgroup::Cgroup};
-use super::messages::{Image, Notice, Order, Start};
+use super::messages::{Notice, Order, Start};
 use super::names::{FAILED, name_process};
 use super::sys::{self, Disposition};
-use crate::{ExecError, ExecFailure, Failure, FirstParty, Tier};
+use crate::{ExecError, ExecFailure, Failure, FirstParty, Program, Tier};
 
 /// The exit code of a plugin that could not be executed, as a shell has it.
 const NOT_EXECUTED: i32 = 127;
@@ -38,17 +38,17 @@ pub(super) enum Body {
 impl Body {
     /// Looks it up, without touching any file.
     pub(super) fn find(
-        image: &Image,
+        program: &Program,
         first_party: &dyn Fn(&str) -> Option<FirstParty>,
     ) -> Result<Self, Failure> {
-        match image {
-            Image::FirstParty(name) => first_party(name).map(Self::FirstParty).ok_or_else(|| {
+        match program {
+            Program::FirstParty { name } => first_party(name).map(Self::FirstParty).ok_or_else(|| {
                 Failure::new(
                     "looking up the plugin",
                     format!("there is no plugin {name:?} within this executable"),
                 )
             }),
-            Image::Executable { path, args } => Self::executable(path, args)
+            Program::Executable { path, args } => Self::executable(path.as_os_str(), args)
                 .map_err(|error| Failure::new("reading the arguments", error.to_string())),
         }
     }
@@ -122,7 +122,7 @@ fn take_over(start: &mut Start, body: &Body, stdin: OwnedFd, tier: Tier) -> Resu
     match body {
         Body::Executable(..) => add_defaults(&mut start.environment, tier),
         Body::FirstParty(_) => {
-            name_process("plugin", &start.label);
+            name_process("plugin", &start.program.label());
             sys::set_environment(&start.environment)
                 .map_err(|error| Failure::system("setting the environment", &error))?;
         }
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn an_unknown_first_party_plugin_is_named() {
-        let found = Body::find(&Image::FirstParty("vdri".into()), &|_| None);
+        let found = Body::find(&Program::FirstParty { name: "vdri".into() }, &|_| None);
         assert!(found.is_err_and(|failure| failure.reason.contains("vdri")));
     }
 

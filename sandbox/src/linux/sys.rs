@@ -64,8 +64,8 @@ pub(super) fn fork_into_namespaces(network: bool, group: Option<BorrowedFd<'_>>)
     clone3(u64::from((own | network).cast_unsigned()), group)
 }
 
-/// As [`fork`], the child being in a control group from its first moment. It is to execute a program
-/// soon: see [`clone3`].
+/// As [`fork`], the child being in a control group from its first moment. See [`clone3`] for what it
+/// must not do.
 pub(super) fn fork_into_group(group: BorrowedFd<'_>) -> io::Result<Option<Pid>> {
     clone3(0, Some(group))
 }
@@ -85,7 +85,9 @@ fn clone3(flags: u64, group: Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>> 
     // everything and goes on here. As with `fork` above, this thread is the only one, so no lock is
     // held that nobody would release. What the C library does around a fork is left out: handlers
     // that this program has none of, and the thread number that it keeps of the child. That number
-    // serves functions that address a thread, which the child does not call (see above).
+    // serves functions that address a thread, which the child does not call (see above), and locks
+    // that know their holder: it stays the parent's, and since the parent lives on as the keeper, no
+    // other thread of the child can get the same. So a first-party plugin may run on in the child.
     match unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) } {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(Pid::from_raw(i32::try_from(pid).unwrap_or(0))),

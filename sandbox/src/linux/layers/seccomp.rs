@@ -25,12 +25,10 @@ pub(super) struct Needs {
     /// The only process that it may send signals to, where nothing else keeps signals within the
     /// sandbox (decisions P3).
     pub(super) only_signals: Option<i32>,
-    /// It sees no process but its own, so what it does to "a process" it does to itself.
-    pub(super) alone: bool,
+    /// It sees no process and no file but its own.
+    pub(super) namespaced: bool,
     /// Everything that it can open is there for it to change: then it may also change modes.
     pub(super) owns_all: bool,
-    /// It sees no file but its own.
-    pub(super) own_root: bool,
     /// Cutting a file off must be refused here: nothing else would.
     pub(super) keeps_length: bool,
     /// It makes TCP connections itself.
@@ -178,7 +176,7 @@ fn processes(refused: &mut Refused, needs: &Needs) {
     for (call, process) in calls::OF_A_KIND_AND_PROCESS {
         refused.with(*call, [is_not(0, *process)]);
     }
-    if needs.alone {
+    if needs.namespaced {
         beside_init(refused);
     } else {
         refused.all(&[libc::SYS_pidfd_open]);
@@ -211,7 +209,7 @@ fn beside_init(refused: &mut Refused) {
 
 /// What reaches files past Landlock, where the plugin sees files that are not its own.
 fn files(refused: &mut Refused, needs: &Needs) {
-    if !needs.own_root {
+    if !needs.namespaced {
         refused.all(calls::BY_PATH);
         if !needs.owns_all {
             refused.all(calls::BY_DESCRIPTOR);
@@ -233,9 +231,8 @@ mod tests {
 
     const LEAST: Needs = Needs {
         only_signals: Some(42),
-        alone: false,
+        namespaced: false,
         owns_all: false,
-        own_root: false,
         keeps_length: true,
         tcp: true,
         single: false,
@@ -250,7 +247,8 @@ mod tests {
 
     #[test]
     fn every_rule_makes_sense() {
-        for needs in [LEAST, Needs { tcp: false, single: true, ..LEAST }, Needs { own_root: true, ..LEAST }] {
+        for needs in [LEAST, Needs { tcp: false, single: true, ..LEAST }, Needs { namespaced: true, ..LEAST }]
+        {
             let rules = dangerous(&needs);
             let refused = |call: i64| rules.get(&call).is_some_and(Vec::is_empty);
             assert!(!refused(libc::SYS_ioctl) && !refused(libc::SYS_sendto) && !refused(libc::SYS_prctl));
