@@ -3,7 +3,7 @@
 # way that the boot is about, and turns the machine off. `boot` and `cycles` come from the command
 # line of the kernel.
 
-export PATH=/usr/bin OUTRIGGER_CYCLES=$cycles
+export PATH=/usr/bin OUTRIGGER_CYCLES=$cycles OUTRIGGER_EMULATED=1
 TOP=/sys/fs/cgroup
 worst=0
 

@@ -9,10 +9,10 @@ use crate::start::StartError;
 /// Why one try brought no plugin.
 #[derive(Debug)]
 pub enum TryError<E = StartError> {
-    /// It crashed or hung before it was a plugin, and may do better next time.
+    /// It crashed before it was a plugin, and may do better next time.
     Crashed(Box<Death>),
-    /// Another try would end the same: a sandbox, consent, credentials, a setting, or two ends that do
-    /// not fit.
+    /// Another try would end the same: a sandbox, consent, credentials, a setting, two ends that do
+    /// not fit, or one that takes too long to start.
     Refused(E),
 }
 
@@ -55,9 +55,10 @@ fn killed(error: &LaunchError) -> Option<Exit> {
     }
 }
 
-/// Whether a process that did not shake hands has crashed or hung; otherwise the two do not fit.
+/// Whether a process that did not shake hands has crashed. Otherwise the two do not fit; or it was too
+/// slow, which more tries would only add up.
 const fn is_crash(error: &LinkError) -> bool {
-    !matches!(error, LinkError::Handshake(_))
+    !matches!(error, LinkError::Handshake(_) | LinkError::HandshakeTime)
 }
 
 #[cfg(test)]

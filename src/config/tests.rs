@@ -361,7 +361,7 @@ fn a_plugin_that_is_not_built_in_is_named_with_its_command() {
     )
     .unwrap();
     let command = |name| match config.plugin(name).map(|plugin| plugin.source.clone()) {
-        Some(PluginSource::Command { path, args }) => (path, args),
+        Some(PluginSource::Command { path, args, .. }) => (path, args),
         other => panic!("{other:?}"),
     };
     let (path, args) = command("people");

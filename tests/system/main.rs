@@ -29,6 +29,8 @@ mod conflicts;
 #[cfg(target_os = "linux")]
 mod consent;
 #[cfg(target_os = "linux")]
+mod cycles;
+#[cfg(target_os = "linux")]
 mod deletions;
 #[cfg(target_os = "linux")]
 mod descriptors;
@@ -60,6 +62,8 @@ mod prestarted;
 mod python;
 #[cfg(target_os = "linux")]
 mod sandbox_run;
+#[cfg(target_os = "linux")]
+mod slow_start;
 #[cfg(target_os = "linux")]
 mod status;
 #[cfg(target_os = "linux")]
