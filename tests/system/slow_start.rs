@@ -41,7 +41,6 @@ impl Slow {
     }
 }
 
-/// Holds P5.
 #[test]
 fn a_plugin_may_take_as_long_to_start_as_its_configuration_says() {
     let slow = Slow::new();
