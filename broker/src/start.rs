@@ -151,6 +151,7 @@ async fn post_mortem(
     };
     watch.destroy();
     finish_output(outputs).await;
+    log.sum_up(0);
     Death {
         plugin: name.to_owned(),
         exit: ended.ok().and_then(Result::ok).map(|ended| ended.exit),

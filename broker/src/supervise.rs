@@ -93,6 +93,7 @@ pub(crate) async fn supervise(
         None => (None, true), // nothing of it is ours
     };
     finish_output(parts.outputs).await;
+    parts.log.sum_up(parts.link.with(|connection| connection.counters.throttled));
     let connection = match ending {
         Some(Ending::Failed(error)) => Some(error.to_string()),
         _ => silent.then(|| "it did not answer a PING, and had nothing else to do".to_owned()),
@@ -106,7 +107,7 @@ pub(crate) async fn supervise(
         connection,
         with_broker,
     };
-    tracing::debug!(%death, discarded_log_bytes = parts.log.discarded(), "plugin ended");
+    tracing::debug!(%death, "plugin ended");
     tell.send_replace(Some(Arc::new(Final { death, ended, gone })));
     parts.shared.room.notify_waiters();
 }
