@@ -4,14 +4,17 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::sys::ptrace;
 use nix::sys::signal::Signal;
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 use outrigger::broker::{
     Budget, Care, Circuit, ConnectBy, Death, Down, Lease, PluginSpec, Supervised, TryError, start,
 };
 use outrigger::sandbox::{Exit, Helper, Policy, Profile, Program};
 
 use crate::support::host::{AT_ONCE, block_on, connected, example, live, signal, spec};
-use crate::support::{Link, World, no_process_is_left, over_both_connections, processes, until};
+use crate::support::{Link, Process, World, no_process_is_left, over_both_connections, processes, until};
 
 over_both_connections!(
     a_plugin_that_is_killed_at_any_place_is_named_and_leaves_nothing,
@@ -132,6 +135,30 @@ fn x3_the_next_process_starts_when_the_last_of_the_old_one_has_gone(world: World
     no_process_is_left(world.root());
 }
 
+/// What the old process left behind is traced, so that nobody can take it away: no other is started.
+#[test]
+fn x3_no_process_is_started_beside_one_that_cannot_be_ended() {
+    let world = World::empty(Link::Inherited);
+    block_on(async {
+        let phone = supervised(&world, Care::default(), "hostile_plugin", &["discover", "daemon"]);
+        let old = phone.lease().await.unwrap();
+        let _kept = connected(&old).await.unwrap();
+        let daemon = |one: &Process| one.command.contains("x sleep");
+        let daemon = until("a daemon runs", || processes(world.root()).into_iter().find(daemon));
+        let daemon = Pid::from_raw(daemon.pid);
+        ptrace::seize(daemon, ptrace::Options::empty()).unwrap();
+        signal(&old, Signal::SIGKILL);
+        assert!(killed(&old.wait().await));
+        for _ in 0..2 {
+            let down = phone.lease().await.unwrap_err();
+            assert!(matches!(down, Down::Lingers { .. }), "{down:?}");
+        }
+        assert_eq!((phone.health().starts, phone.health().crashes), (1, 1));
+        waitpid(daemon, None).unwrap();
+    });
+    no_process_is_left(world.root());
+}
+
 /// Behind the last answer it may leave by itself; killed there, it has crashed.
 #[test]
 fn one_that_leaves_in_peace_before_the_goodbye_has_not_crashed() {
@@ -212,6 +239,28 @@ fn one_that_nobody_needs_is_stopped_and_started_again_when_it_is_needed(world: W
         assert_eq!((health.starts, health.crashes), (2, 0));
         assert!(unused.crashes().is_empty(), "and is no crash");
         drop((lease, again));
+    });
+    no_process_is_left(world.root());
+}
+
+/// Its idle time runs out while it is started again for somebody: who watched the old process finds the
+/// new one in use, and leaves it alone.
+#[test]
+fn one_that_is_needed_again_when_its_idle_time_ends_is_not_stopped() {
+    let world = World::empty(Link::Inherited);
+    block_on(async {
+        let phone = supervised(&world, idle(Duration::from_millis(1)), "echo_plugin", &[]);
+        let old = phone.lease().await.unwrap();
+        signal(&old, Signal::SIGKILL);
+        old.wait().await;
+        drop(old); // nobody needs it, for longer than its idle time, until the next has started
+        let new = phone.lease().await.unwrap();
+        assert!(phone.runs().await, "asked behind the look of the old one's watcher");
+        live(&new).await.unwrap();
+        assert_eq!((phone.health().starts, phone.health().idle_stops, new.death()), (2, 0, None));
+        let ended = new.clone();
+        drop(new);
+        assert_eq!(ended.wait().await.exit, Some(Exit::Code(0)), "now nobody needs it");
     });
     no_process_is_left(world.root());
 }
