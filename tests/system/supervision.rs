@@ -1,17 +1,21 @@
 //! A supervised plugin, through the broker alone: started when it is needed, again after a crash
 //! and not for ever, and stopped when nobody needs it.
 
+use std::fs;
+use std::io::{ErrorKind, IoSlice};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::ptrace;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 use outrigger::broker::{
     Budget, Care, Circuit, ConnectBy, Death, Down, Lease, PluginSpec, Supervised, TryError, start,
 };
 use outrigger::sandbox::{Exit, Helper, Policy, Profile, Program};
+use outrigger_transport::{Carrier as _, SocketCarrier};
 
 use crate::support::host::{AT_ONCE, block_on, connected, example, live, signal, spec};
 use crate::support::{Link, Process, World, no_process_is_left, over_both_connections, processes, until};
@@ -284,4 +288,22 @@ fn a_plugin_survives_the_thread_that_started_it() {
         assert_eq!(death.exit, Some(Exit::Code(0)), "{death}");
     });
     no_process_is_left(world.root());
+}
+
+/// A plugin need not ignore SIGPIPE: a write raises none. Here it is blocked, so one would be seen to wait.
+/// Holds S66.
+#[test]
+fn a_write_to_a_broker_that_has_gone_is_an_error_and_no_signal() {
+    SigSet::from(Signal::SIGPIPE).thread_block().unwrap();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    drop(ours);
+    let mut carrier = SocketCarrier::new(theirs.into());
+    let written = [carrier.try_write(b"x"), carrier.try_write_vectored(&[IoSlice::new(b"x")])];
+    for written in written {
+        assert_eq!(written.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    }
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+    let waiting = status.lines().find_map(|line| line.strip_prefix("SigPnd:")).unwrap();
+    let waiting = u64::from_str_radix(waiting.trim(), 16).unwrap();
+    assert_eq!(waiting & (1 << (Signal::SIGPIPE as u32 - 1)), 0, "{waiting:x}");
 }

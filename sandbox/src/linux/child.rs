@@ -4,7 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process};
 
 use super::channel::{self, Received, Wait};
 use super::layers::cgroup;
@@ -205,6 +206,7 @@ impl Child {
     /// The kernel ends the plugin with its keeper, and its process group is killed here; what
     /// left that group may survive.
     pub fn destroy(&mut self) {
+        self.listen().ok(); // of one that has ended, the number may be another's by now
         if !self.gone {
             self.process.kill();
             self.kill_group();
@@ -243,11 +245,13 @@ impl Child {
         Ok(())
     }
 
-    /// For a keeper that went before its plugin. The number is safe to use in all but theory:
-    /// while a process of the group lives the kernel does not give it away, and if none does, all
-    /// other numbers come first.
+    /// For a keeper that went before its plugin, or does not answer. The number is that of the plugin until
+    /// it has ended, and nobody's as long as a process of its group lives. Whoever has it then is another.
     fn kill_group(&self) {
-        kill_process_group(self.pid, Signal::KILL).ok(); // fails only if none is left
+        let is_given_away = self.ended.is_some() && test_kill_process(self.pid) != Err(Errno::SRCH);
+        if !is_given_away {
+            kill_process_group(self.pid, Signal::KILL).ok(); // fails only if none is left
+        }
     }
 }
 
