@@ -12,7 +12,8 @@ use crate::supervise::Final;
 pub struct Health {
     /// Processes that were started and shook hands.
     pub starts: u32,
-    /// Of those, and of those that did not come so far: processes that ended unasked.
+    /// Of those, and of those that did not come so far: processes that ended unasked. Not with
+    /// the broker that had started them.
     pub crashes: u32,
     /// Processes that were stopped because nobody needed them.
     pub idle_stops: u32,

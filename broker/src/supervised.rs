@@ -195,7 +195,7 @@ impl<E: 'static> Supervised<E> {
         self.shared.record().health.clone()
     }
 
-    /// How it ended when it crashed last.
+    /// How it ended when it crashed last, or went with its broker.
     #[must_use]
     pub fn last_death(&self) -> Option<Death> {
         self.shared.record().last.clone()
@@ -223,7 +223,7 @@ impl<E: 'static> Shared<E> {
     async fn bury(&self, running: &mut Running) {
         let Some(host) = running.host.take_if(|host| host.is_lost()) else { return };
         let end = self.finish(host, running).await;
-        self.crashed(end.death.clone());
+        self.ended_unasked(end.death.clone());
     }
 
     /// Waits for the end of a process, and notes what it had used.
@@ -235,11 +235,14 @@ impl<E: 'static> Shared<E> {
         end
     }
 
-    fn crashed(&self, death: Death) {
+    /// Notes an end that is a crash, unless the broker that had started it took it along.
+    fn ended_unasked(&self, death: Death) {
         tracing::warn!(member = self.name, %death, "the plugin ended unasked");
         let mut record = self.record();
-        record.health.crashes += 1;
-        record.restarts.crashed(self.clock.now());
+        if !death.with_broker {
+            record.health.crashes += 1;
+            record.restarts.crashed(self.clock.now());
+        }
         record.last = Some(death);
     }
 
@@ -259,7 +262,7 @@ impl<E: 'static> Shared<E> {
                 Ok(())
             }
             Err(TryError::Crashed(death)) => {
-                self.crashed(*death);
+                self.ended_unasked(*death);
                 Ok(())
             }
             Err(TryError::Refused(error)) => {
@@ -299,7 +302,7 @@ impl<E: 'static> Shared<E> {
         let (was_lost, was_found) = (host.is_lost(), host.facts().keeper_pid == 0);
         let end = self.finish(host, running).await;
         if was_lost && !left_in_peace(&end.death, was_found) {
-            self.crashed(end.death.clone());
+            self.ended_unasked(end.death.clone());
         }
     }
 

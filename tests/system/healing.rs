@@ -18,7 +18,7 @@ over_both_connections!(
 );
 
 /// The phone's plugin goes wrong; `more` are lines of its sandbox, then whole tables.
-fn mortal<const WORDS: usize>(world: &World, how: [&str; WORDS], more: &str) {
+pub(crate) fn mortal<const WORDS: usize>(world: &World, how: [&str; WORDS], more: &str) {
     let program = world.path("mortal_plugin");
     if !program.exists() {
         let built = example("mortal_plugin", "tests/system/mortal_plugin.rs");
@@ -34,7 +34,7 @@ fn mortal<const WORDS: usize>(world: &World, how: [&str; WORDS], more: &str) {
 }
 
 /// Once only; the file that remembers it lies where the plugin may write.
-fn once(world: &World) -> String {
+pub(crate) fn once(world: &World) -> String {
     format!("once={}", world.member(PHONE).join(".died").display())
 }
 
@@ -60,7 +60,7 @@ fn filled(world: &World) {
     fs::write(world.member(LAPTOP).join("work/gina.vcf"), card("gina", "gina")).unwrap();
 }
 
-fn plugin(run: &Run, member: &str) -> Value {
+pub(crate) fn plugin(run: &Run, member: &str) -> Value {
     let json = run.json();
     let of = |plugin: &&Value| plugin["member"] == member;
     json["plugins"].as_array().unwrap().iter().find(of).unwrap().clone()

@@ -101,6 +101,7 @@ fn a_commit_in_which_the_broker_vanishes_hears_of_it() {
     let (_, sinks) = client.instance();
     client.begin_run(sinks[0]);
     client.commit(sinks[0], item("n", b"new"));
+    client.turn(true).unwrap(); // it is at work
     drop(client);
     let (code, said) = exit(child);
     assert_eq!(code, Some(1));

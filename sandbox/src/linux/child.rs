@@ -2,6 +2,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -13,6 +15,9 @@ use super::messages::{Notice, Order};
 use super::proc;
 use super::spawn::{self, Process};
 use crate::{Deadlines, Descriptor, Ended, Exit, Launch, LaunchError, Report};
+
+/// How long a helper that closed its end may take to end: it is about to, if it is one.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Starts the helper and waits for its report. The plugin's code does not run yet.
 ///
@@ -57,12 +62,17 @@ fn answer(process: &mut Process, step: &'static str, after: Duration) -> Result<
 
 /// The helper closed its end. A program that is no helper may do so and live on.
 fn silence(process: &mut Process, step: &'static str) -> LaunchError {
+    let by_itself = process.ends_within(LAST_MOMENT).unwrap_or(false);
     process.kill();
-    let status = match process.reap() {
-        Ok(Some(status)) => format!("ended ({status})"),
-        _ => "ended".into(),
+    let (status, exit) = match process.reap() {
+        Ok(Some(status)) => (format!("ended ({status})"), exit(status).filter(|_| by_itself)),
+        _ => ("ended".into(), None),
     };
-    LaunchError::HelperEnded { step, status, path: process.path.clone() }
+    LaunchError::HelperEnded { step, status, exit, path: process.path.clone() }
+}
+
+fn exit(status: ExitStatus) -> Option<Exit> {
+    status.code().map(Exit::Code).or(status.signal().map(Exit::Signal))
 }
 
 fn refusal(notice: Notice, step: &'static str) -> LaunchError {
