@@ -18,6 +18,8 @@ pub struct Death {
     pub calls_in_flight: usize,
     /// Why the connection ended, as this side saw it.
     pub connection: Option<String>,
+    /// What it was ended for, where that was our doing: how it ended then says nothing of it.
+    pub fault: Option<String>,
     /// The broker that had started it has ended, or was about to, and it with that one: no fault of its own.
     pub with_broker: bool,
 }
@@ -25,10 +27,11 @@ pub struct Death {
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the plugin of {} ", self.plugin)?;
-        match self.exit {
+        match (&self.fault, self.exit) {
             _ if self.with_broker => f.write_str("was ended with the broker that started it")?,
-            Some(exit) => write!(f, "{exit}")?,
-            None => f.write_str("broke its connection")?,
+            (Some(fault), _) => write!(f, "was ended: {fault}")?,
+            (None, Some(exit)) => write!(f, "{exit}")?,
+            (None, None) => f.write_str("broke its connection")?,
         }
         if self.calls_in_flight > 0 {
             write!(f, " with {} call(s) open", self.calls_in_flight)?;
@@ -53,6 +56,7 @@ mod tests {
             last_words: vec![said],
             calls_in_flight: 0,
             connection: None,
+            fault: None,
             with_broker: false,
         };
         assert_eq!(

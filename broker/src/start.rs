@@ -27,6 +27,8 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// How long what a process sent before it ended may take to be read.
 const LEFT_BEHIND: Duration = Duration::from_millis(200);
 
+const TOO_SLOW: &str = "it did not complete the handshake in time";
+
 /// Why a plugin could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -55,7 +57,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// The process runs, or ran, but did not become a plugin.
-    #[error("{name}: {error}; {death}")]
+    #[error("{name}: {}{death}", if death.fault.is_some() { String::new() } else { format!("{error}; ") })]
     Handshake {
         /// The member's name.
         name: String,
@@ -159,6 +161,7 @@ async fn post_mortem(
         last_words: log.last_words(),
         calls_in_flight: 0,
         connection: Some(error.to_string()),
+        fault: matches!(error, LinkError::HandshakeTime).then(|| TOO_SLOW.to_owned()),
         with_broker: false,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use outrigger_sandbox::{Ended, Report};
-use outrigger_transport::{Ending, Link};
+use outrigger_transport::{Ending, Link, LinkError};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
@@ -62,6 +62,10 @@ pub(crate) struct Final {
     pub(crate) gone: bool,
 }
 
+/// What a plugin is ended for.
+const OVERDUE: &str = "it answered neither a call in time nor its cancel";
+const SILENT: &str = "it did not answer a PING, and had nothing else to do";
+
 /// Waits for the first sign of the end, sees to it, and tells `tell`.
 pub(crate) async fn supervise(
     mut parts: Parts,
@@ -71,20 +75,23 @@ pub(crate) async fn supervise(
 ) {
     let mut driver = std::pin::pin!(driver);
     let overdue = overdue(parts.name.clone(), parts.link.clone(), parts.shared.clone());
-    let (mut ending, mut silent, mut parted) = (None, false, false);
+    let (mut ending, mut fault, mut parted) = (None, None, false);
     tokio::select! {
         ended = &mut driver => ending = Some(ended),
         () = process_ended(&mut parts.watch) => {}
-        _ = stop.recv() => parts.link.with(|connection| connection.goodbye()),
+        _ = stop.recv() => parts.link.with(|connection| {
+            fault = connection.is_stuck().then_some(OVERDUE);
+            connection.goodbye();
+        }),
         () = goodbye(&parts.attachment) => {
             parted = true;
             parts.link.with(|connection| connection.goodbye());
         }
-        () = overdue => {} // end_process takes it from here
-        () = parts.shared.silent.notified() => silent = true,
+        () = overdue => fault = Some(OVERDUE), // end_process takes it from here
+        () = parts.shared.silent.notified() => fault = Some(SILENT),
     }
     parts.shared.ending.store(true, Ordering::Relaxed);
-    if ending.is_none() && !silent {
+    if ending.is_none() && fault != Some(SILENT) {
         ending = timeout(GRACE, &mut driver).await.ok();
     }
     parts.link.close();
@@ -97,9 +104,13 @@ pub(crate) async fn supervise(
     };
     finish_output(parts.outputs).await;
     parts.log.sum_up(parts.link.with(|connection| connection.counters.throttled));
-    let connection = match ending {
+    let connection = match &ending {
         Some(Ending::Failed(error)) => Some(error.to_string()),
-        _ => silent.then(|| "it did not answer a PING, and had nothing else to do".to_owned()),
+        _ => fault.map(str::to_owned),
+    };
+    let fault = match ending {
+        Some(Ending::Failed(error @ (LinkError::Peer(_) | LinkError::Stalled(_)))) => Some(error.to_string()),
+        _ => fault.map(str::to_owned),
     };
     let with_broker = parted || is_lost(&parts.attachment).await;
     let death = Death {
@@ -108,6 +119,7 @@ pub(crate) async fn supervise(
         last_words: parts.log.last_words(),
         calls_in_flight: parts.shared.lost.load(Ordering::Relaxed),
         connection,
+        fault,
         with_broker,
     };
     tracing::debug!(%death, "plugin ended");

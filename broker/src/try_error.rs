@@ -36,6 +36,7 @@ impl From<StartError> for TryError {
                     exit: Some(exit),
                     last_words: Vec::new(),
                     calls_in_flight: 0,
+                    fault: None,
                     with_broker: false,
                     connection: Some(error.to_string()),
                 })),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use outrigger_broker::{Care, Circuit, Down, Health, Instance, Lease, PluginHost, SinkClient, Supervised};
 use outrigger_engine::CRASHES;
 use outrigger_protocol::{
-    CreateCollection, Discovered, Error, Group, Initialize, Member, OperationId, Sink, Snapshot,
+    Code, CreateCollection, Discovered, Error, Group, Initialize, Member, OperationId, Sink, Snapshot,
 };
 use outrigger_store::Crash;
 
@@ -262,8 +262,11 @@ async fn serve(
             Ok((instance, discovered)) => {
                 return Ok(Served { lease, instance, discovered: Arc::new(discovered) });
             }
-            // However slowly it dies, so that its budget lasts: not for ever in one run.
-            Err((what, error)) if supervised.runs().await || tries > member.restart.max => {
+            // However slowly it dies, so that its budget lasts: not for ever in one run. One that hangs has
+            // had all of its time.
+            Err((what, error))
+                if error.code == Code::DEADLINE || supervised.runs().await || tries > member.restart.max =>
+            {
                 return Err(plugin_failure(member, what, &error));
             }
             Err((what, error)) => tracing::debug!(member = member.name, %error, what, "it died over that"),

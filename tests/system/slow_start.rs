@@ -46,7 +46,7 @@ fn a_plugin_may_take_as_long_to_start_as_its_configuration_says() {
     let slow = Slow::new();
     slow.may_take("1s");
     let late = slow.0.run(["check"]).expect(7);
-    late.says(&["did not complete the handshake in time", "`start_timeout = "]);
+    late.says(&["was ended: it did not complete the handshake in time", "`start_timeout = "]);
     slow.may_take("10m");
     let begun = Instant::now();
     let check = slow.0.start(["check"]);
