@@ -8,10 +8,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use outrigger_sandbox::Exit;
-use rustix::process::Signal;
+use rustix::process::{Signal, WaitOptions, waitpid};
 
+use crate::probe::raw::call;
 use crate::runner::{Case, Test};
-use crate::support::{PATIENCE, Watch, first_party, is_reaped, readable, role, shell, start};
+use crate::support::{PATIENCE, Started, Watch, first_party, is_reaped, readable, role, shell, start};
 
 pub(crate) const CASES: &[Case] = &[
     ("p1_exit_code_is_reported", code),
@@ -31,13 +32,17 @@ pub(crate) const CASES: &[Case] = &[
 
 /// Those that not every machine can run.
 pub(crate) fn tests() -> Vec<Test> {
-    vec![Test {
-        missing: Box::new(no_choice_of_numbers),
-        ..Test::plain(
+    let tests = [
+        Test::plain(
             "p1_a_number_that_was_given_away_is_not_signalled",
             a_number_that_was_given_away_is_not_signalled,
-        )
-    }]
+        ),
+        Test::plain(
+            "p1_nor_is_it_for_what_is_left",
+            a_number_that_was_given_away_is_not_signalled_for_what_is_left,
+        ),
+    ];
+    tests.map(|test| Test { missing: Box::new(no_choice_of_numbers), ..test }).into()
 }
 
 fn code() {
@@ -193,11 +198,8 @@ fn with_number(number: u32) -> Child {
     panic!("{number} is not to be had")
 }
 
-/// The plugin has ended, and the broker has not heard of it yet.
-/// Holds S65.
-fn a_number_that_was_given_away_is_not_signalled() {
-    let mut started = start(role("code-3"));
-    assert!(Watch::of(started.child.keeper_pid()).ends());
+/// Gives the number of a plugin that has ended to another process, which must not notice how the rest ends.
+fn ends_beside_a_stranger(started: &mut Started) {
     let mut stranger = with_number(started.child.pid());
     started.child.destroy();
     stranger.stdin.take().unwrap().write_all(b"alive").unwrap();
@@ -205,5 +207,27 @@ fn a_number_that_was_given_away_is_not_signalled() {
     stranger.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     assert!(stranger.wait().unwrap().success());
     assert_eq!(said, "alive");
+}
+
+/// The broker has not heard of the end yet.
+/// Holds S65.
+fn a_number_that_was_given_away_is_not_signalled() {
+    let mut started = start(role("code-3"));
+    assert!(Watch::of(started.child.keeper_pid()).ends());
+    ends_beside_a_stranger(&mut started);
     assert_eq!(started.end().exit, Exit::Code(3));
+}
+
+/// The broker has heard of the end, and the keeper stays: what is left is traced, and cannot be taken away.
+/// Holds S65.
+fn a_number_that_was_given_away_is_not_signalled_for_what_is_left() {
+    const SEIZE: i64 = 0x4206;
+    let mut started = start(first_party("daemon"));
+    let daemon = started.log.pid("daemon ");
+    call!(libc::SYS_ptrace, SEIZE, daemon.as_raw_nonzero().get(), 0, 0).unwrap();
+    Watch::of(started.child.pid()).signal(Signal::KILL);
+    assert_eq!(started.end().exit, Exit::Signal(9));
+    assert!(!started.child.poll_gone().unwrap());
+    ends_beside_a_stranger(&mut started);
+    waitpid(Some(daemon), WaitOptions::empty()).unwrap();
 }
