@@ -42,6 +42,13 @@ impl Office {
         Self { world, runtime, broker }
     }
 
+    /// Another one in the same runtime directory.
+    fn beside(&self) -> Self {
+        let (world, runtime) = (World::empty(Link::Inherited), self.runtime.clone());
+        let broker = start(&world, &runtime);
+        Self { world, runtime, broker }
+    }
+
     fn file(&self, name: &str) -> PathBuf {
         self.runtime.join("outrigger").join(name)
     }
@@ -246,6 +253,46 @@ fn a_second_broker_is_refused_and_told_who_is_there() {
     office.opens_again();
     desk.sync().expect(0);
     office.closes();
+}
+
+/// A cleaner of temporary files has been there.
+#[test]
+fn b14_a_broker_puts_back_what_was_removed_and_what_it_started_does_not_notice() {
+    let desk = Desk::new();
+    let office = Office::of(&desk);
+    let mut app = holding(&desk);
+    let run = desk.start(&["sync", "contacts", "--json"]);
+    app.hears("a broker waits");
+    let files = ["broker.sock", "broker.lock"].map(|name| office.file(name));
+    for gone in [&files[..1], &files[..]] {
+        gone.iter().for_each(|file| fs::remove_file(file).unwrap());
+        until("they are back", || files.iter().all(|file| file.exists()).then_some(()));
+        assert!(String::from_utf8_lossy(&knock(&files[0])).contains("cannot be read"), "nobody answers");
+    }
+    let mut second = command(&office.world, &office.runtime);
+    crate::support::Running::new(second.spawn().unwrap()).wait().expect(75);
+    app.does("release");
+    run.wait().expect(0).wrote(PHONE, [1, 0, 0]);
+    office.closes();
+}
+
+/// The first stands still while its place is cleaned and taken.
+#[test]
+fn b12_a_broker_that_lost_its_place_removes_nothing_of_the_next() {
+    let desk = Desk::new();
+    let mut first = Office::of(&desk);
+    kill(first.pid(), Signal::SIGSTOP).unwrap();
+    ["broker.sock", "broker.lock"].iter().for_each(|name| fs::remove_file(first.file(name)).unwrap());
+    let second = first.beside();
+    kill(first.pid(), Signal::SIGCONT).unwrap();
+    assert_eq!(first.is_told(Signal::SIGTERM).code(), Some(0));
+    let app = desk.app();
+    desk.approve(&app);
+    desk.sync().expect(0);
+    let mut third = command(&second.world, &second.runtime);
+    let third = crate::support::Running::new(third.spawn().unwrap()).wait();
+    third.expect(75).says(&[&format!("process {}", second.pid())]);
+    second.closes();
 }
 
 #[test]

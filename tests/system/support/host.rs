@@ -179,16 +179,16 @@ pub(crate) async fn live(host: &PluginHost) -> Result<(), Error> {
     finish(instance, &sink).await
 }
 
-/// Reads one item again and again until something has come about: no answer takes a second.
+/// Reads one item again and again until something has come about: that takes many answers. One that
+/// waits for what comes about is the only one. How soon each comes is measured in
+/// `broker/benches/flood.rs`.
 pub(crate) async fn answers_until(sink: &SinkClient, come_about: impl Fn() -> bool) {
-    let (mut calls, mut slowest) = (0, Duration::ZERO);
+    let mut calls = 0;
     while !come_about() {
-        let begun = Instant::now();
         assert_eq!(read(sink, &["first"]).await.unwrap(), [Some(b"hello".to_vec())]);
-        slowest = slowest.max(begun.elapsed());
         calls += 1;
     }
-    assert!(calls > 10 && slowest < Duration::from_secs(1), "{slowest:?} for one of {calls} calls");
+    assert!(calls > 50, "only {calls} calls were answered");
 }
 
 pub(crate) fn signal(host: &PluginHost, signal: Signal) {
