@@ -49,7 +49,10 @@ fn answer(process: &mut Process, step: &'static str, after: Duration) -> Result<
         return Err(LaunchError::Deadline { step, after });
     }
     match channel::receive(&process.control, Wait::No).map_err(failed)? {
-        Received::Message(notice, _) => Ok(notice),
+        Received::Message(notice, mut descriptors) => {
+            process.listener = process.listener.take().or(descriptors.pop());
+            Ok(notice)
+        }
         Received::Closed | Received::Nothing => Err(silence(process, step)),
     }
 }
@@ -147,6 +150,12 @@ impl Child {
     /// The reading end of its standard error; once.
     pub fn take_stderr(&mut self) -> Option<Descriptor> {
         self.process.stderr.take()
+    }
+
+    /// What listens for it at [`PROXY_PORT`](crate::PROXY_PORT), a TCP socket of its own network; once,
+    /// and only if it is [`Policy::proxied`](crate::Policy::proxied). Whoever connects is the plugin.
+    pub fn take_listener(&mut self) -> Option<Descriptor> {
+        self.process.listener.take()
     }
 
     /// How it ended, if it has. Does not wait.

@@ -68,6 +68,8 @@ pub(super) struct Keeper {
     events: OwnedFd,
     channel: Option<OwnedFd>,
     init: Option<OwnedFd>,
+    /// To be handed over with the report.
+    listener: Option<OwnedFd>,
     /// The control groups, to be removed at the end.
     groups: Vec<PathBuf>,
     /// Never looked at: they are held until this process ends, when nothing is left.
@@ -84,7 +86,12 @@ struct Ready {
 }
 
 impl Keeper {
-    pub(super) fn new(watched: Watched, groups: Vec<PathBuf>, locks: Vec<OwnedFd>) -> Self {
+    pub(super) fn new(
+        watched: Watched,
+        listener: Option<OwnedFd>,
+        groups: Vec<PathBuf>,
+        locks: Vec<OwnedFd>,
+    ) -> Self {
         let Watched { child, broker, events, plugin, init } = watched;
         Self {
             child,
@@ -94,6 +101,7 @@ impl Keeper {
             events,
             channel: Some(plugin),
             init,
+            listener,
             groups,
             _locks: locks,
         }
@@ -204,7 +212,10 @@ impl Keeper {
         if matches!(notice, Notice::Failed(_) | Notice::ExecFailed(_)) {
             self.phase = Phase::Failed;
         }
-        tell(control, notice);
+        let listener = self.listener.take();
+        let with: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
+        // A broker that cannot hear has gone; its pidfd says so in the next turn.
+        channel::send_with(control, notice, &with).ok();
     }
 
     fn started(&mut self, control: &OwnedFd) {
