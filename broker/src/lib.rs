@@ -56,6 +56,8 @@ mod locate_error;
 mod log;
 mod network;
 mod pages;
+mod proxy;
+mod reach;
 mod resolve;
 mod restart;
 mod said;
@@ -92,6 +94,7 @@ pub use locate_error::LocateError;
 #[cfg(unix)]
 pub use outrigger_transport::check_private_folder;
 pub use outrigger_transport::runtime_path;
+pub use proxy::{Proxy, Refused};
 pub use restart::{Budget, Circuit, Crash, Restarts};
 #[cfg(target_os = "linux")]
 pub use service::{Service, ServiceError};

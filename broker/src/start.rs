@@ -16,7 +16,8 @@ use crate::death::Death;
 use crate::greet::hello;
 use crate::host::PluginHost;
 use crate::log::PluginLog;
-use crate::network::Reach;
+use crate::network::MOST_OPEN;
+use crate::reach::Reach;
 use crate::spec::{ConnectBy, PluginSpec, StartBy};
 use crate::supervise::{Parts, is_lost};
 use crate::watch::{Watch, finish_output, read_output};
@@ -77,8 +78,8 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     let name = spec.name.clone();
     let (limit, calls_timeout) = (spec.handshake_limit, spec.calls_timeout);
     let io_error = |error| StartError::Io { name: name.clone(), error };
-    let reach =
-        Reach::of(&spec).map_err(|error| io_error(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    let reach = Reach::of(&spec, MOST_OPEN)
+        .map_err(|error| io_error(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     let (theirs, ours) = prepare(&spec).map_err(io_error)?;
     let (mut child, attachment) = spawn(spec, theirs).await?;
     let report = child.report().clone();

@@ -13,7 +13,7 @@ use crate::attach::Attachment;
 use crate::callers::Caller;
 use crate::death::Death;
 use crate::log::PluginLog;
-use crate::network::Reach;
+use crate::reach::Reach;
 use crate::unread::Unread;
 use crate::watch::{GRACE, Watch, end_process, finish_output};
 

@@ -24,6 +24,7 @@ use crate::callbacks::{Exports, NoCallbacks};
 use crate::figures::Figures;
 use crate::host::PluginHost;
 use crate::log::PluginLog;
+use crate::spec::PluginSpec;
 use names::{Zone, serve_names};
 
 /// Who may reach what, by which name server.
@@ -45,7 +46,7 @@ async fn broker(spec: &PluginSpec, socket: UnixStream, passing: bool) -> (Link<C
     tokio::spawn(driver);
     let exports = Arc::new(Exports::default());
     assert_eq!(exports.give(Arc::new(NoCallbacks)).0, ObjectId(1));
-    let network = Network::new(link.clone(), wiring.unread, Reach::of(spec).unwrap());
+    let network = Network::new(link.clone(), wiring.unread, Reach::of(spec, MOST_OPEN).unwrap());
     let traffic = network.traffic();
     tokio::spawn(Attendant::new(link.clone(), exports, network).run(said));
     (link, traffic)
@@ -324,7 +325,7 @@ async fn where_no_stream_passes_a_connector_is_told_and_nobody_is_asked() {
 
 #[test]
 fn a_list_that_cannot_be_read_is_refused_as_a_whole() {
-    let Err(error) = Reach::of(&spec(&["a.org:1".into(), "b.org".into()], None)) else {
+    let Err(error) = Reach::of(&spec(&["a.org:1".into(), "b.org".into()], None), MOST_OPEN) else {
         panic!("it is read")
     };
     assert_eq!(error.to_string(), "\"b.org\" is not a host and a port");

@@ -34,9 +34,12 @@ pub fn prepare(launch: Launch) -> Result<Prepared, LaunchError> {
         Err(error) if !means_gone(&error) => return Err(LaunchError::Channel { step: STEP, error }),
         _ => {}
     }
-    match answer(&mut process, STEP, deadlines.report)?.0 {
-        Notice::Report(report) => Ok(Prepared { process, report, deadlines }),
-        other => Err(refusal(other, STEP)),
+    match answer(&mut process, STEP, deadlines.report)? {
+        (Notice::Report(report), mut descriptors) => {
+            process.listener = descriptors.pop();
+            Ok(Prepared { process, report, deadlines })
+        }
+        (other, _) => Err(refusal(other, STEP)),
     }
 }
 
@@ -173,6 +176,12 @@ impl Child {
     /// The reading end of its standard error; once.
     pub fn take_stderr(&mut self) -> Option<Descriptor> {
         self.process.stderr.take()
+    }
+
+    /// What listens for it at [`PROXY_PORT`](crate::PROXY_PORT), a TCP socket of its own network; once,
+    /// and only if it is [`Policy::proxied`](crate::Policy::proxied). Whoever connects is the plugin.
+    pub fn take_listener(&mut self) -> Option<Descriptor> {
+        self.process.listener.take()
     }
 
     /// How it ended, if it has. Does not wait.

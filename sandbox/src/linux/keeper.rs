@@ -70,6 +70,8 @@ pub(super) struct Keeper {
     events: OwnedFd,
     channel: Option<OwnedFd>,
     init: Option<OwnedFd>,
+    /// To be handed over with the report.
+    listener: Option<OwnedFd>,
     /// The control groups, to be removed at the end.
     groups: Vec<PathBuf>,
     /// Never looked at: they are held until this process ends, when nothing is left.
@@ -86,7 +88,12 @@ struct Ready {
 }
 
 impl Keeper {
-    pub(super) fn new(watched: Watched, groups: Vec<PathBuf>, locks: Vec<OwnedFd>) -> Self {
+    pub(super) fn new(
+        watched: Watched,
+        listener: Option<OwnedFd>,
+        groups: Vec<PathBuf>,
+        locks: Vec<OwnedFd>,
+    ) -> Self {
         let Watched { child, broker, events, plugin, init } = watched;
         let plugin_is_child = init.is_none().then_some(child);
         Self {
@@ -98,6 +105,7 @@ impl Keeper {
             events,
             channel: Some(plugin),
             init,
+            listener,
             groups,
             _locks: locks,
         }
@@ -207,7 +215,10 @@ impl Keeper {
         if matches!(notice, Notice::Failed(_) | Notice::ExecFailed(_)) {
             self.phase = Phase::Failed;
         }
-        tell(control, notice);
+        let listener = self.listener.take();
+        let with: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
+        // A broker that cannot hear has gone; its pidfd says so in the next turn.
+        channel::send_with(control, notice, &with).ok();
     }
 
     /// Finds it in its namespaces. It waits for an answer, so it is there; nothing else has been forked in

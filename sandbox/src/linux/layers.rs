@@ -11,6 +11,7 @@
 //! that matters is the broker's to say. Once a layer has begun, failing means not starting.
 
 pub(super) mod cgroup;
+mod doorway;
 mod image;
 mod landlock;
 mod limits;
@@ -22,6 +23,7 @@ mod standings;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::process::{getegid, geteuid, getpid};
@@ -30,7 +32,7 @@ use rustix::thread::{
 };
 
 use super::messages::Start;
-use crate::{Failure, Policy, Profile, Program, Report, Tier};
+use crate::{Failure, PROXY_PORT, Policy, Profile, Program, Report, Tier};
 use cgroup::{Bounds, Cgroup};
 use limits::Limits;
 use places::{Place, Rights};
@@ -100,6 +102,16 @@ impl Confinement {
         self.ports.is_empty()
     }
 
+    /// Whether one listener is to be in that network, as the only thing there.
+    fn proxied(&self) -> bool {
+        self.policy.proxied && self.own_network()
+    }
+
+    /// The ports that it may connect to: of every host, or the one of its own network.
+    fn connects_to(&self, tier: Tier) -> Vec<u16> {
+        if self.proxied() && tier == Tier::Namespaced { vec![PROXY_PORT] } else { self.ports.clone() }
+    }
+
     /// Makes the control group, where one is needed.
     pub(super) fn group(&self) -> Cgroup {
         if !self.wanted() || self.single() {
@@ -133,7 +145,7 @@ impl Confinement {
             namespaced,
             owns_all: self.places.iter().all(|place| place.rights.write),
             keeps_length: !namespaced && !landlock.is_some_and(landlock::Applied::protects_length),
-            tcp: !self.ports.is_empty(),
+            tcp: !self.connects_to(tier).is_empty(),
             single: self.single(),
         }
     }
@@ -158,11 +170,15 @@ pub(super) fn defaults(tier: Tier) -> Vec<(OsString, OsString)> {
     scratch.chain(always).map(|(name, value)| (name.into(), value.into())).collect()
 }
 
-/// Settles in namespaces that were just made; this process is the first in them.
-pub(super) fn enter(confinement: &Confinement) -> Result<(), Failure> {
+/// Settles in namespaces that were just made; this process is the first in them. Returns what listens
+/// in their network, if that was asked for.
+pub(super) fn enter(confinement: &Confinement) -> Result<Option<OwnedFd>, Failure> {
     map_user(confinement.user).map_err(|error| Failure::system("mapping its user", &error))?;
     rustix::system::sethostname(b"sandbox").ok(); // the name of the host is not worth failing for
-    root::build(&confinement.places, confinement.program)
+    let listener = confinement.proxied().then(doorway::open).transpose();
+    let listener = listener.map_err(|error| Failure::system("listening for its proxy", &error))?;
+    root::build(&confinement.places, confinement.program)?;
+    Ok(listener)
 }
 
 /// Its user and group stay who they are; there are no others.
@@ -200,7 +216,7 @@ pub(super) fn apply(
     limits::apply(&limits).map_err(|error| Failure::system("limiting it", &error))?;
     let landlock = landlock::apply(
         &confinement.inside(tier),
-        &confinement.ports,
+        &confinement.connects_to(tier),
         confinement.policy.at_most.landlock_abi,
     );
     drop_capabilities().map_err(|error| Failure::system("dropping capabilities", &error))?;

@@ -37,7 +37,7 @@ pub(super) enum Order {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Notice {
-    /// The sandbox is in place; the plugin waits for "go".
+    /// The sandbox is in place; the plugin waits for "go". The listener of a proxied one comes along.
     Report(Report),
     /// A step before "go" failed.
     Failed(Failure),
@@ -56,7 +56,7 @@ pub(super) enum Notice {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Inner {
-    /// The plugin was forked in there.
+    /// The plugin was forked in there. The listener of a proxied one comes along.
     Ready,
     /// A step on the way there failed.
     Failed(Failure),

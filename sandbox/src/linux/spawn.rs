@@ -55,7 +55,7 @@ pub(super) fn check(launch: &Launch) -> Result<(), LaunchError> {
 /// none (decisions P5).
 fn check_network(policy: &Policy) -> Result<(), LaunchError> {
     let ports = policy.ports().len();
-    if ports > 0 && ports < policy.network.len() {
+    if ports > 0 && (ports < policy.network.len() || policy.proxied) {
         let reason = "`network` grants hosts and ports (`tcp:PORT`) at once; they exclude each other";
         return Err(LaunchError::Invalid { reason: reason.into() });
     }
@@ -119,6 +119,8 @@ pub(super) struct Process {
     pub(super) path: PathBuf,
     pub(super) stdout: Option<OwnedFd>,
     pub(super) stderr: Option<OwnedFd>,
+    /// What listens in the plugin's own network, where it is proxied.
+    pub(super) listener: Option<OwnedFd>,
 }
 
 impl Process {
@@ -141,6 +143,7 @@ impl Process {
             stderr: process.stderr.take().map(OwnedFd::from),
             process: Some(process),
             adopted: None,
+            listener: None,
         })
     }
 
@@ -148,7 +151,7 @@ impl Process {
     pub(super) fn adopted(id: u32, control: OwnedFd, pidfd: OwnedFd, outputs: [OwnedFd; 2]) -> Self {
         let [stdout, stderr] = outputs.map(Some);
         let (process, adopted, path) = (None, Some(pidfd), PathBuf::new());
-        Self { process, adopted, id, control, path, stdout, stderr }
+        Self { process, adopted, id, control, path, stdout, stderr, listener: None }
     }
 
     /// What is left to its parent when somebody else holds the control socket: nothing is said over it
@@ -160,7 +163,7 @@ impl Process {
         let (adopted, id) = (self.adopted.take(), self.id);
         let control = std::mem::replace(&mut self.control, nowhere.try_clone()?);
         drop(control);
-        Ok(Self { process, adopted, id, control: nowhere, path, stdout, stderr })
+        Ok(Self { process, adopted, id, control: nowhere, path, stdout, stderr, listener: None })
     }
 
     /// Sends the first message; takes the plugin's end of the connection and the locks, so that

@@ -129,6 +129,24 @@ pub(super) fn signal_group(leader: impl AsFd, signal: Signal) -> io::Result<()> 
     }
 }
 
+/// Switches the loopback interface on, in the network that the socket belongs to.
+pub(super) fn raise_loopback(socket: impl AsFd) -> io::Result<()> {
+    /// `IFF_UP`, as wide as it stands in the request.
+    const UP: libc::c_short = 1;
+    // SAFETY: `ifreq` consists of integers, arrays of them and a raw pointer: zero is a value of each.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
+        *to = c_char::from_ne_bytes([from]);
+    }
+    request.ifr_ifru.ifru_flags = UP;
+    // SAFETY: the request is initialised, of the type that this `ioctl` reads, and outlives the call;
+    // its name ends in NUL, as it was zero; the descriptor is borrowed, so it is open.
+    match unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// The version of Landlock's interface that the kernel has; `None` if it has none, or it is switched
 /// off. Restricts nothing.
 pub fn landlock_abi() -> Option<u32> {

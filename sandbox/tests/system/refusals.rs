@@ -131,6 +131,11 @@ fn invalid() {
     let variable =
         refused(first_party("wait"), |launch| launch.environment = vec![("A=B".into(), "".into())]);
     let zero = refused(executable("/bin/true".into(), &["a\0b"]), |_| {});
+    let both = refused(executable("/bin/true".into(), &[]), |launch| {
+        let (profile, network) = (Profile::Network, vec!["tcp:1".into()]);
+        launch.policy = Policy { profile, network, proxied: true, ..Policy::default() };
+    });
+    assert!(matches!(both, LaunchError::Invalid { .. }), "{both:?}");
     assert!(matches!(relative, LaunchError::Invalid { .. }), "{relative:?}");
     assert!(matches!(variable, LaunchError::Invalid { .. }), "{variable:?}");
     assert!(matches!(zero, LaunchError::Failed(_)), "{zero:?}");

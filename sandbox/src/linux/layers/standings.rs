@@ -15,7 +15,7 @@ pub(super) struct Facts<'f> {
     pub(super) seccomp: &'f Result<(), Failure>,
     pub(super) cgroup: &'f Cgroup,
     pub(super) limits: &'f Limits,
-    /// It makes TCP connections itself.
+    /// It makes TCP connections itself, in the network of the machine.
     pub(super) tcp: bool,
     /// It is one process with one thread.
     pub(super) single: bool,

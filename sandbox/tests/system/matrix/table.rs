@@ -10,7 +10,8 @@ use super::rule::Rule::{
     self, Always, AsReported, ByWitness, Ever, Landlocked, Namespaced, Never, OfKernel, OfRoot,
 };
 use super::rule::{
-    Expected, always, as_a_program, in_namespaces, with_children, with_port, with_refer, with_scope,
+    Expected, always, as_a_program, in_namespaces, with_children, with_port, with_proxy, with_refer,
+    with_scope,
 };
 
 /// What must not work.
@@ -196,4 +197,5 @@ pub(super) const CONTROLS: &[(When, &[&str])] = &[
     ]),
     (with_scope, &["can_end_its_child"]),
     (with_port, &["can_reach_granted_port"]),
+    (with_proxy, &["can_reach_its_proxy"]),
 ];

@@ -6,6 +6,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Instant, SystemTime};
 
+use outrigger_sandbox::PROXY_PORT;
+
 use super::network::{connect, socket, v4};
 use super::raw::{self, Attempt, End, at, call, can_execute, into, read};
 use super::{Probe, Targets, check, read_text, skipped};
@@ -132,6 +134,7 @@ pub(super) const PROBES: &[Probe] = &[
     ("can_reach_granted_port", |to| {
         connect(&socket(libc::AF_INET, libc::SOCK_STREAM, 0)?, &v4(to.network.granted))
     }),
+    ("can_reach_its_proxy", |_| connect(&socket(libc::AF_INET, libc::SOCK_STREAM, 0)?, &v4(PROXY_PORT))),
     ("can_execute_granted", |to| can_execute(&to.quiet, &[])),
     ("can_execute_from_granted", |to| can_execute(&to.runner, &[to.quiet.to_str().unwrap()])),
     ("can_execute_itself", |to| match &to.own {
