@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use outrigger_sandbox::{Ceiling, Guarantee, Policy, Profile, Standing, Tier};
 
@@ -26,7 +27,13 @@ const BOUNDS: [Bound; 3] = [
 ];
 
 pub(crate) fn tests() -> Vec<Test> {
-    [Tier::Namespaced, Tier::Landlocked].into_iter().flat_map(tests_of).collect()
+    let of_systemd = Test {
+        name: "systemd_takes_no_bound_away_with_its_own_groups".into(),
+        body: Box::new(kept),
+        missing: Box::new(|| no_systemd().or_else(|| not_bounded(&start(Tier::Landlocked)))),
+    };
+    let tiers = [Tier::Namespaced, Tier::Landlocked].into_iter().flat_map(tests_of);
+    tiers.chain([of_systemd]).collect()
 }
 
 fn tests_of(tier: Tier) -> [Test; 2] {
@@ -93,6 +100,31 @@ fn is_held(started: &Started, folders: &[PathBuf], (_, files, wanted): Bound) ->
 
 fn holds(folder: &Path, plugin: u32, files: [&str; 2], wanted: [&str; 2]) -> bool {
     let read = |file| fs::read_to_string(folder.join(file)).unwrap_or_default();
-    let is_in = read("cgroup.procs").lines().any(|pid| pid == plugin.to_string());
+    let is_among = |processes: &str| processes.lines().any(|pid| pid == plugin.to_string());
+    let is_in = ["cgroup.procs", "plugin/cgroup.procs"].map(read).iter().any(|processes| is_among(processes));
     is_in && files.into_iter().zip(wanted).any(|(file, wanted)| read(file).trim_end() == wanted)
+}
+
+fn no_systemd() -> Option<String> {
+    (!Path::new("/run/systemd/system").exists()).then(|| "systemd is not there".into())
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Systemd puts its groups in order again when it loads its units anew, and when one begins.
+fn kept() {
+    let started = start(Tier::Landlocked);
+    let folders = folders(&started);
+    let manager: &[&str] = if is_root() { &[] } else { &["--user"] };
+    for (program, arguments) in
+        [("systemctl", &["daemon-reload"][..]), ("systemd-run", &["--quiet", "--wait", "true"])]
+    {
+        let ended = Command::new(program).args(manager).args(arguments).status().unwrap();
+        assert!(ended.success(), "{program}");
+    }
+    for bound in BOUNDS {
+        assert!(is_held(&started, &folders, bound), "{}: {folders:?}", bound.0);
+    }
 }

@@ -11,6 +11,7 @@
 //! no group.
 
 mod folders;
+mod handed;
 mod unified;
 
 use std::fs::{self, File, OpenOptions};
@@ -19,7 +20,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use folders::{CONTROLLERS, create, name_of, own_name, sweep};
+use folders::{CONTROLLERS, create, name_of, own_name, sweep, take_away};
 use unified::Group;
 
 /// The period over which processor time is counted, in microseconds.
@@ -100,7 +101,7 @@ impl Cgroup {
             .ok_or_else(|| "no hierarchy has it".to_owned())?;
         let group = unified::make(&hierarchy.own, &hierarchy.top, &own_name())?;
         self.folders.push(group.folder.clone());
-        self.cradle = Some(File::open(&group.folder).map_err(|error| failed(&group.folder, &error))?);
+        self.cradle = Some(File::open(&group.cradle).map_err(|error| failed(&group.cradle, &error))?);
         Ok(group)
     }
 
@@ -165,7 +166,7 @@ fn failed(path: &Path, error: &io::Error) -> String {
 /// makes the next one.
 pub(in super::super) fn remove(folders: &[PathBuf]) {
     for folder in folders {
-        fs::remove_dir(folder).ok();
+        take_away(folder).ok();
     }
 }
 
@@ -180,7 +181,7 @@ pub(in super::super) fn remove_of(keeper: u32) {
     };
     let mut left: Vec<PathBuf> = hierarchies().iter().flat_map(around).collect();
     for _ in 0..PATIENCE {
-        left.retain(|folder| fs::remove_dir(folder).is_err() && folder.exists());
+        left.retain(|folder| take_away(folder).is_err() && folder.exists());
         if left.is_empty() {
             return;
         }
