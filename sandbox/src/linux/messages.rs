@@ -21,6 +21,8 @@ pub(super) struct Start {
     pub(super) environment: Vec<(OsString, OsString)>,
     /// What it may do.
     pub(super) policy: Policy,
+    /// Why the broker got no control group of its own, where it tried.
+    pub(super) no_scope: Option<String>,
 }
 
 /// [`Program`] as it travels: paths keep their bytes even where they are not UTF-8.

@@ -164,11 +164,12 @@ impl Process {
 
     /// Sends the first message; takes the plugin's end of the connection and the locks, so that
     /// this process does not hold on to them.
-    pub(super) fn send_start(&self, launch: Launch) -> io::Result<()> {
+    pub(super) fn send_start(&self, launch: Launch, no_scope: Option<String>) -> io::Result<()> {
         let label = launch.program.label();
         let (stdin, environment) = connect(launch.connection, launch.environment)?;
         let broker = pidfd_open(getpid(), PidfdFlags::empty())?;
-        let start = Start { label, image: launch.program.into(), environment, policy: launch.policy };
+        let (image, policy) = (launch.program.into(), launch.policy);
+        let start = Start { label, image, environment, policy, no_scope };
         let locks = launch.locks.iter().map(AsFd::as_fd);
         let descriptors: Vec<BorrowedFd<'_>> =
             [broker.as_fd(), stdin.as_fd()].into_iter().chain(locks).collect();

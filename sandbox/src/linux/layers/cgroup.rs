@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use folders::{CONTROLLERS, create, name_of, own_name, sweep, take_away};
+pub(in super::super) use handed::{is_handed_over, step_aside};
 use unified::Group;
 
 /// The period over which processor time is counted, in microseconds.
@@ -90,6 +91,14 @@ impl Cgroup {
             &[("cpu.max", &format!("{quota} {quota}"))],
         );
         Self { memory, processes, cpu, ..made }
+    }
+
+    /// The same, where there is none also for this reason.
+    pub(in super::super) fn or_because(self, why: Option<&str>) -> Self {
+        let Some(why) = why else { return self };
+        let also = |controlled: Controlled| controlled.map_err(|first| format!("{first}; {why}"));
+        let [memory, processes, cpu] = [self.memory, self.processes, self.cpu].map(also);
+        Self { memory, processes, cpu, folders: self.folders, doors: self.doors, cradle: self.cradle }
     }
 
     /// Makes the group of version 2, unless version 1 has all controllers.
@@ -187,6 +196,14 @@ pub(in super::super) fn remove_of(keeper: u32) {
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The group of this process, where only groups of version 2 bound anything.
+pub(in super::super) fn own() -> Option<PathBuf> {
+    let hierarchies = hierarchies();
+    let bounds = |hierarchy: &Hierarchy| CONTROLLERS.iter().any(|controller| hierarchy.has(controller));
+    let version_1 = hierarchies.iter().any(bounds);
+    hierarchies.into_iter().find(|hierarchy| hierarchy.unified && !version_1).map(|hierarchy| hierarchy.own)
 }
 
 /// A mounted hierarchy, and where in it we are.
