@@ -12,6 +12,7 @@ use super::channel::{self, Received, Wait};
 use super::layers::cgroup;
 use super::messages::{Notice, Order};
 use super::proc;
+use super::scope;
 use super::spawn::{self, Process};
 use super::sys;
 use crate::{Deadlines, Descriptor, Ended, Exit, Launch, LaunchError, Report};
@@ -28,8 +29,9 @@ pub fn prepare(launch: Launch) -> Result<Prepared, LaunchError> {
     const STEP: &str = "preparing the sandbox";
     spawn::check(&launch)?;
     let deadlines = launch.deadlines;
+    let no_scope = scope::settle(&launch);
     let mut process = Process::spawn(&launch.helper, &launch.program.label())?;
-    match process.send_start(launch) {
+    match process.send_start(launch, no_scope) {
         // What a helper said before it went, or how it ended, says more than a broken socket.
         Err(error) if !means_gone(&error) => return Err(LaunchError::Channel { step: STEP, error }),
         _ => {}

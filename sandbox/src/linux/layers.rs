@@ -47,6 +47,20 @@ const PROCESSES: u32 = 64;
 /// Where programs are looked for, if the environment does not say.
 const SEARCH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// Whether there is to be a sandbox at all.
+pub(super) fn wanted(policy: &Policy) -> bool {
+    policy.profile != Profile::None && policy.at_most.tier != Some(Tier::None)
+}
+
+/// Whether it takes a control group to bound it: not one process with one thread, for ever.
+pub(super) fn needs_group(policy: &Policy, program: bool) -> bool {
+    wanted(policy) && processes(policy, program) != 1
+}
+
+fn processes(policy: &Policy, program: bool) -> u32 {
+    policy.processes.unwrap_or(if program { PROCESSES } else { 1 })
+}
+
 /// What one plugin is confined to: its policy, with the defaults for what it leaves open.
 #[derive(Debug)]
 pub(super) struct Confinement {
@@ -58,6 +72,8 @@ pub(super) struct Confinement {
     memory: u64,
     processes: u32,
     ports: Vec<u16>,
+    /// Why the broker got no control group of its own, where it tried.
+    no_scope: Option<String>,
     /// Who runs it, as seen from outside.
     user: (u32, u32),
 }
@@ -76,8 +92,9 @@ impl Confinement {
             program: program.is_some(),
             places: Vec::new(),
             memory: policy.memory.unwrap_or(MEMORY),
-            processes: policy.processes.unwrap_or(if program.is_some() { PROCESSES } else { 1 }),
+            processes: processes(&policy, program.is_some()),
             ports: policy.ports(),
+            no_scope: start.no_scope.clone(),
             user: (geteuid().as_raw(), getegid().as_raw()),
             policy,
         };
@@ -89,7 +106,7 @@ impl Confinement {
 
     /// Whether there is to be a sandbox at all.
     pub(super) fn wanted(&self) -> bool {
-        self.policy.profile != Profile::None && self.policy.at_most.tier != Some(Tier::None)
+        wanted(&self.policy)
     }
 
     /// Whether namespaces are to be tried.
@@ -118,7 +135,8 @@ impl Confinement {
             return Cgroup::none("it is not needed");
         }
         // Its init may be one of the processes in there.
-        Cgroup::make(Bounds { memory: self.memory, processes: self.processes.saturating_add(1) })
+        let bounds = Bounds { memory: self.memory, processes: self.processes.saturating_add(1) };
+        Cgroup::make(bounds).or_because(self.no_scope.as_deref())
     }
 
     /// One process with one thread, for ever.
@@ -234,4 +252,19 @@ pub(super) fn apply(
         root: geteuid().is_root(),
     };
     Ok(facts.report())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_one_process_or_is_not_confined_needs_no_group() {
+        let of = |profile, processes, program| {
+            needs_group(&Policy { profile, processes, ..Policy::default() }, program)
+        };
+        assert!(of(Profile::Strict, None, true) && of(Profile::Network, Some(2), false));
+        assert!(!of(Profile::Strict, None, false) && !of(Profile::Strict, Some(1), true));
+        assert!(!of(Profile::None, None, true));
+    }
 }

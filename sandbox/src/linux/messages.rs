@@ -19,6 +19,8 @@ pub(super) struct Start {
     pub(super) environment: Vec<(OsString, OsString)>,
     /// What it may do.
     pub(super) policy: Policy,
+    /// Why the broker got no control group of its own, where it tried.
+    pub(super) no_scope: Option<String>,
 }
 
 /// Every later message, broker to keeper.

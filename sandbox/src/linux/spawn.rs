@@ -168,10 +168,10 @@ impl Process {
 
     /// Sends the first message; takes the plugin's end of the connection and the locks, so that
     /// this process does not hold on to them.
-    pub(super) fn send_start(&self, launch: Launch) -> io::Result<()> {
+    pub(super) fn send_start(&self, launch: Launch, no_scope: Option<String>) -> io::Result<()> {
         let (stdin, environment) = connect(launch.connection, launch.environment)?;
         let broker = pidfd_open(getpid(), PidfdFlags::empty())?;
-        let start = Start { program: launch.program, environment, policy: launch.policy };
+        let start = Start { program: launch.program, environment, policy: launch.policy, no_scope };
         let locks = launch.locks.iter().map(AsFd::as_fd);
         let descriptors: Vec<BorrowedFd<'_>> =
             [broker.as_fd(), stdin.as_fd()].into_iter().chain(locks).collect();

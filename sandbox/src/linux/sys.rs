@@ -171,6 +171,24 @@ pub(super) fn open_descriptors(end: RawFd) -> Vec<RawFd> {
     (0..end).filter(|number| unsafe { libc::fcntl(*number, libc::F_GETFD) } != -1).collect()
 }
 
+/// The process and the user at the other end of a local socket, as the kernel has them. The process is
+/// 0 where it is none of this namespace of processes; `rustix` has no word for that.
+///
+/// # Errors
+///
+/// It is no such socket.
+pub(super) fn peer(socket: BorrowedFd<'_>) -> io::Result<(i32, u32)> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).map_err(io::Error::other)?;
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+    let to = (&raw mut peer).cast();
+    // SAFETY: `peer` has room for `length` bytes, and consists of integers, for which any bytes do.
+    match unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, to, &raw mut length) } {
+        0 => Ok((peer.pid, peer.uid)),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// Closes every descriptor above 2, whoever leaked it to us. Does so once; later calls are errors.
 pub(super) fn close_inherited() -> io::Result<()> {
     static DONE: AtomicBool = AtomicBool::new(false);

@@ -154,7 +154,7 @@ impl Facts<'_> {
 }
 
 /// How a control group can be had.
-const GROUP_HINT: &str = "run as root, or in a systemd unit with `Delegate=yes` and `DelegateSubgroup=`";
+const GROUP_HINT: &str = "run as root, or in a systemd unit with `Delegate=yes`, or with a systemd user manager (`loginctl enable-linger`)";
 
 fn group(why: &str) -> Standing {
     Standing::unavailable(why, GROUP_HINT)
