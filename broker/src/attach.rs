@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use outrigger_sandbox::{Child, Handover, Launch, LaunchError, Protected};
+use outrigger_sandbox::{Child, Exit, Handover, Launch, LaunchError, Protected};
 use outrigger_transport::{Packets, runtime_path, same_user};
 use tokio::time::timeout;
 
@@ -36,12 +36,30 @@ pub enum AttachError {
     /// It would not, and said why.
     #[error("the broker refused: {0}")]
     Refused(String),
+    /// A process that was to become the plugin was killed there, by somebody or for want of memory.
+    #[error("{why}")]
+    Killed {
+        /// How it ended.
+        exit: Exit,
+        /// What the broker said.
+        why: String,
+    },
     /// The plugin requires what the machine does not give.
     #[error(transparent)]
     Launch(LaunchError),
     /// It did not answer, or its answer makes no sense.
     #[error("the broker did not answer: {0}")]
     Io(io::Error),
+}
+
+impl AttachError {
+    /// How a process ended that was killed before the program ran.
+    pub(crate) const fn killed(&self) -> Option<Exit> {
+        match self {
+            Self::Killed { exit, .. } => Some(*exit),
+            _ => None,
+        }
+    }
 }
 
 /// The connection to the broker that started a plugin, kept as long as that is used.
@@ -143,6 +161,7 @@ pub(crate) const SOCKET: &str = "broker.sock";
 fn refused(answer: Answer) -> AttachError {
     match answer {
         Answer::Refused(why) => AttachError::Refused(why),
+        Answer::Killed(exit, why) => AttachError::Killed { exit, why },
         Answer::NotEnforced(missing) => AttachError::Launch(LaunchError::NotEnforced { missing }),
         Answer::Goodbye => AttachError::Io(ended()),
         _ => AttachError::Io(io::Error::new(io::ErrorKind::InvalidData, "it answered another question")),

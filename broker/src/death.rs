@@ -18,7 +18,7 @@ pub struct Death {
     pub calls_in_flight: usize,
     /// Why the connection ended, as this side saw it.
     pub connection: Option<String>,
-    /// The broker that had started it has ended, and it with that one.
+    /// The broker that had started it has ended, or was about to, and it with that one: no fault of its own.
     pub with_broker: bool,
 }
 

@@ -44,9 +44,11 @@ mod figures;
 mod found;
 mod grants;
 mod greet;
+mod health;
 mod host;
 #[cfg(unix)]
 mod launcher;
+mod lease;
 #[cfg(unix)]
 mod locate;
 #[cfg(unix)]
@@ -80,7 +82,9 @@ pub use figures::{Bytes, Figures};
 #[cfg(unix)]
 pub use found::{FoundSpec, meet, unconfined};
 pub use grants::{BadGrant, Grant};
+pub use health::Health;
 pub use host::{Facts, PluginHost};
+pub use lease::Lease;
 #[cfg(unix)]
 pub use locate::{Located, Locator};
 #[cfg(unix)]
@@ -93,5 +97,5 @@ pub use restart::{Budget, Circuit, Crash, Restarts};
 pub use service::{Service, ServiceError};
 pub use spec::{ConnectBy, PluginSpec, StartBy};
 pub use start::{StartError, start};
-pub use supervised::{Care, Down, Health, Lease, Supervised};
+pub use supervised::{Care, Down, Supervised};
 pub use try_error::TryError;

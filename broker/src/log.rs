@@ -1,9 +1,9 @@
 //! What a plugin says: its log frames, standard output and standard error.
 //!
 //! Everything is the plugin's words and is marked as such: control characters are escaped, and
-//! lines go to `tracing` under the target `plugin`. Past a rate, output is read and discarded, so
-//! that a flood costs neither memory nor the plugin's calls. The last lines are kept for the
-//! report of its death.
+//! lines go to `tracing` under the target `plugin`. Past a rate, output is read, counted and discarded,
+//! so that a flood costs neither memory nor the plugin's calls; how much that was is said at the end.
+//! The last lines are kept for the report of its death.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -102,30 +102,50 @@ impl PluginLog {
         state.last.iter().flatten().map(|line| String::from_utf8_lossy(line).into_owned()).collect()
     }
 
-    /// Bytes that came past the rate.
-    pub(crate) fn discarded(&self) -> u64 {
+    /// Bytes that came past the rate, and those beyond the longest line.
+    fn discarded(&self) -> u64 {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).discarded
+    }
+
+    /// Says how much of what the plugin said is not in the log, if anything is not: once, at its end.
+    /// `frames` is what its connection did not listen to.
+    pub(crate) fn sum_up(&self, frames: u64) {
+        let (plugin, bytes) = (self.name.as_str(), self.discarded());
+        if bytes > 0 || frames > 0 {
+            tracing::warn!(target: "plugin", plugin, discarded_bytes = bytes, discarded_frames = frames, "it said more than is logged");
+        }
     }
 
     /// Reads an output of the plugin to its end. Memory: one buffer and one line.
     pub(crate) async fn drain(&self, mut from: impl AsyncRead + Unpin, output: Output) {
         let mut buffer = vec![0; 16 << 10];
         let mut line = Vec::new();
-        loop {
-            let count = match from.read(&mut buffer).await {
-                Ok(0) | Err(_) => break,
-                Ok(count) => count,
-            };
-            for byte in buffer.get(..count).unwrap_or_default() {
-                match byte {
-                    b'\n' => self.printed(&std::mem::take(&mut line), output),
-                    _ if line.len() < MAX_LINE => line.push(*byte),
-                    _ => {}
-                }
-            }
+        while let Ok(count @ 1..) = from.read(&mut buffer).await {
+            self.take(buffer.get(..count).unwrap_or_default(), &mut line, output);
         }
         if !line.is_empty() {
             self.printed(&line, output);
+        }
+    }
+
+    /// Takes what was read, line by line. `line` holds the beginning of one that has not ended.
+    fn take(&self, read: &[u8], line: &mut Vec<u8>, output: Output) {
+        for piece in read.split_inclusive(|byte| *byte == b'\n') {
+            let text = piece.strip_suffix(b"\n").unwrap_or(piece);
+            let room = MAX_LINE.saturating_sub(line.len());
+            let (kept, cut) = text.split_at(text.len().min(room));
+            line.extend_from_slice(kept);
+            self.discard(cut.len());
+            if text.len() < piece.len() {
+                self.printed(line, output);
+                line.clear(); // and not its memory
+            }
+        }
+    }
+
+    fn discard(&self, bytes: usize) {
+        if bytes > 0 {
+            self.state.lock().unwrap_or_else(PoisonError::into_inner).discarded += bytes as u64;
         }
     }
 }
@@ -147,10 +167,12 @@ mod tests {
         let log = PluginLog::new("p".into());
         let flood = vec![b'x'; 100 << 20];
         log.drain(&flood[..], Output::Stdout).await; // one line without an end
+        assert_eq!(log.discarded(), flood.len() as u64 - MAX_LINE as u64);
         let lines = b"hello world\n".repeat(1 << 18);
         log.drain(&b"and then it died\n"[..], Output::Stderr).await;
+        let before = log.discarded();
         log.drain(&lines[..], Output::Stdout).await;
-        assert!(log.discarded() > 1 << 20, "{}", log.discarded());
+        assert!(log.discarded() > before + (1 << 20), "{}", log.discarded());
         assert!(log.last_words().len() <= KEPT_LINES + 1);
         assert_eq!(log.last_words().last().map(String::as_str), Some("and then it died"));
     }

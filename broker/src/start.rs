@@ -18,7 +18,7 @@ use crate::host::PluginHost;
 use crate::log::PluginLog;
 use crate::network::Reach;
 use crate::spec::{ConnectBy, PluginSpec, StartBy};
-use crate::supervise::Parts;
+use crate::supervise::{Parts, is_lost};
 use crate::watch::{Watch, finish_output, read_output};
 
 /// How long a process that failed its handshake may take to say how it ended.
@@ -124,6 +124,7 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
         }
         Err(error) => {
             let death = post_mortem(&name, watch, &log, outputs, &error).await;
+            let death = Death { with_broker: is_lost(&attachment).await, ..death };
             Err(StartError::Handshake { name, error: Box::new(error), death: Box::new(death) })
         }
     }
@@ -151,6 +152,7 @@ async fn post_mortem(
     };
     watch.destroy();
     finish_output(outputs).await;
+    log.sum_up(0);
     Death {
         plugin: name.to_owned(),
         exit: ended.ok().and_then(Result::ok).map(|ended| ended.exit),

@@ -71,12 +71,15 @@ pub(crate) async fn supervise(
 ) {
     let mut driver = std::pin::pin!(driver);
     let overdue = overdue(parts.name.clone(), parts.link.clone(), parts.shared.clone());
-    let (mut ending, mut silent) = (None, false);
+    let (mut ending, mut silent, mut parted) = (None, false, false);
     tokio::select! {
         ended = &mut driver => ending = Some(ended),
         () = process_ended(&mut parts.watch) => {}
         _ = stop.recv() => parts.link.with(|connection| connection.goodbye()),
-        () = goodbye(&parts.attachment) => parts.link.with(|connection| connection.goodbye()),
+        () = goodbye(&parts.attachment) => {
+            parted = true;
+            parts.link.with(|connection| connection.goodbye());
+        }
         () = overdue => {} // end_process takes it from here
         () = parts.shared.silent.notified() => silent = true,
     }
@@ -93,11 +96,12 @@ pub(crate) async fn supervise(
         None => (None, true), // nothing of it is ours
     };
     finish_output(parts.outputs).await;
+    parts.log.sum_up(parts.link.with(|connection| connection.counters.throttled));
     let connection = match ending {
         Some(Ending::Failed(error)) => Some(error.to_string()),
         _ => silent.then(|| "it did not answer a PING, and had nothing else to do".to_owned()),
     };
-    let with_broker = is_lost(&parts.attachment).await;
+    let with_broker = parted || is_lost(&parts.attachment).await;
     let death = Death {
         plugin: parts.name,
         exit: ended.map(|ended| ended.exit),
@@ -106,7 +110,7 @@ pub(crate) async fn supervise(
         connection,
         with_broker,
     };
-    tracing::debug!(%death, discarded_log_bytes = parts.log.discarded(), "plugin ended");
+    tracing::debug!(%death, "plugin ended");
     tell.send_replace(Some(Arc::new(Final { death, ended, gone })));
     parts.shared.room.notify_waiters();
 }
@@ -128,7 +132,7 @@ async fn goodbye(attachment: &Option<Attachment>) {
 }
 
 /// Whether the broker that started it has ended.
-async fn is_lost(attachment: &Option<Attachment>) -> bool {
+pub(crate) async fn is_lost(attachment: &Option<Attachment>) -> bool {
     match attachment {
         Some(attachment) => attachment.is_lost().await,
         None => false,

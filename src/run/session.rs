@@ -124,10 +124,14 @@ impl MemberSession {
         crashes_of(&self.supervised)
     }
 
-    /// What a person is told of its crashes, if there were any.
+    /// What a person is told of its crashes, or of its end with its broker, if there were any.
     pub(super) fn note(&self) -> Option<String> {
         let Health { starts, crashes, .. } = self.supervised.health();
         let last = self.supervised.last_death()?;
+        if crashes == 0 {
+            let again = if starts > 1 { " (and was started again)" } else { "" };
+            return Some(format!("{last}{again}"));
+        }
         let times = if crashes == 1 { "once".to_owned() } else { format!("{crashes} times") };
         Some(match (&self.member.locate, starts > 1) {
             (None, true) => format!("{last} (it crashed {times} in this run and was started again)"),

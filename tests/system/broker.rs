@@ -1,23 +1,22 @@
 //! The broker as a process of its own: several runs through one, and what is left when any of them is
 //! killed.
 
+mod ends;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use outrigger::broker::{PluginSpec, StartBy};
-use outrigger::protocol::{Code, Effect};
-use outrigger::sandbox::{Exit, Program};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType};
 
 use crate::prestarted::desk::{App, Desk, NAME};
-use crate::support::host::{AT_ONCE, block_on, connected, hostile, list};
+use crate::support::host::AT_ONCE;
 use crate::support::{LAPTOP, Link, PHONE, World, card, no_process_is_left, processes, until};
 
 /// The user that a test becomes where it may.
@@ -25,12 +24,6 @@ const NOBODY: u32 = 65_534;
 
 /// Says where to knock, in a process of another user.
 const KNOCK: &str = "OUTRIGGER_TEST_KNOCK_AT_BROKER";
-
-/// An engine of a test: which plugin it starts, which broker it ends in the middle of a call (without
-/// one: itself), and by which signal.
-const PLUGIN: &str = "OUTRIGGER_TEST_PLUGIN";
-const VICTIM: &str = "OUTRIGGER_TEST_BROKER";
-const HOW: &str = "OUTRIGGER_TEST_SIGNAL";
 
 /// A broker in a world of its own. Killed with the test.
 struct Office {
@@ -233,60 +226,6 @@ fn a_broker_that_ends_in_the_middle_of_a_run_takes_its_plugins_along_and_nothing
         desk.sync().expect(0).wrote(PHONE, [0, 0, 0]).wrote(LAPTOP, [0, 0, 0]);
         assert_eq!(app.contacts(), ["Bert"]);
         office.closes();
-    }
-}
-
-/// The engine is this program once more, as an embedder. In the middle of a call that hangs it ends the
-/// broker, or itself.
-#[test]
-fn x3_a_plugin_that_hangs_ends_with_its_broker_and_with_its_engine() {
-    if let Some(plugin) = std::env::var_os(PLUGIN) {
-        return block_on(strikes_in_a_call(PathBuf::from(plugin)));
-    }
-    for (victim, signal) in
-        [("broker", Signal::SIGKILL), ("broker", Signal::SIGTERM), ("engine", Signal::SIGKILL)]
-    {
-        let desk = Desk::new();
-        let office = Office::of(&desk);
-        drop(hostile(&office.world, "get_changes", "hang")); // puts it there
-        let mut engine = Command::new(std::env::current_exe().unwrap());
-        engine.args(["--exact", "broker::x3_a_plugin_that_hangs_ends_with_its_broker_and_with_its_engine"]);
-        engine.env(PLUGIN, office.world.path("hostile_plugin"));
-        engine.env(HOW, signal.as_str()).env("XDG_RUNTIME_DIR", &office.runtime);
-        if victim == "broker" {
-            engine.env(VICTIM, office.pid().to_string());
-        }
-        let ended = engine.stdin(Stdio::null()).output().unwrap();
-        if victim == "broker" {
-            assert!(ended.status.success(), "{ended:?}");
-            no_process_is_left(office.world.root());
-        } else {
-            assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
-            let begun = Instant::now();
-            office.is_idle();
-            assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
-            office.closes();
-        }
-    }
-}
-
-/// What that engine does.
-async fn strikes_in_a_call(plugin: PathBuf) {
-    let victim =
-        std::env::var(VICTIM).map_or_else(|_| Pid::this(), |pid| Pid::from_raw(pid.parse().unwrap()));
-    let signal: Signal = std::env::var(HOW).unwrap().parse().unwrap();
-    let program = Program::Executable { path: plugin, args: vec!["get_changes".into(), "hang".into()] };
-    let spec = PluginSpec { start: StartBy::Broker, ..PluginSpec::new("phone", program) };
-    let host = outrigger::broker::start(spec).await.unwrap();
-    let (_instance, sink) = connected(&host).await.unwrap();
-    let (listed, ()) = tokio::join!(list(&sink), async { kill(victim, signal).unwrap() });
-    let (error, death) = (listed.unwrap_err(), host.wait().await);
-    assert_eq!((error.code, error.effect), (Code::DISCONNECTED, Effect::Unknown), "{error:?}");
-    if signal == Signal::SIGKILL {
-        assert_eq!(death.exit, Some(Exit::Signal(9)));
-        let told = "the plugin of phone was ended with the broker that started it with 1 call(s) open";
-        assert!(death.to_string().starts_with(told), "{death}");
-        assert!(format!("{error:?}").contains("was ended with the broker"), "{error:?}");
     }
 }
 

@@ -39,6 +39,8 @@ mod doctor;
 #[cfg(target_os = "linux")]
 mod failures;
 #[cfg(target_os = "linux")]
+mod floods;
+#[cfg(target_os = "linux")]
 mod hangs;
 #[cfg(target_os = "linux")]
 mod healing;

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, kill_process_group, test_kill_process};
 
 use super::channel::{self, Received, Wait};
 use super::layers::cgroup;
@@ -12,6 +15,9 @@ use super::messages::{Notice, Order};
 use super::proc;
 use super::spawn::{self, Process};
 use crate::{Deadlines, Descriptor, Ended, Exit, Launch, LaunchError, Report};
+
+/// How long a helper that closed its end may take to end: it is about to, if it is one.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Starts the helper and waits for its report. The plugin's code does not run yet.
 ///
@@ -56,12 +62,17 @@ fn answer(process: &mut Process, step: &'static str, after: Duration) -> Result<
 
 /// The helper closed its end. A program that is no helper may do so and live on.
 fn silence(process: &mut Process, step: &'static str) -> LaunchError {
+    let by_itself = process.ends_within(LAST_MOMENT).unwrap_or(false);
     process.kill();
-    let status = match process.reap() {
-        Ok(Some(status)) => format!("ended ({status})"),
-        _ => "ended".into(),
+    let (status, exit) = match process.reap() {
+        Ok(Some(status)) => (format!("ended ({status})"), exit(status).filter(|_| by_itself)),
+        _ => ("ended".into(), None),
     };
-    LaunchError::HelperEnded { step, status, path: process.path.clone() }
+    LaunchError::HelperEnded { step, status, exit, path: process.path.clone() }
+}
+
+fn exit(status: ExitStatus) -> Option<Exit> {
+    status.code().map(Exit::Code).or(status.signal().map(Exit::Signal))
 }
 
 fn refusal(notice: Notice, step: &'static str) -> LaunchError {
@@ -205,6 +216,7 @@ impl Child {
     /// The kernel ends the plugin with its keeper, and its process group is killed here; what
     /// left that group may survive.
     pub fn destroy(&mut self) {
+        self.listen().ok(); // of one that has ended, the number may be another's by now
         if !self.gone {
             self.process.kill();
             self.kill_group();
@@ -243,11 +255,13 @@ impl Child {
         Ok(())
     }
 
-    /// For a keeper that went before its plugin. The number is safe to use in all but theory:
-    /// while a process of the group lives the kernel does not give it away, and if none does, all
-    /// other numbers come first.
+    /// For a keeper that went before its plugin, or does not answer. The number is that of the plugin until
+    /// it has ended, and nobody's as long as a process of its group lives. Whoever has it then is another.
     fn kill_group(&self) {
-        kill_process_group(self.pid, Signal::KILL).ok(); // fails only if none is left
+        let is_given_away = self.ended.is_some() && test_kill_process(self.pid) != Err(Errno::SRCH);
+        if !is_given_away {
+            kill_process_group(self.pid, Signal::KILL).ok(); // fails only if none is left
+        }
     }
 }
 

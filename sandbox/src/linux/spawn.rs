@@ -8,8 +8,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use rustix::process::{PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
 use super::channel;
 use super::messages::{Order, Start};
@@ -187,6 +188,13 @@ impl Process {
         } else if let Some(process) = &self.adopted {
             pidfd_send_signal(process, Signal::KILL).ok();
         }
+    }
+
+    /// Whether it ends within a time.
+    pub(super) fn ends_within(&self, limit: Duration) -> io::Result<bool> {
+        let Some(id) = Pid::from_raw(self.id.cast_signed()) else { return Ok(false) };
+        let process = pidfd_open(id, PidfdFlags::empty())?; // it is not reaped yet
+        channel::wait_readable(&process, Instant::now() + limit)
     }
 
     /// Waits for the helper to end: only after it closed the control socket, which it does by

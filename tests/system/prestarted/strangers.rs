@@ -48,6 +48,7 @@ fn only_the_code_that_it_shows_approves_it() {
     assert_eq!(desk.run(&["peers", "list", "--json"]).json()["peers"][0]["standing"], "approved");
 }
 
+/// Holds S67.
 #[test]
 fn one_with_another_key_is_refused_and_both_codes_are_told() {
     let desk = Desk::new();
@@ -181,6 +182,7 @@ fn an_end_in_python_serves_no_broker_without_the_secret() {
     app.lives();
 }
 
+/// Holds S67.
 #[test]
 fn one_that_claims_the_name_without_the_secret_is_found_out() {
     let desk = Desk::new();
@@ -204,6 +206,7 @@ fn one_that_claims_the_name_without_the_secret_is_found_out() {
 }
 
 /// The end's side of it: brokers that guess make all wait.
+/// Holds S67.
 #[test]
 fn brokers_with_wrong_proofs_make_the_next_wait() {
     let desk = Desk::new();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex, Once};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use outrigger::broker::{ConnectBy, Instance, PluginHost, PluginSpec, SinkClient};
@@ -44,6 +44,7 @@ pub(crate) fn example(name: &str, source: &str) -> PathBuf {
             ("comparing_plugin", "tests/system/comparing_plugin.rs"),
             ("reaching_plugin", "tests/system/reaching_plugin.rs"),
             ("showing_plugin", "tests/system/showing_plugin.rs"),
+            ("flooding_plugin", "tests/system/flooding_plugin.rs"),
             ("prestarted", "examples/prestarted/main.rs"),
             ("mortal_plugin", "tests/system/mortal_plugin.rs"),
         ];
@@ -176,6 +177,18 @@ pub(crate) async fn live(host: &PluginHost) -> Result<(), Error> {
     read(&sink, &["note-1"]).await?;
     commit(&sink, write(CommitKind::Create, "", None, "x")).await?;
     finish(instance, &sink).await
+}
+
+/// Reads one item again and again until something has come about: no answer takes a second.
+pub(crate) async fn answers_until(sink: &SinkClient, come_about: impl Fn() -> bool) {
+    let (mut calls, mut slowest) = (0, Duration::ZERO);
+    while !come_about() {
+        let begun = Instant::now();
+        assert_eq!(read(sink, &["first"]).await.unwrap(), [Some(b"hello".to_vec())]);
+        slowest = slowest.max(begun.elapsed());
+        calls += 1;
+    }
+    assert!(calls > 10 && slowest < Duration::from_secs(1), "{slowest:?} for one of {calls} calls");
 }
 
 pub(crate) fn signal(host: &PluginHost, signal: Signal) {
