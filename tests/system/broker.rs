@@ -141,6 +141,7 @@ fn without_a_broker_nothing_is_started_and_it_is_said_what_to_do() {
     no_process_is_left(desk.world.root());
 }
 
+/// Holds S82.
 #[test]
 fn two_runs_of_two_groups_go_through_one_broker_at_the_same_time() {
     let desk = Desk::new();
@@ -229,6 +230,7 @@ fn a_broker_that_ends_in_the_middle_of_a_run_takes_its_plugins_along_and_nothing
     }
 }
 
+/// Holds S79, S82.
 #[test]
 fn a_second_broker_is_refused_and_told_who_is_there() {
     let desk = Desk::new();
@@ -248,6 +250,7 @@ fn a_second_broker_is_refused_and_told_who_is_there() {
     office.closes();
 }
 
+/// Holds S87.
 #[test]
 fn an_end_is_found_through_the_broker_by_one_run_after_the_other() {
     let desk = Desk::new();
@@ -280,6 +283,7 @@ fn knock(socket: &Path) -> Vec<u8> {
 }
 
 /// As another user, who is let in by the files.
+/// Holds S82, S86.
 #[test]
 #[allow(clippy::print_stdout, reason = "says why it could not be tried")]
 fn b15_a_process_of_another_user_is_not_heard() {

@@ -89,6 +89,7 @@ async fn refused(spec: PluginSpec) -> (String, Death) {
     }
 }
 
+/// Holds S70.
 fn one_that_exits_before_it_connects_is_known_to_have_done_so_at_once(world: World) {
     for (deed, exit, words) in [
         ("exit", Exit::Code(3), "left with code 3"),
@@ -126,6 +127,7 @@ fn the_last_answer_of_a_process_that_exits_at_once_arrives() {
 }
 
 /// That it cannot even be executed is told as such, not as the end of a connection.
+/// Holds S71.
 #[test]
 fn p1_a_program_that_cannot_run_is_named() {
     let world = World::empty(Link::Inherited);
@@ -167,12 +169,14 @@ fn given_up(world: &World, place: &str, deed: &str) {
     no_process_is_left(world.root());
 }
 
+/// Holds S69.
 fn w8_one_that_never_speaks_is_given_up_after_the_handshake_limit(world: World) {
     given_up(&world, "start", "hang");
     given_up(&world, "hello", "hang");
     given_up(&world, "hello", "deaf"); // not even a signal is heard
 }
 
+/// Holds S69.
 fn w8_one_that_sends_a_byte_a_second_is_given_up_after_the_handshake_limit(world: World) {
     given_up(&world, "hello", "drip");
 }
@@ -310,7 +314,7 @@ fn a_plugins_own_disconnected_is_no_lost_connection() {
     no_process_is_left(world.root());
 }
 
-/// Holds S22, S41.
+/// Holds S22, S41, S68.
 fn ten_mebibytes_on_both_outputs_cost_nothing(world: World) {
     for place in ["start", "initialize", "get_changes", "finalize", "end"] {
         block_on(async {
@@ -324,6 +328,7 @@ fn ten_mebibytes_on_both_outputs_cost_nothing(world: World) {
     }
 }
 
+/// Holds S77.
 fn p1_a_plugin_has_its_own_environment_and_three_descriptors(world: World) {
     // What a careless embedder leaks: a descriptor that is not closed on exec, and its environment.
     let (leaked, _other) = std::io::pipe().unwrap();
