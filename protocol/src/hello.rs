@@ -298,6 +298,20 @@ mod tests {
 
     /// Holds S74.
     #[test]
+    fn the_product_decides_nothing() {
+        let ours = hello(&[(0, 9)]);
+        let with = |software: &str| {
+            let theirs = Hello { software: software.into(), ..ours.clone() };
+            let agreed = agree(&ours, &theirs, false, session()).unwrap();
+            assert_eq!(agreed.peer_software, software);
+            Session { peer_software: String::new(), ..agreed }
+        };
+        assert_eq!(with("test 1"), with("test 99.0.0"));
+        assert_eq!(with("test 1"), with(""));
+    }
+
+    /// Holds S74.
+    #[test]
     fn a_refusal_names_both_ranges_and_the_side_to_upgrade() {
         let refused = agree(&hello(&[(2, 3)]), &hello(&[(1, 4)]), false, session()).unwrap_err();
         assert_eq!(refused.reason, "no common protocol: ours is 2.3, theirs is 1.4");

@@ -1,7 +1,8 @@
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::carrier::{Carrier as _, Wait};
 
 fn name() -> EndName {
     EndName::new("notes").unwrap()
@@ -94,6 +95,21 @@ fn b14_what_a_cleaner_removed_is_put_back_and_the_name_stays_ours() {
     fs::remove_file(&presence.socket).unwrap();
     presence.repair().unwrap();
     assert!(ends.offered(&name()).unwrap().is_none(), "what was fetched is not offered again");
+}
+
+/// Holds S81.
+#[test]
+fn b14_a_connection_outlives_its_socket() {
+    let root = Root::new();
+    let (mut presence, stop) = (take(root.path()).unwrap(), Stop::new().unwrap());
+    let mut broker = UnixStream::connect(&presence.socket).unwrap();
+    let mut served = presence.accept(&stop).unwrap().unwrap();
+    fs::remove_file(&presence.socket).unwrap();
+    presence.repair().unwrap();
+    broker.write_all(b"x").unwrap();
+    assert_eq!(served.read(&mut [0], Wait::For(Duration::from_secs(60))).unwrap(), 1);
+    assert_eq!(served.try_write(b"y").unwrap(), 1);
+    assert_eq!(broker.read(&mut [0]).unwrap(), 1);
 }
 
 /// Holds S81.

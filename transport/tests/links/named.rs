@@ -124,6 +124,29 @@ fn a_name_in_use_is_refused_and_the_listener_lives_on() {
     });
 }
 
+/// They waited to be let in, and do no more.
+/// Holds S84.
+#[test]
+fn those_that_dial_and_have_gone_keep_nobody_out() {
+    within(LIMIT, || {
+        let folder = tempfile::tempdir().unwrap();
+        run(async {
+            let endpoint = Endpoint::fresh(folder.path()).unwrap();
+            let listener = Listener::bind(&endpoint).unwrap();
+            for _ in 0..50 {
+                drop(dial(&endpoint).unwrap());
+            }
+            for _ in 0..50 {
+                let gone = accept(&listener, None).await;
+                assert!(gone.is_err(), "{gone:?}");
+            }
+            let peer = tokio::task::spawn_blocking(move || dial_with(&endpoint, None).map(drop));
+            assert!(accept(&listener, None).await.is_ok());
+            peer.await.unwrap().unwrap();
+        });
+    });
+}
+
 /// Holds S82.
 #[test]
 fn only_the_user_may_use_the_name() {
