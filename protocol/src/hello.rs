@@ -289,13 +289,28 @@ mod tests {
         SessionId(uuid::Uuid::from_u128(7))
     }
 
-    /// Holds S29.
+    /// Holds S29, S74.
     #[test]
     fn the_highest_common_major_and_the_lower_minor_are_used() {
         let agreed = agree(&hello(&[(1, 4), (2, 3)]), &hello(&[(2, 1), (1, 9)]), false, session()).unwrap();
         assert_eq!(agreed.version, Version { major: 2, minor: 1 });
     }
 
+    /// Holds S74.
+    #[test]
+    fn the_product_decides_nothing() {
+        let ours = hello(&[(0, 9)]);
+        let with = |software: &str| {
+            let theirs = Hello { software: software.into(), ..ours.clone() };
+            let agreed = agree(&ours, &theirs, false, session()).unwrap();
+            assert_eq!(agreed.peer_software, software);
+            Session { peer_software: String::new(), ..agreed }
+        };
+        assert_eq!(with("test 1"), with("test 99.0.0"));
+        assert_eq!(with("test 1"), with(""));
+    }
+
+    /// Holds S74.
     #[test]
     fn a_refusal_names_both_ranges_and_the_side_to_upgrade() {
         let refused = agree(&hello(&[(2, 3)]), &hello(&[(1, 4)]), false, session()).unwrap_err();
@@ -303,6 +318,7 @@ mod tests {
         assert!(refused.hint.starts_with("upgrade the other end"));
     }
 
+    /// Holds S75.
     #[test]
     fn a_feature_needs_both_sides() {
         let mut ours = hello(&[(0, 9)]);
@@ -334,7 +350,7 @@ mod tests {
         assert!(agree(&broker, &plugin, false, session()).unwrap_err().reason.ends_with("theirs are 77"));
     }
 
-    /// Holds S29.
+    /// Holds S29, S73.
     #[test]
     fn unknown_keys_are_ignored() {
         let mut json = serde_json::to_value(hello(&[(0, 9)])).unwrap();

@@ -181,6 +181,7 @@ pub enum ExecFailure {
 mod tests {
     use super::*;
 
+    /// Holds S71.
     #[test]
     fn three_ways_to_fail_have_three_messages() {
         let kinds = [ExecFailure::Missing, ExecFailure::NotExecutable, ExecFailure::WrongFormat];

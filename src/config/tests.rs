@@ -232,6 +232,7 @@ fn a_draft_is_a_configuration() {
     assert!(group.create_collections && group.collections == Collections::All);
 }
 
+/// Holds S72.
 #[test]
 fn a_plugin_that_is_not_built_in_is_named_with_its_command() {
     let config = parse(
@@ -258,6 +259,10 @@ fn a_plugin_that_is_not_built_in_is_named_with_its_command() {
         (
             "[plugin.p]\ncommand = [\"x\"]\nmanifest = \"y\"",
             "3:1: both `command` and `manifest` are said in plugin `p` (leave `command` out: the manifest says it)",
+        ),
+        (
+            "[plugin.p]\nmanifest = \"y\"\nstart_timeout = \"90s\"",
+            "1:9: `start_timeout` is said in plugin `p` (leave it out: the manifest says it)",
         ),
         ("[plugin.p]\ncomand = [\"x\"]", "2:1: unknown key `comand` in plugin `p` (did you mean `command`?)"),
         ("[plugin.p]\ncommand = \"x\"", "2:11: `command` must be a list in brackets, not a text"),

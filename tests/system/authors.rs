@@ -132,7 +132,7 @@ fn a_plugin_that_refuses_its_settings_is_told_from_one_that_is_wrong() {
     assert_eq!(plugin(&world, &["check", "nowhere"]).status.code(), Some(2));
 }
 
-/// Holds S29.
+/// Holds S29, S74.
 #[test]
 fn an_old_conversation_is_still_the_same() {
     let world = World::empty(Link::Inherited);

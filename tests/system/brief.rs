@@ -46,6 +46,7 @@ fn next_socket(runtime: &Path, before: &[String]) -> String {
     until("a socket appears", || sockets(runtime).into_iter().find(|name| !before.contains(name)))
 }
 
+/// Holds S79.
 #[test]
 fn b12_what_a_start_left_that_was_killed_is_swept_and_nothing_that_lives() {
     if let Some((world, deed)) = std::env::var_os(WORLD).zip(std::env::var_os(DEED)) {

@@ -16,11 +16,13 @@ const CYCLES: usize = 50;
 /// In a process of its own: the other tests open and close things as well.
 const ALONE: &str = "OUTRIGGER_TEST_ALONE";
 
+/// Holds S80.
 #[test]
 fn no_plugin_leaves_anything_over_an_inherited_connection() {
     alone("cycles::no_plugin_leaves_anything_over_an_inherited_connection", Link::Inherited);
 }
 
+/// Holds S80.
 #[test]
 fn no_plugin_leaves_anything_over_a_named_connection() {
     alone("cycles::no_plugin_leaves_anything_over_a_named_connection", Link::Named);

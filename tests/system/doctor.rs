@@ -178,6 +178,7 @@ fn as_nobody(world: &World) -> Run {
     run.expect(0)
 }
 
+/// Holds S83.
 #[test]
 fn a_runtime_directory_that_others_can_use_is_an_error() {
     let world = World::empty(Link::Inherited);

@@ -86,7 +86,7 @@ fn figure(log: &str, plugin: usize, word: &str) -> u64 {
 
 /// 1 GiB on standard error and 1 GiB as lines for the log, in less than a minute: taken and thrown away.
 /// In a process of its own, whose memory is the broker's alone.
-/// Holds S22, S41.
+/// Holds S22, S41, S68.
 #[test]
 fn a_gibibyte_of_log_in_each_way_costs_no_memory_no_call_and_little_log() {
     if std::env::var_os(HOST).is_some() {

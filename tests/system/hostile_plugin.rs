@@ -59,8 +59,14 @@ mod hostile {
         if std::env::var_os("OUTRIGGER_FD").is_some() {
             hostile.raw = stdin().as_fd().try_clone_to_owned().ok().map(UnixStream::from);
         }
+        // All the while, from before the handshake on.
+        let babble = (hostile.place == "start" && hostile.deed == "babble")
+            .then(|| std::thread::spawn(|| flood(5 << 20)));
         let (place, deed) = (hostile.place.clone(), hostile.deed.clone());
         let code = serve(hostile);
+        if let Some(babble) = babble {
+            babble.join().ok();
+        }
         Hostile { place, deed, raw: None }.at("end");
         code
     }

@@ -182,6 +182,7 @@ fn others_are_refused(language: Language) {
     assert_eq!(page.unwrap(), PAGE);
 }
 
+/// Holds S85.
 #[test]
 fn p5_another_port_another_host_and_a_name_that_leads_inside_are_refused() {
     others_are_refused(Language::Rust);

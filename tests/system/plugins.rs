@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::os::fd::AsRawFd as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use outrigger::broker::{Death, PluginSpec, StartError, start};
@@ -12,8 +13,8 @@ use outrigger::protocol::{
 use outrigger::sandbox::{Exit, Helper, Program};
 
 use crate::support::host::{
-    AT_ONCE, EVERY_RUNG, block_on, commit, connected, finish, hostile, initialize, list, live, read, spec,
-    write,
+    AT_ONCE, EVERY_RUNG, answers_until, block_on, commit, connected, finish, hostile, initialize, list, live,
+    read, spec, write,
 };
 use crate::support::{Link, World, no_process_is_left, over_both_connections, processes, until};
 
@@ -22,6 +23,7 @@ over_both_connections!(
     one_that_exits_before_it_connects_is_known_to_have_done_so_at_once,
     w8_one_that_never_speaks_is_given_up_after_the_handshake_limit,
     w8_one_that_sends_a_byte_a_second_is_given_up_after_the_handshake_limit,
+    w8_one_that_never_speaks_holds_up_no_other,
     w8_what_is_no_handshake_ends_it,
     a_crash_at_any_place_is_told_with_signal_words_and_calls,
     what_breaks_the_protocol_ends_the_connection_and_nothing_else,
@@ -89,6 +91,7 @@ async fn refused(spec: PluginSpec) -> (String, Death) {
     }
 }
 
+/// Holds S70.
 fn one_that_exits_before_it_connects_is_known_to_have_done_so_at_once(world: World) {
     for (deed, exit, words) in [
         ("exit", Exit::Code(3), "left with code 3"),
@@ -126,6 +129,7 @@ fn the_last_answer_of_a_process_that_exits_at_once_arrives() {
 }
 
 /// That it cannot even be executed is told as such, not as the end of a connection.
+/// Holds S71.
 #[test]
 fn p1_a_program_that_cannot_run_is_named() {
     let world = World::empty(Link::Inherited);
@@ -167,14 +171,35 @@ fn given_up(world: &World, place: &str, deed: &str) {
     no_process_is_left(world.root());
 }
 
+/// Holds S69.
 fn w8_one_that_never_speaks_is_given_up_after_the_handshake_limit(world: World) {
     given_up(&world, "start", "hang");
     given_up(&world, "hello", "hang");
     given_up(&world, "hello", "deaf"); // not even a signal is heard
 }
 
+/// Holds S69.
 fn w8_one_that_sends_a_byte_a_second_is_given_up_after_the_handshake_limit(world: World) {
     given_up(&world, "hello", "drip");
+}
+
+/// Holds S69.
+fn w8_one_that_never_speaks_holds_up_no_other(world: World) {
+    block_on(async {
+        let good = start(spec(&world, "echo_plugin", &[])).await.unwrap();
+        let (instance, sink) = connected(&good).await.unwrap();
+        let mut silent = hostile(&world, "start", "hang");
+        silent.handshake_limit = Duration::from_secs(1);
+        let is_over = AtomicBool::new(false);
+        let given_up = async {
+            refused(silent).await;
+            is_over.store(true, Ordering::Relaxed);
+        };
+        tokio::join!(given_up, answers_until(&sink, || is_over.load(Ordering::Relaxed)));
+        finish(instance, &sink).await.unwrap();
+        good.stop().await;
+    });
+    no_process_is_left(world.root());
 }
 
 fn w8_what_is_no_handshake_ends_it(world: World) {
@@ -264,7 +289,6 @@ fn what_breaks_the_protocol_ends_the_connection_and_nothing_else(world: World) {
     no_process_is_left(world.root());
 }
 
-/// The code says that some server is gone; the plugin is not.
 /// Eight answers of a mebibyte have room: the other commits are made when those are answered.
 ///
 /// Holds S53.
@@ -293,6 +317,7 @@ fn w6_commits_for_whose_answers_there_is_no_room_wait_for_it() {
     no_process_is_left(world.root());
 }
 
+/// The code says that some server is gone; the plugin is not.
 #[test]
 fn a_plugins_own_disconnected_is_no_lost_connection() {
     let world = World::empty(Link::Inherited);
@@ -310,11 +335,12 @@ fn a_plugins_own_disconnected_is_no_lost_connection() {
     no_process_is_left(world.root());
 }
 
-/// Holds S22, S41.
+/// Holds S22, S41, S68.
 fn ten_mebibytes_on_both_outputs_cost_nothing(world: World) {
-    for place in ["start", "initialize", "get_changes", "finalize", "end"] {
+    let floods = ["start", "initialize", "get_changes", "finalize", "end"].map(|place| (place, "flood"));
+    for (place, deed) in floods.into_iter().chain([("start", "babble")]) {
         block_on(async {
-            let host = start(hostile(&world, place, "flood")).await.unwrap();
+            let host = start(hostile(&world, place, deed)).await.unwrap();
             live(&host).await.unwrap_or_else(|error| panic!("{place}: {error}"));
             let (death, _) = host.stop().await;
             assert_eq!(death.exit, Some(Exit::Code(0)), "{place}: {death}");
@@ -324,6 +350,7 @@ fn ten_mebibytes_on_both_outputs_cost_nothing(world: World) {
     }
 }
 
+/// Holds S77.
 fn p1_a_plugin_has_its_own_environment_and_three_descriptors(world: World) {
     // What a careless embedder leaks: a descriptor that is not closed on exec, and its environment.
     let (leaked, _other) = std::io::pipe().unwrap();

@@ -16,11 +16,13 @@ use crate::support::host::{AT_ONCE, block_on};
 use crate::support::{LAPTOP, PHONE, card, processes, until};
 use desk::{Desk, Language, NAME};
 
+/// Holds S87.
 #[test]
 fn it_is_found_used_left_running_and_found_again() {
     found_used_left_and_found_again(Language::Rust);
 }
 
+/// Holds S87.
 #[test]
 #[ignore = "needs python3"]
 fn one_in_python_is_found_used_left_running_and_found_again() {
@@ -54,6 +56,7 @@ fn found_used_left_and_found_again(language: Language) {
     assert!(!desk.file("json").exists() && !desk.file("sock").exists(), "what it left goes with it");
 }
 
+/// Holds S87.
 #[test]
 fn a_run_waits_for_an_end_that_starts_after_it() {
     let desk = Desk::with(&format!("locate = {{ rendezvous = \"{NAME}\", wait = \"60s\" }}"));
@@ -186,6 +189,7 @@ fn x3_a_new_engine_is_served_once_the_calls_of_the_old_one_are_over() {
 
 /// Through the library, as an embedder finds it: one broker at a time, and its end is noticed without a
 /// call.
+/// Holds S82, S84, S87.
 #[test]
 fn a_second_broker_waits_and_the_end_of_an_idle_one_is_noticed() {
     let desk = Desk::new();
@@ -244,6 +248,7 @@ fn a_plan_finds_it_and_writes_nothing() {
     assert_eq!(app.contacts(), ["Anna"]);
 }
 
+/// Holds S79, S86.
 #[test]
 fn an_end_that_was_killed_leaves_an_entry_that_is_removed() {
     let desk = Desk::new();
@@ -258,6 +263,7 @@ fn an_end_that_was_killed_leaves_an_entry_that_is_removed() {
 }
 
 /// B14: what a cleaner of temporary files takes away is put back, within seconds.
+/// Holds S81.
 #[test]
 fn b14_a_socket_that_was_removed_is_there_again_soon() {
     let desk = Desk::with(&format!("locate = {{ rendezvous = \"{NAME}\", wait = \"30s\" }}"));
@@ -269,6 +275,7 @@ fn b14_a_socket_that_was_removed_is_there_again_soon() {
 }
 
 /// B11: sockets have paths of a hundred bytes; a folder of twice that cannot hold one.
+/// Holds S78.
 #[test]
 fn b11_it_meets_below_a_runtime_directory_of_any_length() {
     let mut desk = Desk::new();

@@ -164,6 +164,7 @@ fn w11_what_a_connector_sets_is_kept_for_its_next_run() {
     sync().says(&["began with kept ['contact!']"]);
 }
 
+/// Holds S76.
 #[test]
 #[ignore = "needs python3"]
 fn the_sdk_and_the_example_keep_their_promises() {

@@ -41,6 +41,7 @@ impl Slow {
     }
 }
 
+/// Holds S72.
 #[test]
 fn a_plugin_may_take_as_long_to_start_as_its_configuration_says() {
     let slow = Slow::new();

@@ -223,6 +223,7 @@ mod tests {
         });
     }
 
+    /// Holds S82.
     #[test]
     fn the_socket_is_for_its_user_alone_and_has_one_listener() {
         let folder = tempfile::tempdir().unwrap();

@@ -3,10 +3,14 @@
 use std::io;
 use std::os::fd::AsFd;
 
+#[cfg(target_os = "linux")]
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+
 /// The process that listened, or connected, when the connection was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer {
-    /// Its process, for people: it may have ended, and its number may be another's by now.
+    /// Its process, for people: it may have ended, and its number may be another's by now. 0: it has none
+    /// here, since it lives in another process namespace.
     pub pid: u32,
 }
 
@@ -16,13 +20,14 @@ pub struct Peer {
 /// `PermissionDenied`: it belongs to another user. `Unsupported`: this system does not say.
 #[cfg(target_os = "linux")]
 pub fn same_user(socket: impl AsFd) -> io::Result<Peer> {
-    let peer = rustix::net::sockopt::socket_peercred(socket)?;
-    let (theirs, own) = (peer.uid.as_raw(), rustix::process::geteuid().as_raw());
+    // Not rustix: its type for processes has no value for one without a number.
+    let peer = getsockopt(&socket, PeerCredentials)?;
+    let (theirs, own) = (peer.uid(), rustix::process::geteuid().as_raw());
     if theirs != own {
         let text = format!("the process at the other end belongs to user {theirs}, this one to user {own}");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
     }
-    Ok(Peer { pid: peer.pid.as_raw_nonzero().get().cast_unsigned() })
+    Ok(Peer { pid: peer.pid().cast_unsigned() })
 }
 
 /// Fails: this system has no way to say.

@@ -143,6 +143,7 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     }
 
+    /// Holds S83.
     #[test]
     fn b16_a_folder_of_another_mode_or_behind_a_link_is_refused() {
         let root = tempfile::tempdir().unwrap();
@@ -175,6 +176,7 @@ mod tests {
     }
 
     /// A pipe without a writer would hold up whoever opens it.
+    /// Holds S83.
     #[test]
     fn what_is_no_file_is_refused_at_once() {
         let root = tempfile::tempdir().unwrap();

@@ -314,6 +314,7 @@ async fn p5_srv_and_txt_records_of_granted_names_are_answered() {
     assert_eq!(figures.refused, 1);
 }
 
+/// Holds S75.
 #[tokio::test]
 async fn where_no_stream_passes_a_connector_is_told_and_nobody_is_asked() {
     let spec = spec(&["127.0.0.1:1".into()], None);

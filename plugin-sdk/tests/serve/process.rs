@@ -49,6 +49,7 @@ fn live(mut client: Client) {
     client.leave();
 }
 
+/// Holds S76.
 #[test]
 fn run_by_hand_it_says_what_it_is() {
     serve_if_plugin();

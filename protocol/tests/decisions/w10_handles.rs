@@ -59,7 +59,7 @@ fn w10_descriptors_anywhere_else_end_the_connection() {
     }
 }
 
-/// Holds S55.
+/// Holds S55, S75.
 #[test]
 fn w10_descriptors_without_the_feature_or_from_a_plugin_end_the_connection() {
     let mut plain = End::alone(Role::Plugin);
@@ -162,6 +162,7 @@ fn w10_shared_pieces_and_calls_that_are_taken_back_keep_the_place() {
     assert_eq!((two, kinds(&second)), (Some(CallId(2)), vec![(Kind::REPLY, 1), (Kind::CALL, 0)]));
 }
 
+/// Holds S75.
 #[test]
 fn w10_where_no_descriptor_passes_the_call_is_answered_as_unimplemented() {
     let mut broker = End::alone(Role::Broker);

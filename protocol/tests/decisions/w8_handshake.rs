@@ -132,7 +132,7 @@ fn a_refusal_fits_a_handshake_whatever_was_announced() {
     assert!(matches!(heard, Err(HandshakeError::Refused(_))), "{heard:?}");
 }
 
-/// Holds S12, S29.
+/// Holds S12, S29, S73, S75.
 #[test]
 fn a_thousand_features_are_taken_and_those_of_both_are_used() {
     let mut theirs = hello();
@@ -144,6 +144,7 @@ fn a_thousand_features_are_taken_and_those_of_both_are_used() {
     assert_eq!(session.features, ["feature-7"]);
 }
 
+/// Holds S73.
 #[test]
 fn no_hello_makes_a_session_that_cannot_be_worked_with() {
     for (key, value) in [
@@ -215,6 +216,7 @@ fn a_peer_that_says_nothing_or_little_is_waited_for() {
     }
 }
 
+/// Holds S73.
 #[test]
 fn a_hello_is_read_by_its_keys_and_never_by_position() {
     let theirs = serde_json::to_value(hello()).unwrap();

@@ -66,6 +66,7 @@ fn neighbour_works() {
     assert!(neighbour.child.wait(PATIENCE).unwrap().unwrap().exit.success());
 }
 
+/// Holds S85.
 fn forks(tier: Tier) {
     let mut started = start("bomb-forks", tier);
     if !enforced(&started, Guarantee::Processes) {
@@ -98,6 +99,7 @@ fn running(bomb: &str) -> usize {
         .count()
 }
 
+/// Holds S85.
 fn memory(tier: Tier) {
     for kind in ["private", "shared", "files"] {
         let mut started = start(&format!("bomb-{kind}"), tier);

@@ -156,6 +156,7 @@ fn wakes() {
     assert!(started.end().exit.success());
 }
 
+/// Holds S80.
 fn no_leaks() {
     let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
     let cycle = || {

@@ -184,6 +184,7 @@ fn cycle(tier: Tier) -> u32 {
     child.keeper_pid()
 }
 
+/// Holds S80.
 fn cycles(tier: Tier) {
     let wanted = std::env::var("OUTRIGGER_CYCLES").ok().and_then(|number| number.parse().ok());
     for _ in 0..20 {

@@ -143,6 +143,7 @@ fn reachable() -> tempfile::TempDir {
 }
 
 /// Plays a setup in a role, as its user, and fails with what that role printed.
+/// Holds S85.
 pub(crate) fn run_as(role: &str, setup: &Setup) {
     let folder = reachable();
     let mut command = setup.user.command(&folder.path().join("system"));

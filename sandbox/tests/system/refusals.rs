@@ -58,16 +58,19 @@ fn file(folder: &Path, content: &[u8], mode: u32) -> std::path::PathBuf {
     path
 }
 
+/// Holds S71.
 fn missing() {
     assert_eq!(exec_failure(Path::new("/nonexistent/plugin")), ExecFailure::Missing);
 }
 
+/// Holds S71.
 fn not_executable() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(exec_failure(&file(folder.path(), b"#!/bin/sh\n", 0o644)), ExecFailure::NotExecutable);
     assert_eq!(exec_failure(folder.path()), ExecFailure::NotExecutable);
 }
 
+/// Holds S71.
 fn wrong_architecture() {
     let folder = tempfile::tempdir().unwrap();
     let mut elf = fs::read(std::env::current_exe().unwrap()).unwrap();

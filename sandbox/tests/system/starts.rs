@@ -37,6 +37,7 @@ fn lines(facts: &str, word: &str) -> Vec<String> {
     lines
 }
 
+/// Holds S77.
 fn environment() {
     for program in both() {
         let facts = start_with(program, |launch| {
@@ -46,6 +47,7 @@ fn environment() {
     }
 }
 
+/// Holds S77.
 fn descriptors() {
     // Leaked on purpose: not close-on-exec, as a C library in the embedder may leave it.
     let leaked = File::open("/etc/passwd").unwrap();

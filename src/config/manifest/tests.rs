@@ -25,6 +25,7 @@ fn told(text: &str) -> String {
     }
 }
 
+/// Holds S72.
 #[test]
 fn every_key_is_read() {
     let manifest = parse(

@@ -24,7 +24,7 @@ impl World {
     fn wishes(&self, sandbox: &str) {
         let text = format!(
             "id = \"people\"\nversion = \"1\"\nlicense = \"MIT\"\nprotocol = \"0.9\"\ncommand = [\"./main\", \"-v\"]\n\
-             [sandbox]\n{sandbox}\n"
+             start_timeout = \"90s\"\n[sandbox]\n{sandbox}\n"
         );
         fs::write(self.path("people/plugin.toml"), text).unwrap();
     }
@@ -83,12 +83,13 @@ fn a_command_may_read_what_it_names_and_write_what_its_options_name() {
     assert_eq!(policy.read.len(), 3, "its script cannot be taken away: {:?}", policy.read);
 }
 
+/// Holds S72.
 #[test]
 fn a_manifest_is_granted_what_it_wishes_for_this_member() {
     let world = World::new();
     let granted = world.granted("plugin = \"people\"\npath = \"./db\"").unwrap();
     let program = Program::Executable { path: world.path("people/main"), args: vec!["-v".into()] };
-    assert_eq!(granted.program, program);
+    assert_eq!((granted.program, granted.start_timeout), (program, Some(Duration::from_secs(90))));
     let expected = Policy {
         write: vec![world.path("db")],
         execute: vec![world.path("people")],

@@ -48,7 +48,7 @@ fn only_the_code_that_it_shows_approves_it() {
     assert_eq!(desk.run(&["peers", "list", "--json"]).json()["peers"][0]["standing"], "approved");
 }
 
-/// Holds S67.
+/// Holds S67, S86.
 #[test]
 fn one_with_another_key_is_refused_and_both_codes_are_told() {
     let desk = Desk::new();
@@ -66,6 +66,7 @@ fn one_with_another_key_is_refused_and_both_codes_are_told() {
 }
 
 /// A second one gets no place, is told who has it, and the first notices nothing.
+/// Holds S79.
 #[test]
 fn a_second_holder_of_the_name_is_refused_and_told_who_has_it() {
     let desk = Desk::new();
@@ -81,6 +82,7 @@ fn a_second_holder_of_the_name_is_refused_and_told_who_has_it() {
 }
 
 /// What lies in the runtime directory is not used when somebody else may have put it there.
+/// Holds S83, S86.
 #[test]
 fn b16_a_squatted_entry_socket_or_folder_is_refused_and_not_connected_to() {
     let desk = Desk::new();
@@ -168,6 +170,7 @@ fn lie(mut stream: UnixStream, proves: bool) {
 const PROOF: u8 = outrigger::protocol::Kind::PROOF.0;
 
 /// Of the Python end too: a broker that has another secret than the end gets no service, and is told why.
+/// Holds S86.
 #[test]
 #[ignore = "needs python3"]
 fn an_end_in_python_serves_no_broker_without_the_secret() {
@@ -182,7 +185,7 @@ fn an_end_in_python_serves_no_broker_without_the_secret() {
     app.lives();
 }
 
-/// Holds S67.
+/// Holds S67, S86.
 #[test]
 fn one_that_claims_the_name_without_the_secret_is_found_out() {
     let desk = Desk::new();
@@ -229,6 +232,7 @@ fn brokers_with_wrong_proofs_make_the_next_wait() {
 }
 
 /// As another user: neither side talks to the other, though the files let them meet.
+/// Holds S82, S83, S86.
 #[test]
 #[ignore = "needs root"]
 fn b15_processes_of_two_users_do_not_talk() {

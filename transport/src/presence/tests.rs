@@ -1,7 +1,8 @@
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::carrier::{Carrier as _, Wait};
 
 fn name() -> EndName {
     EndName::new("notes").unwrap()
@@ -48,6 +49,7 @@ fn what_an_end_leaves_goes_with_it_but_for_its_lock() {
     assert!(!ends.is_held(&name()).unwrap());
 }
 
+/// Holds S79.
 #[test]
 fn a_second_holder_is_refused_and_told_who_holds_the_name() {
     let root = Root::new();
@@ -59,6 +61,7 @@ fn a_second_holder_is_refused_and_told_who_holds_the_name() {
     UnixStream::connect(&first.socket).unwrap();
 }
 
+/// Holds S79, S86.
 #[test]
 fn b12_only_what_a_dead_end_left_is_cleaned() {
     let root = Root::new();
@@ -75,6 +78,7 @@ fn b12_only_what_a_dead_end_left_is_cleaned() {
     take(root.path()).unwrap();
 }
 
+/// Holds S81.
 #[test]
 fn b14_what_a_cleaner_removed_is_put_back_and_the_name_stays_ours() {
     let root = Root::new();
@@ -95,6 +99,22 @@ fn b14_what_a_cleaner_removed_is_put_back_and_the_name_stays_ours() {
     assert!(ends.offered(&name()).unwrap().is_none(), "what was fetched is not offered again");
 }
 
+/// Holds S81.
+#[test]
+fn b14_a_connection_outlives_its_socket() {
+    let root = Root::new();
+    let (mut presence, stop) = (take(root.path()).unwrap(), Stop::new().unwrap());
+    let mut broker = UnixStream::connect(&presence.socket).unwrap();
+    let mut served = presence.accept(&stop).unwrap().unwrap();
+    fs::remove_file(&presence.socket).unwrap();
+    presence.repair().unwrap();
+    broker.write_all(b"x").unwrap();
+    assert_eq!(served.read(&mut [0], Wait::For(Duration::from_secs(60))).unwrap(), 1);
+    assert_eq!(served.try_write(b"y").unwrap(), 1);
+    assert_eq!(broker.read(&mut [0]).unwrap(), 1);
+}
+
+/// Holds S81.
 #[test]
 fn b14_a_name_that_another_end_took_meanwhile_is_left_to_it() {
     let root = Root::new();
@@ -106,6 +126,7 @@ fn b14_a_name_that_another_end_took_meanwhile_is_left_to_it() {
     UnixStream::connect(&second.socket).unwrap();
 }
 
+/// Holds S83.
 #[test]
 fn b16_a_squatted_name_is_refused() {
     let root = Root::new();
@@ -134,6 +155,7 @@ fn an_entry_says_its_own_name_and_is_no_larger_than_one_can_be() {
     drop(presence);
 }
 
+/// Holds S78.
 #[test]
 fn b11_a_path_that_is_too_long_is_named_with_its_length_and_the_limit() {
     let root = Root::new();

@@ -54,6 +54,7 @@ fn two_ends_meet_by_name_with_and_without_a_token() {
     });
 }
 
+/// Holds S82, S86.
 #[test]
 fn w8_a_wrong_token_is_found_out() {
     within(LIMIT, || {
@@ -64,6 +65,7 @@ fn w8_a_wrong_token_is_found_out() {
     });
 }
 
+/// Holds S86.
 #[test]
 fn w8_a_missing_token_is_refused_in_words() {
     within(LIMIT, || {
@@ -102,6 +104,7 @@ fn a_claim_of_4_gib_before_ready_is_refused() {
     });
 }
 
+/// Holds S79.
 #[test]
 fn a_name_in_use_is_refused_and_the_listener_lives_on() {
     within(LIMIT, || {
@@ -121,6 +124,30 @@ fn a_name_in_use_is_refused_and_the_listener_lives_on() {
     });
 }
 
+/// They waited to be let in, and do no more.
+/// Holds S84.
+#[test]
+fn those_that_dial_and_have_gone_keep_nobody_out() {
+    within(LIMIT, || {
+        let folder = tempfile::tempdir().unwrap();
+        run(async {
+            let endpoint = Endpoint::fresh(folder.path()).unwrap();
+            let listener = Listener::bind(&endpoint).unwrap();
+            for _ in 0..50 {
+                drop(dial(&endpoint).unwrap());
+            }
+            for _ in 0..50 {
+                let gone = accept(&listener, None).await;
+                assert!(gone.is_err(), "{gone:?}");
+            }
+            let peer = tokio::task::spawn_blocking(move || dial_with(&endpoint, None).map(drop));
+            assert!(accept(&listener, None).await.is_ok());
+            peer.await.unwrap().unwrap();
+        });
+    });
+}
+
+/// Holds S82.
 #[test]
 fn only_the_user_may_use_the_name() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -133,6 +160,7 @@ fn only_the_user_may_use_the_name() {
     });
 }
 
+/// Holds S78.
 #[test]
 fn too_long_a_path_names_the_path_and_the_limit() {
     let folder = Path::new("/tmp").join("x".repeat(90));

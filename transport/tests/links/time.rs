@@ -156,7 +156,7 @@ async fn twenty_calls_that_wait_a_second_each_keep_their_three_also_after_an_hou
     }
 }
 
-/// Holds S34.
+/// Holds S34, S69.
 #[tokio::test(start_paused = true)]
 async fn a_silent_peer_has_as_long_as_it_was_given() {
     let (ours, _theirs) = pair(CAPACITY);
@@ -185,6 +185,7 @@ impl Carrier for Mute {
     }
 }
 
+/// Holds S69.
 #[test]
 fn the_blocking_driver_gives_a_silent_peer_ten_seconds() {
     let (tell, waited) = std::sync::mpsc::channel();

@@ -113,6 +113,7 @@ async fn p5_a_plugin_that_does_not_read_gets_no_more_streams() {
 }
 
 /// The broker's side of the connection passes none: whoever asks all the same is told.
+/// Holds S75.
 #[tokio::test]
 async fn a_plugin_that_asks_where_no_stream_passes_is_told() {
     let mut link = rude(&spec(&["127.0.0.1:1".into()], None), false).await;
