@@ -17,6 +17,8 @@ mod layers;
 #[cfg(target_os = "linux")]
 mod authors;
 #[cfg(target_os = "linux")]
+mod brief;
+#[cfg(target_os = "linux")]
 mod broker;
 #[cfg(target_os = "linux")]
 mod callbacks;

@@ -19,6 +19,8 @@
 #![forbid(unsafe_code)]
 
 mod blocking;
+#[cfg(all(feature = "tokio", unix))]
+mod brief;
 mod carrier;
 #[cfg(feature = "tokio")]
 mod duplex;
