@@ -41,7 +41,7 @@ pub(super) enum Notice {
     Report(Report),
     /// A step before "go" failed.
     Failed(Failure),
-    /// The program runs.
+    /// The program runs. With it travels a pidfd of its process.
     Started {
         /// Its process.
         pid: i32,
