@@ -36,7 +36,7 @@ pub enum AttachError {
     /// It would not, and said why.
     #[error("the broker refused: {0}")]
     Refused(String),
-    /// The plugin requires what the machine does not give.
+    /// The plugin was not started, for the same reason as without a broker.
     #[error(transparent)]
     Launch(LaunchError),
     /// It did not answer, or its answer makes no sense.
@@ -144,6 +144,8 @@ fn refused(answer: Answer) -> AttachError {
     match answer {
         Answer::Refused(why) => AttachError::Refused(why),
         Answer::NotEnforced(missing) => AttachError::Launch(LaunchError::NotEnforced { missing }),
+        Answer::Failed(failure) => AttachError::Launch(failure.into()),
+        Answer::NotExecuted(error) => AttachError::Launch(error.into()),
         Answer::Goodbye => AttachError::Io(ended()),
         _ => AttachError::Io(io::Error::new(io::ErrorKind::InvalidData, "it answered another question")),
     }
@@ -151,4 +153,46 @@ fn refused(answer: Answer) -> AttachError {
 
 fn ended() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "it has ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_sandbox::{ExecError, ExecFailure, Exit, Failure, Guarantee, Standing};
+
+    use super::*;
+    use crate::start::StartError;
+    use crate::try_error::TryError;
+
+    /// What a start ends with here that failed in a broker.
+    fn travelled(error: LaunchError) -> LaunchError {
+        let bytes = Answer::from(error).into_bytes().unwrap();
+        match refused(Answer::read(&bytes).unwrap()) {
+            AttachError::Launch(error) => error,
+            other => panic!("it became another error: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn why_a_plugin_was_not_started_is_the_same_error_through_a_broker() {
+        let not_executed = || ExecError { path: "/x".into(), kind: ExecFailure::Missing, errno: 2 };
+        let errors: [fn() -> LaunchError; 3] = [
+            || Failure::ended("preparing the plugin", Exit::Signal(9)).into(),
+            || Failure::system("making namespaces", &io::Error::from_raw_os_error(28)).into(),
+            || LaunchError::NotEnforced { missing: vec![(Guarantee::FsRead, Standing::Enforced)] },
+        ];
+        for error in errors {
+            assert_eq!(format!("{:?}", travelled(error())), format!("{:?}", error()));
+        }
+        assert!(
+            matches!(travelled(not_executed().into()), LaunchError::Exec(error) if error == not_executed())
+        );
+    }
+
+    #[test]
+    fn one_that_is_killed_before_its_program_runs_has_crashed_through_a_broker_too() {
+        let killed = Failure::ended("preparing the plugin", Exit::Signal(9));
+        let error = Box::new(travelled(killed.into()));
+        let tried = TryError::from(StartError::Launch { name: "phone".into(), error });
+        assert!(matches!(tried, TryError::Crashed(death) if death.exit == Some(Exit::Signal(9))));
+    }
 }
