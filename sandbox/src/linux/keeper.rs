@@ -232,6 +232,17 @@ impl Keeper {
         }
     }
 
+    /// Finds it in its namespaces. It waits for an answer, so it is there; nothing else has been forked in
+    /// there yet.
+    fn find_plugin(&mut self) {
+        let first = || proc::children_of(self.child).first().copied();
+        if self.plugin.is_none() {
+            self.plugin = first();
+            // It was there before this was opened, and after: so it is no other.
+            self.pidfd = self.plugin.and_then(pidfd_of).filter(|_| first() == self.plugin);
+        }
+    }
+
     fn started(&mut self, control: &OwnedFd) {
         if self.phase == Phase::Released {
             self.phase = Phase::Running;
