@@ -100,13 +100,15 @@ impl Confinement {
         self.ports.is_empty()
     }
 
-    /// Makes the control group, where one is needed.
+    /// Makes the control group, where one is needed: for one process only if its memory matters, as it
+    /// may cost more than the rest of the start.
     pub(super) fn group(&self) -> Cgroup {
-        if !self.wanted() || self.single() {
-            return Cgroup::none("it is not needed");
+        if !self.wanted() || self.single() && !self.policy.bounds_memory() {
+            return Cgroup::none("for one process alone no control group is made");
         }
         // Its init may be one of the processes in there.
-        Cgroup::make(Bounds { memory: self.memory, processes: self.processes.saturating_add(1) })
+        let processes = (!self.single()).then(|| self.processes.saturating_add(1));
+        Cgroup::make(Bounds { memory: self.memory, processes })
     }
 
     /// One process with one thread, for ever.
@@ -142,7 +144,7 @@ impl Confinement {
         let bounded = group.memory.is_ok();
         Limits {
             file_size: self.policy.file_size,
-            address_space: (self.single() && !bounded).then_some(self.memory),
+            address_space: self.single().then_some(self.memory),
             data: (!self.single() && !bounded).then_some(self.memory),
             // Its init is one of them.
             processes: (tier == Tier::Namespaced && !self.single()).then_some(u64::from(self.processes) + 1),

@@ -7,8 +7,8 @@
 //! can tell what is left over.
 //!
 //! To move a process into a group takes the kernel many milliseconds if it has not done so lately. With
-//! version 2 the process is born in there instead, and a plugin that stays one process for ever needs
-//! no group.
+//! version 2 the process is born in there instead, and a plugin that stays one process for ever gets a
+//! group only for its memory, where that matters.
 
 mod folders;
 mod unified;
@@ -30,8 +30,9 @@ const PERIOD: u64 = 100_000;
 pub(in super::super) struct Bounds {
     /// Bytes.
     pub(in super::super) memory: u64,
-    /// Processes and threads.
-    pub(in super::super) processes: u32,
+    /// Processes and threads. `None`: it is one for ever, which needs neither this bound nor one of
+    /// processor time.
+    pub(in super::super) processes: Option<u32>,
 }
 
 /// One controller of a group, or why there is none.
@@ -66,22 +67,22 @@ impl Cgroup {
 
     /// Makes groups for the plugin of this keeper, as far as that can be had.
     pub(in super::super) fn make(bounds: Bounds) -> Self {
-        let mut made = Self::none("");
+        let mut made = Self::none("it is one process");
         let hierarchies = hierarchies();
         let unified = made.unify(&hierarchies);
-        let memory = bounds.memory.to_string();
-        let processes = bounds.processes.to_string();
-        let quota = PERIOD.to_string();
         let of_version_1 = |controller| hierarchies.iter().find(|hierarchy| hierarchy.has(controller));
         let mut bound = |controller, v1: Settings<'_>, v2: Settings<'_>| match of_version_1(controller) {
             Some(hierarchy) => set(&made.enter(hierarchy)?, v1),
             None => set(within(&unified, controller)?, v2),
         };
+        let memory = bounds.memory.to_string();
         let memory = bound(
             "memory",
             &[("memory.limit_in_bytes", &memory), ("memory.memsw.limit_in_bytes", &memory)],
             &[("memory.max", &memory), ("memory.swap.max", "0")],
         );
+        let Some(processes) = bounds.processes else { return Self { memory, ..made } };
+        let (processes, quota) = (processes.to_string(), PERIOD.to_string());
         let processes = bound("pids", &[("pids.max", &processes)], &[("pids.max", &processes)]);
         let cpu = bound(
             "cpu",
