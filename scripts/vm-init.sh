@@ -78,6 +78,11 @@ groups() {
     nest /part/own "+memory +pids" nobody
     tests_in /part/own/inner nobody $EVERYBODYS control_group leaves_no_daemon
     on grep -q "memory: enforced" /tmp/said && on grep -q "cpu: unavailable" /tmp/said || worst=1
+    # One can be made here, and nothing be born in it: who may that is up to the group around it.
+    nest /shut "+memory +pids +cpu" nobody
+    on chown root $TOP/shut/cgroup.procs
+    tests_in /shut/inner nobody $EVERYBODYS control_group leaves_no_daemon
+    on grep -q "memory: advisory.*no process can be born" /tmp/said || worst=1
     on mkdir $TOP/threads
     echo threaded >$TOP/threads/cgroup.type
     tests_in /threads root $EVERYBODYS control_group leaves_no_daemon

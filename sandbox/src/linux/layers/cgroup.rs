@@ -35,8 +35,17 @@ pub(in super::super) struct Bounds {
     pub(in super::super) processes: Option<u32>,
 }
 
+/// How a process comes under a controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Way {
+    /// It moves, with version 1.
+    Moved,
+    /// It is born there, with version 2.
+    Born,
+}
+
 /// One controller of a group, or why there is none.
-type Controlled = Result<(), String>;
+type Controlled = Result<Way, String>;
 
 /// The groups of one plugin, one for each hierarchy.
 #[derive(Debug)]
@@ -72,8 +81,8 @@ impl Cgroup {
         let unified = made.unify(&hierarchies);
         let of_version_1 = |controller| hierarchies.iter().find(|hierarchy| hierarchy.has(controller));
         let mut bound = |controller, v1: Settings<'_>, v2: Settings<'_>| match of_version_1(controller) {
-            Some(hierarchy) => set(&made.enter(hierarchy)?, v1),
-            None => set(within(&unified, controller)?, v2),
+            Some(hierarchy) => set(&made.enter(hierarchy)?, v1).map(|()| Way::Moved),
+            None => set(within(&unified, controller)?, v2).map(|()| Way::Born),
         };
         let memory = bounds.memory.to_string();
         let memory = bound(
@@ -125,6 +134,16 @@ impl Cgroup {
         self.cradle.as_ref().map(AsFd::as_fd)
     }
 
+    /// From now on there is none, and nothing that it would have bounded is. It goes with the others.
+    pub(in super::super) fn give_up_cradle(&mut self, why: &io::Error) {
+        self.cradle = None;
+        for controlled in [&mut self.memory, &mut self.processes, &mut self.cpu] {
+            if *controlled == Ok(Way::Born) {
+                *controlled = Err(format!("no process can be born in a control group: {why}"));
+            }
+        }
+    }
+
     /// Moves this process into the groups that it was not born in, and all that it will start with it.
     pub(in super::super) fn join(&self) -> io::Result<()> {
         self.doors.iter().try_for_each(|mut door| door.write_all(b"0"))
@@ -140,7 +159,7 @@ impl Cgroup {
 /// kernel.
 type Settings<'s> = &'s [(&'s str, &'s str)];
 
-fn set(folder: &Path, settings: Settings<'_>) -> Controlled {
+fn set(folder: &Path, settings: Settings<'_>) -> Result<(), String> {
     for (index, (file, value)) in settings.iter().enumerate() {
         match fs::write(folder.join(file), value) {
             Err(error) if index == 0 => return Err(failed(&folder.join(file), &error)),
@@ -253,6 +272,14 @@ mod tests {
 
     fn found(own: &str) -> Vec<Hierarchy> {
         parse(own, MOUNTS)
+    }
+
+    #[test]
+    fn without_a_cradle_only_what_moves_is_bounded() {
+        let mut group = Cgroup { memory: Ok(Way::Born), cpu: Ok(Way::Moved), ..Cgroup::none("") };
+        group.give_up_cradle(&io::Error::from_raw_os_error(libc::ENOSYS));
+        assert!(group.memory.unwrap_err().contains("Function not implemented"));
+        assert_eq!((group.processes, group.cpu), (Err(String::new()), Ok(Way::Moved)));
     }
 
     #[test]

@@ -129,7 +129,7 @@ impl Facts<'_> {
     fn processes(&self) -> Standing {
         match &self.cgroup.processes {
             _ if self.single() => Standing::Enforced,
-            Ok(()) => Standing::Enforced,
+            Ok(_) => Standing::Enforced,
             Err(_) if self.limits.processes.is_some() && !self.root => Standing::Enforced,
             Err(why) => group(why),
         }
@@ -139,7 +139,7 @@ impl Facts<'_> {
     fn cpu(&self) -> Standing {
         match &self.cgroup.cpu {
             _ if self.single() => Standing::Enforced,
-            Ok(()) => Standing::Enforced,
+            Ok(_) => Standing::Enforced,
             Err(why) => group(why),
         }
     }
@@ -192,6 +192,7 @@ fn namespaces_hint(failure: &Failure) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cgroup::Way;
     use super::*;
 
     /// What is done on the usual hosts, to be changed by each test.
@@ -285,7 +286,7 @@ mod tests {
         let limited = Policy { memory: Some(1), ..Policy::default() };
         assert!(said(&Host { policy: limited, ..single }).ends_with(GROUP_HINT));
         let mut cgroup = Cgroup::none("");
-        cgroup.memory = Ok(());
+        cgroup.memory = Ok(Way::Moved);
         assert!(enforced(&Host { cgroup, ..host(Tier::Landlocked) }, Guarantee::Memory));
     }
 
