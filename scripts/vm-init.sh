@@ -49,7 +49,7 @@ tests_in() {
 # group $3.
 bounded_in() {
     tests_in "$1" "$2" OUTRIGGER_DEMAND_ALL=1 $EVERYBODYS control_group leaves_no_daemon
-    on grep -q "in ..$TOP$3/outrigger-[0-9]*.\]" /tmp/said || { echo "vm: not in the group $3/"; worst=1; }
+    on grep -q "in ..$TOP$3/outrigger-[0-9]*-[0-9a-f]*.\]" /tmp/said || { echo "vm: not in the group $3/"; worst=1; }
 }
 
 # A group with another in it, and what it hands on; the first belongs to the user $3.

@@ -187,7 +187,7 @@ impl Parts {
         let Inherited { broker, locks, .. } = self.inherited;
         Keeper::new(
             Watched { child, broker, events: self.events, plugin, init },
-            self.group.into_folders(),
+            self.group.into_kept(),
             locks,
         )
     }

@@ -8,7 +8,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::process::exit;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdout};
 use serde::de::DeserializeOwned;
 
 use super::channel::{self, Received, Wait, timespec};
-use super::layers::cgroup;
+use super::layers::cgroup::Kept;
 use super::messages::{Inner, Notice, Order};
 use super::proc;
 use super::sys::{self, Disposition, Reaped};
@@ -69,7 +68,7 @@ pub(super) struct Keeper {
     channel: Option<OwnedFd>,
     init: Option<OwnedFd>,
     /// The control groups, to be removed at the end.
-    groups: Vec<PathBuf>,
+    groups: Kept,
     /// Never looked at: they are held until this process ends, when nothing is left.
     _locks: Vec<OwnedFd>,
 }
@@ -84,7 +83,7 @@ struct Ready {
 }
 
 impl Keeper {
-    pub(super) fn new(watched: Watched, groups: Vec<PathBuf>, locks: Vec<OwnedFd>) -> Self {
+    pub(super) fn new(watched: Watched, groups: Kept, locks: Vec<OwnedFd>) -> Self {
         let Watched { child, broker, events, plugin, init } = watched;
         Self {
             child,
@@ -106,7 +105,7 @@ impl Keeper {
         ignore_signals();
         while self.turn(&control) {}
         self.end_all(&control);
-        cgroup::remove(&self.groups);
+        self.groups.remove();
         exit(0)
     }
 

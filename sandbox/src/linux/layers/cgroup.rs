@@ -3,8 +3,8 @@
 //!
 //! A group is made for each plugin where we may make one: with version 1 in the hierarchy of each
 //! controller, with version 2 in the one tree, in the nearest group around ours that hands its
-//! controllers on ([`unified`]). It is named after the keeper's process, so that whoever comes later
-//! can tell what is left over.
+//! controllers on ([`unified`]). The keeper holds it, so that whoever comes later can tell what is left
+//! over.
 //!
 //! To move a process into a group takes the kernel many milliseconds if it has not done so lately. With
 //! version 2 the process is born in there instead, and a plugin that stays one process for ever gets a
@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use folders::{CONTROLLERS, create, name_of, own_name, sweep};
+use folders::{CONTROLLERS, create, named, names_of, new_name, sweep, take_away};
 use unified::Group;
 
 /// The period over which processor time is counted, in microseconds.
@@ -50,7 +50,11 @@ type Controlled = Result<Way, String>;
 /// The groups of one plugin, one for each hierarchy.
 #[derive(Debug)]
 pub(in super::super) struct Cgroup {
+    /// In every hierarchy the same.
+    name: String,
     folders: Vec<PathBuf>,
+    /// Those of version 1: whoever holds them keeps them from being left over.
+    handles: Vec<File>,
     /// Who joins writes here. Opened while we can still see it.
     doors: Vec<File>,
     /// The group of version 2, to be born in.
@@ -65,7 +69,9 @@ impl Cgroup {
     pub(in super::super) fn none(why: &str) -> Self {
         let none = || Err(why.to_owned());
         Self {
+            name: String::new(),
             folders: Vec::new(),
+            handles: Vec::new(),
             doors: Vec::new(),
             cradle: None,
             memory: none(),
@@ -76,7 +82,11 @@ impl Cgroup {
 
     /// Makes groups for the plugin of this keeper, as far as that can be had.
     pub(in super::super) fn make(bounds: Bounds) -> Self {
-        let mut made = Self::none("it is one process");
+        let name = match new_name() {
+            Ok(name) => name,
+            Err(error) => return Self::none(&format!("no name for a control group: {error}")),
+        };
+        let mut made = Self { name, ..Self::none("it is one process") };
         let hierarchies = hierarchies();
         let unified = made.unify(&hierarchies);
         let of_version_1 = |controller| hierarchies.iter().find(|hierarchy| hierarchy.has(controller));
@@ -108,20 +118,20 @@ impl Cgroup {
         let hierarchy = hierarchy
             .filter(|_| CONTROLLERS.iter().any(is_free))
             .ok_or_else(|| "no hierarchy has it".to_owned())?;
-        let group = unified::make(&hierarchy.own, &hierarchy.top, &own_name())?;
+        let group = unified::make(&hierarchy.own, &hierarchy.top, &self.name)?;
         self.folders.push(group.folder.clone());
-        self.cradle = Some(File::open(&group.folder).map_err(|error| failed(&group.folder, &error))?);
+        self.cradle = Some(group.handle.try_clone().map_err(|error| failed(&group.folder, &error))?);
         Ok(group)
     }
 
     /// Makes the group in a hierarchy of version 1, once.
     fn enter(&mut self, hierarchy: &Hierarchy) -> Result<PathBuf, String> {
-        let folder = hierarchy.own.join(own_name());
+        let folder = hierarchy.own.join(&self.name);
         if !self.folders.contains(&folder) {
             sweep(&hierarchy.own);
             // By its place, which is the same at every start.
             let none = |error| format!("no group within {}: {error}", hierarchy.own.display());
-            create(&folder).map_err(none)?;
+            self.handles.push(create(&folder).map_err(none)?);
             let door = OpenOptions::new().write(true).open(folder.join("cgroup.procs"));
             self.doors.push(door.map_err(none)?);
             self.folders.push(folder.clone()); // only now: what is among them is joined
@@ -149,9 +159,26 @@ impl Cgroup {
         self.doors.iter().try_for_each(|mut door| door.write_all(b"0"))
     }
 
-    /// Where the groups are, for [`remove`].
-    pub(in super::super) fn into_folders(self) -> Vec<PathBuf> {
-        self.folders
+    /// The groups, for whoever keeps them.
+    pub(in super::super) fn into_kept(self) -> Kept {
+        Kept { folders: self.folders, _handles: self.handles.into_iter().chain(self.cradle).collect() }
+    }
+}
+
+/// Groups that nobody takes for left over, as long as this is not dropped.
+#[derive(Debug)]
+pub(in super::super) struct Kept {
+    folders: Vec<PathBuf>,
+    _handles: Vec<File>,
+}
+
+impl Kept {
+    /// Takes them away; whatever was in them must have ended. One that is busy is left to whoever
+    /// makes the next one.
+    pub(in super::super) fn remove(&self) {
+        for folder in &self.folders {
+            fs::remove_dir(folder).ok();
+        }
     }
 }
 
@@ -181,26 +208,19 @@ fn failed(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
-/// Takes groups away; whatever was in them must have ended. One that is busy is left to whoever
-/// makes the next one.
-pub(in super::super) fn remove(folders: &[PathBuf]) {
-    for folder in folders {
-        fs::remove_dir(folder).ok();
-    }
-}
-
 /// Takes away the groups of a keeper that went before its plugin, once they are empty. What is still
 /// busy after a while is left to whoever makes the next group.
 pub(in super::super) fn remove_of(keeper: u32) {
     const PATIENCE: u32 = 200;
-    let name = name_of(keeper);
+    let names = names_of(keeper);
     let around = |hierarchy: &Hierarchy| {
         let around = hierarchy.own.ancestors().take_while(|around| around.starts_with(&hierarchy.top));
-        around.map(|around| around.join(&name)).collect::<Vec<_>>()
+        around.flat_map(|around| named(around, &names)).collect::<Vec<_>>()
     };
     let mut left: Vec<PathBuf> = hierarchies().iter().flat_map(around).collect();
     for _ in 0..PATIENCE {
-        left.retain(|folder| fs::remove_dir(folder).is_err() && folder.exists());
+        left.iter().for_each(|group| take_away(group));
+        left.retain(|group| group.exists());
         if left.is_empty() {
             return;
         }

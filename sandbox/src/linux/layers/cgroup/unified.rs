@@ -1,7 +1,7 @@
 //! Version 2: one tree for all controllers, and a process is in one group of it. So one group has to
 //! bound everything of a plugin: what a second one bounds would not be the plugin.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,8 @@ use super::folders::{CONTROLLERS, create, sweep};
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) folder: PathBuf,
+    /// Who holds it keeps it from being left over, and can be the parent of what is born in it.
+    pub(super) handle: File,
     /// What it can bound, of [`CONTROLLERS`].
     controllers: Vec<&'static str>,
 }
@@ -69,14 +71,14 @@ fn make_in(around: &Path, name: &str) -> io::Result<Group> {
     }
     sweep(around);
     let folder = around.join(name);
-    create(&folder)?;
+    let handle = create(&folder)?;
     let controllers = listed(&folder.join("cgroup.controllers"));
     let kind = fs::read_to_string(folder.join("cgroup.type")).unwrap_or_default();
     if controllers.is_empty() || kind.trim_end() != "domain" {
         fs::remove_dir(&folder).ok();
         return Err(io::Error::other("it hands no controllers on"));
     }
-    Ok(Group { folder, controllers })
+    Ok(Group { folder, handle, controllers })
 }
 
 /// Which of ours a file lists.
