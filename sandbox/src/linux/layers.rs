@@ -45,6 +45,22 @@ const PROCESSES: u32 = 64;
 /// Where programs are looked for, if the environment does not say.
 const SEARCH: &str = "/usr/local/bin:/usr/bin:/bin";
 
+/// What a program reads of itself where `/proc` is the host's. Not the folder: the host's mounts,
+/// connections and sockets are in there as well, and its control groups.
+const OF_ITSELF: [&str; 11] = [
+    "/proc/self/auxv",
+    "/proc/self/cmdline",
+    "/proc/self/comm",
+    "/proc/self/environ",
+    "/proc/self/fd",
+    "/proc/self/fdinfo",
+    "/proc/self/limits",
+    "/proc/self/maps",
+    "/proc/self/stat",
+    "/proc/self/statm",
+    "/proc/self/status",
+];
+
 /// What one plugin is confined to: its policy, with the defaults for what it leaves open.
 #[derive(Debug)]
 pub(super) struct Confinement {
@@ -121,7 +137,7 @@ impl Confinement {
         let own: &[(&str, Rights)] = match tier {
             _ if !self.program => &[],
             Tier::Namespaced => &[("/proc", Rights::READ), ("/tmp", Rights::WRITE)],
-            Tier::Landlocked | Tier::None => &[("/proc/self", Rights::READ)],
+            Tier::Landlocked | Tier::None => &OF_ITSELF.map(|path| (path, Rights::READ)),
         };
         let own = own.iter().filter_map(|(path, rights)| Place::find(Path::new(path), *rights));
         self.places.iter().cloned().chain(own).collect()

@@ -25,6 +25,11 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
     (Some(FsRead), OfRoot, &[
         "read_secret_by_handle", "read_shadow_file", "read_kernel_addresses", "read_kernel_log",
     ]),
+    // With a granted port the network is the host's in the upper tier too, and `/proc` tells of it.
+    (Some(FsRead), Landlocked, &[
+        "see_connections_of_host", "see_connections_of_host_by_thread", "see_sockets_of_host",
+        "see_mounts_of_host",
+    ]),
     (Some(FsWrite), Always, &[
         "write_outside", "create_outside", "truncate_outside", "truncate_outside_by_open",
         "make_folder_outside", "make_fifo_outside", "make_symbolic_link_outside", "remove_outside",

@@ -150,7 +150,10 @@ fn attribute_by_descriptor(to: &Targets) -> Attempt {
 fn flags_by_descriptor(to: &Targets) -> Attempt {
     const SET_FLAGS: i64 = 0x4008_6602; // FS_IOC_SETFLAGS
     const NO_DUMP: c_int = 0x40;
-    call!(libc::SYS_ioctl, read_only(to, "flags")?.as_raw_fd(), SET_FLAGS, at(&NO_DUMP)).map(drop)
+    const EXTENTS: c_int = 0x8_0000; // on ext4: without it the file is to be converted, which may fail
+    let file = read_only(to, "flags")?;
+    let set = |flags| call!(libc::SYS_ioctl, file.as_raw_fd(), SET_FLAGS, at(&flags)).map(drop);
+    set(NO_DUMP | EXTENTS).or_else(|_| set(NO_DUMP))
 }
 
 /// The same by the request that came with XFS: flags, then four more words and a reserve.
