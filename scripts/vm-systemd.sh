@@ -27,7 +27,7 @@ bounded_by() {
     echo "vm: $what"
     "$@" >/tmp/said 2>&1 || worst=1
     cat /tmp/said
-    grep -q "in ..$wanted/outrigger-[0-9]*.\]" /tmp/said || fail "not in a group like $wanted"
+    grep -q "in ..$wanted/outrigger-[0-9]*-[0-9a-f]*.\]" /tmp/said || fail "not in a group like $wanted"
 }
 
 # What a diagnosis of the user says, with something before it.

@@ -118,6 +118,12 @@ impl Policy {
         network.filter_map(|entry| entry.strip_prefix("tcp:")?.parse().ok()).collect()
     }
 
+    /// Whether somebody wants all its memory bounded, be it limited or required, and not only by the
+    /// default.
+    pub(crate) fn bounds_memory(&self) -> bool {
+        self.memory.is_some() || self.require.contains(&Guarantee::Memory)
+    }
+
     /// All that must be enforced. Without a sandbox that is only what was asked for by name.
     pub fn required(&self) -> Vec<Guarantee> {
         let basic =

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::process::exit;
 use std::time::{Duration, Instant};
 
@@ -132,11 +132,12 @@ struct Parts {
 impl Parts {
     /// Tries the higher tier, by doing it: what forbids namespaces shows itself at very different
     /// steps. If it cannot be had, the lower one is.
-    fn try_namespaces(self) -> Result<Role, Failure> {
+    fn try_namespaces(mut self) -> Result<Role, Failure> {
         let failed = |error: io::Error| Failure::system("talking to the sandbox", &error);
         let (keepers, plugins) = channel::pair().map_err(failed)?;
         let (ours, inits) = channel::pair().map_err(failed)?;
-        match sys::fork_into_namespaces(self.confinement.own_network(), self.group.cradle()) {
+        let network = self.confinement.own_network();
+        match self.fork_by(|group| sys::fork_into_namespaces(network, group)) {
             Ok(None) => Ok(Role::Init(self.init(plugins, inits))),
             Ok(Some(init)) => {
                 drop((plugins, inits));
@@ -150,11 +151,11 @@ impl Parts {
     }
 
     /// Forks into keeper and plugin, without namespaces.
-    fn fork(self, no_namespaces: Option<Failure>) -> Result<Role, Failure> {
+    fn fork(mut self, no_namespaces: Option<Failure>) -> Result<Role, Failure> {
         let (keepers, plugins) =
             channel::pair().map_err(|error| Failure::system("talking to the plugin", &error))?;
         let parent = getpid();
-        let forked = self.group.cradle().map_or_else(sys::fork, sys::fork_into_group);
+        let forked = self.fork_by(|group| group.map_or_else(sys::fork, sys::fork_into_group));
         match forked.map_err(|error| Failure::system("forking", &error))? {
             Some(plugin) => Ok(Role::Keeper(self.keeper(plugin, keepers, None, None))),
             None => {
@@ -165,10 +166,27 @@ impl Parts {
         }
     }
 
+    /// Forks into the control group, if there is one to be born in. Many a host has one and forbids
+    /// that: then it is done without, and the group is to blame only for what works without it.
+    fn fork_by(
+        &mut self,
+        fork: impl Fn(Option<BorrowedFd<'_>>) -> io::Result<Option<Pid>>,
+    ) -> io::Result<Option<Pid>> {
+        let Some(cradle) = self.group.cradle() else { return fork(None) };
+        match fork(Some(cradle)) {
+            Err(error) => {
+                let forked = fork(None)?;
+                self.group.give_up_cradle(&error); // in both processes
+                Ok(forked)
+            }
+            forked => forked,
+        }
+    }
+
     fn keeper(self, child: Pid, plugin: OwnedFd, init: Option<OwnedFd>, listener: Option<OwnedFd>) -> Keeper {
         let Inherited { broker, locks, .. } = self.inherited;
         let watched = Watched { child, broker, events: self.events, plugin, init };
-        Keeper::new(watched, listener, self.group.into_folders(), locks)
+        Keeper::new(watched, listener, self.group.into_kept(), locks)
     }
 
     /// What the child does not take along is closed by being dropped here.

@@ -8,7 +8,6 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
 use std::process::exit;
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use rustix::stdio::{dup2_stderr, dup2_stdout};
 use serde::de::DeserializeOwned;
 
 use super::channel::{self, Received, Wait, timespec};
-use super::layers::cgroup;
+use super::layers::cgroup::Kept;
 use super::messages::{Inner, Notice, Order};
 use super::proc;
 use super::sys::{self, Disposition, Reaped};
@@ -73,7 +72,7 @@ pub(super) struct Keeper {
     /// To be handed over with the report.
     listener: Option<OwnedFd>,
     /// The control groups, to be removed at the end.
-    groups: Vec<PathBuf>,
+    groups: Kept,
     /// Never looked at: they are held until this process ends, when nothing is left.
     _locks: Vec<OwnedFd>,
 }
@@ -91,7 +90,7 @@ impl Keeper {
     pub(super) fn new(
         watched: Watched,
         listener: Option<OwnedFd>,
-        groups: Vec<PathBuf>,
+        groups: Kept,
         locks: Vec<OwnedFd>,
     ) -> Self {
         let Watched { child, broker, events, plugin, init } = watched;
@@ -118,7 +117,7 @@ impl Keeper {
         ignore_signals();
         while self.turn(&control) {}
         self.end_all(&control);
-        cgroup::remove(&self.groups);
+        self.groups.remove();
         exit(0)
     }
 
@@ -219,17 +218,6 @@ impl Keeper {
         let with: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
         // A broker that cannot hear has gone; its pidfd says so in the next turn.
         channel::send_with(control, notice, &with).ok();
-    }
-
-    /// Finds it in its namespaces. It waits for an answer, so it is there; nothing else has been forked in
-    /// there yet.
-    fn find_plugin(&mut self) {
-        let first = || proc::children_of(self.child).first().copied();
-        if self.plugin.is_none() {
-            self.plugin = first();
-            // It was there before this was opened, and after: so it is no other.
-            self.pidfd = self.plugin.and_then(pidfd_of).filter(|_| first() == self.plugin);
-        }
     }
 
     /// Finds it in its namespaces. It waits for an answer, so it is there; nothing else has been forked in

@@ -52,14 +52,31 @@ pub(super) fn wanted(policy: &Policy) -> bool {
     policy.profile != Profile::None && policy.at_most.tier != Some(Tier::None)
 }
 
-/// Whether it takes a control group to bound it: not one process with one thread, for ever.
+/// Whether a control group is made to bound it: for one process with one thread, for ever, only if its
+/// memory matters, as a group may cost more than the rest of the start.
 pub(super) fn needs_group(policy: &Policy, program: bool) -> bool {
-    wanted(policy) && processes(policy, program) != 1
+    wanted(policy) && (processes(policy, program) != 1 || policy.bounds_memory())
 }
 
 fn processes(policy: &Policy, program: bool) -> u32 {
     policy.processes.unwrap_or(if program { PROCESSES } else { 1 })
 }
+
+/// What a program reads of itself where `/proc` is the host's. Not the folder: the host's mounts,
+/// connections and sockets are in there as well, and its control groups.
+const OF_ITSELF: [&str; 11] = [
+    "/proc/self/auxv",
+    "/proc/self/cmdline",
+    "/proc/self/comm",
+    "/proc/self/environ",
+    "/proc/self/fd",
+    "/proc/self/fdinfo",
+    "/proc/self/limits",
+    "/proc/self/maps",
+    "/proc/self/stat",
+    "/proc/self/statm",
+    "/proc/self/status",
+];
 
 /// What one plugin is confined to: its policy, with the defaults for what it leaves open.
 #[derive(Debug)]
@@ -131,12 +148,12 @@ impl Confinement {
 
     /// Makes the control group, where one is needed.
     pub(super) fn group(&self) -> Cgroup {
-        if !self.wanted() || self.single() {
-            return Cgroup::none("it is not needed");
+        if !needs_group(&self.policy, self.program) {
+            return Cgroup::none("for one process alone no control group is made");
         }
         // Its init may be one of the processes in there.
-        let bounds = Bounds { memory: self.memory, processes: self.processes.saturating_add(1) };
-        Cgroup::make(bounds).or_because(self.no_scope.as_deref())
+        let processes = (!self.single()).then(|| self.processes.saturating_add(1));
+        Cgroup::make(Bounds { memory: self.memory, processes }).or_because(self.no_scope.as_deref())
     }
 
     /// One process with one thread, for ever.
@@ -149,7 +166,7 @@ impl Confinement {
         let own: &[(&str, Rights)] = match tier {
             _ if !self.program => &[],
             Tier::Namespaced => &[("/proc", Rights::READ), ("/tmp", Rights::WRITE)],
-            Tier::Landlocked | Tier::None => &[("/proc/self", Rights::READ)],
+            Tier::Landlocked | Tier::None => &OF_ITSELF.map(|path| (path, Rights::READ)),
         };
         let own = own.iter().filter_map(|(path, rights)| Place::find(Path::new(path), *rights));
         self.places.iter().cloned().chain(own).collect()
@@ -172,7 +189,7 @@ impl Confinement {
         let bounded = group.memory.is_ok();
         Limits {
             file_size: self.policy.file_size,
-            address_space: (self.single() && !bounded).then_some(self.memory),
+            address_space: self.single().then_some(self.memory),
             data: (!self.single() && !bounded).then_some(self.memory),
             // Its init is one of them.
             processes: (tier == Tier::Namespaced && !self.single()).then_some(u64::from(self.processes) + 1),

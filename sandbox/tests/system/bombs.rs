@@ -4,7 +4,9 @@
 //! That single limits hold is in the matrix; here they are run into without end.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use outrigger_sandbox::{Ceiling, Guarantee, Policy, Profile, Standing, Tier};
@@ -17,8 +19,8 @@ use crate::support::{PATIENCE, Started, eventually, first_party, readable, role,
 /// Processes of the bomb.
 const PROCESSES: u32 = 24;
 
-/// Bytes of its memory.
-const MEMORY: u64 = 64 << 20;
+/// Bytes of its memory: less than all its pipes can hold.
+const MEMORY: u64 = 48 << 20;
 
 /// As the sandbox has them: descriptors, and bytes in the scratch folder.
 const DESCRIPTORS: usize = 512;
@@ -39,13 +41,13 @@ fn test(name: &str, body: fn(Tier), tier: Tier) -> Test {
 }
 
 fn start(bomb: &str, tier: Tier) -> Started {
-    start_within(MEMORY, bomb, tier)
+    start_within(MEMORY, PROCESSES, bomb, tier)
 }
 
-fn start_within(memory: u64, bomb: &str, tier: Tier) -> Started {
+fn start_within(memory: u64, processes: u32, bomb: &str, tier: Tier) -> Started {
     start_with(role(bomb), |launch| {
         let at_most = Ceiling { tier: Some(tier), landlock_abi: None };
-        let (processes, memory) = (Some(PROCESSES), Some(memory));
+        let (processes, memory) = (Some(processes), Some(memory));
         launch.policy = Policy { profile: Profile::Strict, processes, memory, at_most, ..Policy::default() };
     })
 }
@@ -101,15 +103,16 @@ fn running(bomb: &str) -> usize {
 
 /// Holds S85.
 fn memory(tier: Tier) {
-    for kind in ["private", "shared", "files"] {
-        let mut started = start(&format!("bomb-{kind}"), tier);
+    let kinds = ["private", "shared", "files", "pipes", "pairs"];
+    for (kind, processes) in kinds.into_iter().flat_map(|kind| [(kind, PROCESSES), (kind, 1)]) {
+        let mut started = start_within(MEMORY, processes, &format!("bomb-{kind}"), tier);
         if !enforced(&started, Guarantee::Memory) {
             started.child.kill();
             continue;
         }
         started.connection.write_all(b"go").unwrap();
         let ended = started.child.wait(PATIENCE).unwrap().expect("it was not stopped");
-        assert!(!ended.exit.success(), "{kind}: {ended:?}");
+        assert!(!ended.exit.success(), "{kind}, {processes} processes: {ended:?}");
         neighbour_works();
     }
 }
@@ -132,7 +135,7 @@ fn descriptors(tier: Tier) {
 
 fn scratch(tier: Tier) {
     // What is in the scratch folder is memory as well.
-    let mut started = start_within(4 * SCRATCH, "bomb-scratch", tier);
+    let mut started = start_within(4 * SCRATCH, PROCESSES, "bomb-scratch", tier);
     assert!(enforced(&started, Guarantee::Disk), "it was granted nothing to write to");
     started.connection.write_all(b"go").unwrap();
     let written: u64 = started.log.line().parse().unwrap();
@@ -150,6 +153,8 @@ pub(crate) fn bomb(kind: &str) -> i32 {
         "private" => map_without_end(libc::MAP_PRIVATE),
         "shared" => map_without_end(libc::MAP_SHARED),
         "files" => memory_files_without_end(),
+        "pipes" => fill_all(pipe),
+        "pairs" => fill_all(pair),
         "descriptors" => open_without_end(),
         _ => fill(Path::new("/tmp")),
     }
@@ -189,6 +194,41 @@ fn memory_files_without_end() -> i32 {
         call!(libc::SYS_write, file, part.as_ptr(), part.len())
     };
     (0..4 * MEMORY).step_by(PART).all(|part| write(part).is_ok()).into_code()
+}
+
+type Ends = (OwnedFd, OwnedFd);
+
+/// As large as it can be had.
+fn pipe() -> io::Result<Ends> {
+    let (reader, writer) = io::pipe()?;
+    call!(libc::SYS_fcntl, writer.as_raw_fd(), libc::F_SETPIPE_SZ, 1 << 20).ok();
+    Ok((reader.into(), writer.into()))
+}
+
+/// The same.
+fn pair() -> io::Result<Ends> {
+    let (one, other) = UnixStream::pair()?;
+    for end in [&one, &other] {
+        rustix::net::sockopt::set_socket_send_buffer_size(end, 1 << 30).ok();
+    }
+    Ok((one.into(), other.into()))
+}
+
+/// Fills as many of them as can be had, and keeps them; whether that is more than it may have.
+fn fill_all(make: fn() -> io::Result<Ends>) -> i32 {
+    let (mut kept, mut held) = (Vec::new(), 0);
+    while let Ok((one, other)) = make() {
+        held += filled(&one) + filled(&other);
+        kept.push((one, other));
+    }
+    (held > MEMORY).into_code()
+}
+
+/// How much an end takes before somebody would have to read.
+fn filled(end: &OwnedFd) -> u64 {
+    rustix::io::ioctl_fionbio(end, true).unwrap();
+    let written = || rustix::io::write(end, &[b'x'; 4096]).ok();
+    std::iter::from_fn(written).map(|length| length as u64).sum()
 }
 
 /// Success means that nothing stopped it.

@@ -1,5 +1,5 @@
 //! A program is in one control group, or in one of each hierarchy: they hold what the report says, and
-//! go when it does.
+//! go when it does. One process is in one only where its memory matters.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,7 +31,7 @@ pub(crate) fn tests() -> Vec<Test> {
     let of_systemd = Test {
         name: "systemd_takes_no_bound_away_with_its_own_groups".into(),
         body: Box::new(kept),
-        missing: Box::new(|| no_systemd().or_else(|| not_bounded(&start(Tier::Landlocked)))),
+        missing: Box::new(|| no_systemd().or_else(|| not_bounded(&start(Tier::Landlocked, PROCESSES)))),
     };
     let asked = Test {
         name: "a_process_is_moved_once_and_only_for_a_plugin_that_needs_a_group".into(),
@@ -42,24 +42,34 @@ pub(crate) fn tests() -> Vec<Test> {
     tiers.chain([of_systemd, asked]).collect()
 }
 
-fn tests_of(tier: Tier) -> [Test; 2] {
+fn tests_of(tier: Tier) -> [Test; 4] {
     let bounded = Test {
         name: format!("a_program_is_in_the_control_group_that_bounds_it_{tier}"),
         body: Box::new(move || bounded(tier)),
-        missing: Box::new(move || tier_missing(tier).or_else(|| not_bounded(&start(tier)))),
+        missing: Box::new(move || tier_missing(tier).or_else(|| not_bounded(&start(tier, PROCESSES)))),
     };
     let told = Test {
         name: format!("what_no_control_group_bounds_is_not_called_enforced_{tier}"),
         body: Box::new(move || told(tier)),
         missing: Box::new(move || tier_missing(tier)),
     };
-    [bounded, told]
+    let single = Test {
+        name: format!("one_process_whose_memory_is_limited_is_in_a_control_group_{tier}"),
+        body: Box::new(move || single(tier)),
+        missing: Box::new(move || tier_missing(tier).or_else(|| not_bounded(&start(tier, PROCESSES)))),
+    };
+    let unasked = Test {
+        name: format!("one_process_of_which_nobody_asks_has_no_control_group_{tier}"),
+        body: Box::new(move || unasked(tier)),
+        missing: Box::new(move || tier_missing(tier)),
+    };
+    [bounded, told, single, unasked]
 }
 
-fn start(tier: Tier) -> Started {
+fn start(tier: Tier, processes: u32) -> Started {
     start_with(role("wait"), |launch| {
         let at_most = Ceiling { tier: Some(tier), landlock_abi: None };
-        let (processes, memory) = (Some(PROCESSES), Some(MEMORY));
+        let (processes, memory) = (Some(processes), Some(MEMORY));
         launch.policy = Policy { profile: Profile::Strict, processes, memory, at_most, ..Policy::default() };
     })
 }
@@ -71,7 +81,7 @@ fn not_bounded(started: &Started) -> Option<String> {
 }
 
 fn bounded(tier: Tier) {
-    let mut started = start(tier);
+    let mut started = start(tier, PROCESSES);
     let folders = folders(&started);
     println!("     in {folders:?}");
     for bound in BOUNDS {
@@ -84,14 +94,40 @@ fn bounded(tier: Tier) {
 }
 
 fn told(tier: Tier) {
-    let started = start(tier);
-    let folders = folders(&started);
-    // Of a user without rights the kernel counts the processes in another way as well.
-    for bound in BOUNDS.into_iter().filter(|(guarantee, ..)| *guarantee != Guarantee::Processes) {
-        let standing = started.child.report().standing(bound.0);
-        println!("     {}: {standing}", bound.0);
-        assert_eq!(standing == Standing::Enforced, is_held(&started, &folders, bound), "{folders:?}");
+    for processes in [PROCESSES, 1] {
+        let started = start(tier, processes);
+        assert_eq!(started.child.report().tier(), tier);
+        let folders = folders(&started);
+        // Of a user without rights the kernel counts the processes in another way as well, and one
+        // process has one processor.
+        for bound in [BOUNDS[0], BOUNDS[2]].into_iter().take(if processes == 1 { 1 } else { 2 }) {
+            let standing = started.child.report().standing(bound.0);
+            println!("     {}: {standing}", bound.0);
+            assert_eq!(standing == Standing::Enforced, is_held(&started, &folders, bound), "{folders:?}");
+        }
     }
+}
+
+fn single(tier: Tier) {
+    let started = start(tier, 1);
+    for guarantee in [Guarantee::Memory, Guarantee::Processes, Guarantee::Cpu] {
+        assert_eq!(started.child.report().standing(guarantee), Standing::Enforced, "{guarantee}");
+    }
+    let folders = folders(&started);
+    assert!(folders.len() == 1 && is_held(&started, &folders, BOUNDS[0]), "{folders:?}");
+}
+
+fn unasked(tier: Tier) {
+    let started = start_with(first_party("wait"), |launch| {
+        let at_most = Ceiling { tier: Some(tier), landlock_abi: None };
+        launch.policy = Policy { at_most, ..Policy::default() };
+    });
+    let Standing::Advisory { reason } = started.child.report().standing(Guarantee::Memory) else {
+        panic!("{:?}", started.child.report())
+    };
+    assert!(reason.contains("set or require `memory`"), "{reason}");
+    assert_eq!(folders(&started), Vec::<PathBuf>::new());
+    assert_eq!(started.child.report().standing(Guarantee::Cpu), Standing::Enforced);
 }
 
 /// The groups that its keeper has made.
@@ -121,7 +157,7 @@ fn is_root() -> bool {
 
 /// Systemd puts its groups in order again when it loads its units anew, and when one begins.
 fn kept() {
-    let started = start(Tier::Landlocked);
+    let started = start(Tier::Landlocked, PROCESSES);
     let folders = folders(&started);
     let manager: &[&str] = if is_root() { &[] } else { &["--user"] };
     for (program, arguments) in

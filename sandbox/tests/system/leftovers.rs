@@ -129,7 +129,8 @@ fn killed(victim: &str, tier: Tier) {
 /// All control groups of these keepers; other tests may run meanwhile.
 pub(crate) fn groups(keepers: &BTreeSet<u32>) -> BTreeSet<String> {
     let is_theirs = |name: &str| {
-        let keeper = name.rsplit_once("/outrigger-").and_then(|(_, keeper)| keeper.parse().ok());
+        let keeper = name.rsplit_once("/outrigger-").and_then(|(_, name)| name.split_once('-'));
+        let keeper = keeper.and_then(|(keeper, _)| keeper.parse().ok());
         keeper.is_some_and(|keeper: u32| keepers.contains(&keeper))
     };
     let mut found = BTreeSet::new();

@@ -3,12 +3,12 @@
 //!
 //! A group is made for each plugin where we may make one: with version 1 in the hierarchy of each
 //! controller, with version 2 in the one tree, in the nearest group around ours that hands its
-//! controllers on ([`unified`]). It is named after the keeper's process, so that whoever comes later
-//! can tell what is left over.
+//! controllers on ([`unified`]). The keeper holds it, so that whoever comes later can tell what is left
+//! over.
 //!
 //! To move a process into a group takes the kernel many milliseconds if it has not done so lately. With
-//! version 2 the process is born in there instead, and a plugin that stays one process for ever needs
-//! no group.
+//! version 2 the process is born in there instead, and a plugin that stays one process for ever gets a
+//! group only for its memory, where that matters.
 
 mod folders;
 mod handed;
@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use folders::{CONTROLLERS, create, name_of, own_name, sweep, take_away};
+use folders::{CONTROLLERS, create, named, names_of, new_name, remove, sweep, take_away};
 pub(in super::super) use handed::{is_handed_over, step_aside};
 use unified::Group;
 
@@ -32,17 +32,31 @@ const PERIOD: u64 = 100_000;
 pub(in super::super) struct Bounds {
     /// Bytes.
     pub(in super::super) memory: u64,
-    /// Processes and threads.
-    pub(in super::super) processes: u32,
+    /// Processes and threads. `None`: it is one for ever, which needs neither this bound nor one of
+    /// processor time.
+    pub(in super::super) processes: Option<u32>,
+}
+
+/// How a process comes under a controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Way {
+    /// It moves, with version 1.
+    Moved,
+    /// It is born there, with version 2.
+    Born,
 }
 
 /// One controller of a group, or why there is none.
-type Controlled = Result<(), String>;
+type Controlled = Result<Way, String>;
 
 /// The groups of one plugin, one for each hierarchy.
 #[derive(Debug)]
 pub(in super::super) struct Cgroup {
+    /// In every hierarchy the same.
+    name: String,
     folders: Vec<PathBuf>,
+    /// Whoever holds them keeps the groups from being left over.
+    handles: Vec<File>,
     /// Who joins writes here. Opened while we can still see it.
     doors: Vec<File>,
     /// The group of version 2, to be born in.
@@ -57,7 +71,9 @@ impl Cgroup {
     pub(in super::super) fn none(why: &str) -> Self {
         let none = || Err(why.to_owned());
         Self {
+            name: String::new(),
             folders: Vec::new(),
+            handles: Vec::new(),
             doors: Vec::new(),
             cradle: None,
             memory: none(),
@@ -68,22 +84,26 @@ impl Cgroup {
 
     /// Makes groups for the plugin of this keeper, as far as that can be had.
     pub(in super::super) fn make(bounds: Bounds) -> Self {
-        let mut made = Self::none("");
+        let name = match new_name() {
+            Ok(name) => name,
+            Err(error) => return Self::none(&format!("no name for a control group: {error}")),
+        };
+        let mut made = Self { name, ..Self::none("it is one process") };
         let hierarchies = hierarchies();
         let unified = made.unify(&hierarchies);
-        let memory = bounds.memory.to_string();
-        let processes = bounds.processes.to_string();
-        let quota = PERIOD.to_string();
         let of_version_1 = |controller| hierarchies.iter().find(|hierarchy| hierarchy.has(controller));
         let mut bound = |controller, v1: Settings<'_>, v2: Settings<'_>| match of_version_1(controller) {
-            Some(hierarchy) => set(&made.enter(hierarchy)?, v1),
-            None => set(within(&unified, controller)?, v2),
+            Some(hierarchy) => set(&made.enter(hierarchy)?, v1).map(|()| Way::Moved),
+            None => set(within(&unified, controller)?, v2).map(|()| Way::Born),
         };
+        let memory = bounds.memory.to_string();
         let memory = bound(
             "memory",
             &[("memory.limit_in_bytes", &memory), ("memory.memsw.limit_in_bytes", &memory)],
             &[("memory.max", &memory), ("memory.swap.max", "0")],
         );
+        let Some(processes) = bounds.processes else { return Self { memory, ..made } };
+        let (processes, quota) = (processes.to_string(), PERIOD.to_string());
         let processes = bound("pids", &[("pids.max", &processes)], &[("pids.max", &processes)]);
         let cpu = bound(
             "cpu",
@@ -98,7 +118,7 @@ impl Cgroup {
         let Some(why) = why else { return self };
         let also = |controlled: Controlled| controlled.map_err(|first| format!("{first}; {why}"));
         let [memory, processes, cpu] = [self.memory, self.processes, self.cpu].map(also);
-        Self { memory, processes, cpu, folders: self.folders, doors: self.doors, cradle: self.cradle }
+        Self { memory, processes, cpu, ..self }
     }
 
     /// Makes the group of version 2, unless version 1 has all controllers.
@@ -108,20 +128,22 @@ impl Cgroup {
         let hierarchy = hierarchy
             .filter(|_| CONTROLLERS.iter().any(is_free))
             .ok_or_else(|| "no hierarchy has it".to_owned())?;
-        let group = unified::make(&hierarchy.own, &hierarchy.top, &own_name())?;
+        let group = unified::make(&hierarchy.own, &hierarchy.top, &self.name)?;
         self.folders.push(group.folder.clone());
-        self.cradle = Some(File::open(&group.cradle).map_err(|error| failed(&group.cradle, &error))?);
+        let opened = |error| failed(&group.folder, &error);
+        self.handles.push(group.handle.try_clone().map_err(opened)?);
+        self.cradle = Some(File::open(&group.cradle).map_err(opened)?);
         Ok(group)
     }
 
     /// Makes the group in a hierarchy of version 1, once.
     fn enter(&mut self, hierarchy: &Hierarchy) -> Result<PathBuf, String> {
-        let folder = hierarchy.own.join(own_name());
+        let folder = hierarchy.own.join(&self.name);
         if !self.folders.contains(&folder) {
             sweep(&hierarchy.own);
             // By its place, which is the same at every start.
             let none = |error| format!("no group within {}: {error}", hierarchy.own.display());
-            create(&folder).map_err(none)?;
+            self.handles.push(create(&folder).map_err(none)?);
             let door = OpenOptions::new().write(true).open(folder.join("cgroup.procs"));
             self.doors.push(door.map_err(none)?);
             self.folders.push(folder.clone()); // only now: what is among them is joined
@@ -134,14 +156,39 @@ impl Cgroup {
         self.cradle.as_ref().map(AsFd::as_fd)
     }
 
+    /// From now on there is none, and nothing that it would have bounded is. It goes with the others.
+    pub(in super::super) fn give_up_cradle(&mut self, why: &io::Error) {
+        self.cradle = None;
+        for controlled in [&mut self.memory, &mut self.processes, &mut self.cpu] {
+            if *controlled == Ok(Way::Born) {
+                *controlled = Err(format!("no process can be born in a control group: {why}"));
+            }
+        }
+    }
+
     /// Moves this process into the groups that it was not born in, and all that it will start with it.
     pub(in super::super) fn join(&self) -> io::Result<()> {
         self.doors.iter().try_for_each(|mut door| door.write_all(b"0"))
     }
 
-    /// Where the groups are, for [`remove`].
-    pub(in super::super) fn into_folders(self) -> Vec<PathBuf> {
-        self.folders
+    /// The groups, for whoever keeps them.
+    pub(in super::super) fn into_kept(self) -> Kept {
+        Kept { folders: self.folders, _handles: self.handles }
+    }
+}
+
+/// Groups that nobody takes for left over, as long as this is not dropped.
+#[derive(Debug)]
+pub(in super::super) struct Kept {
+    folders: Vec<PathBuf>,
+    _handles: Vec<File>,
+}
+
+impl Kept {
+    /// Takes them away; whatever was in them must have ended. One that is busy is left to whoever
+    /// makes the next one.
+    pub(in super::super) fn remove(&self) {
+        self.folders.iter().for_each(|folder| remove(folder));
     }
 }
 
@@ -149,7 +196,7 @@ impl Cgroup {
 /// kernel.
 type Settings<'s> = &'s [(&'s str, &'s str)];
 
-fn set(folder: &Path, settings: Settings<'_>) -> Controlled {
+fn set(folder: &Path, settings: Settings<'_>) -> Result<(), String> {
     for (index, (file, value)) in settings.iter().enumerate() {
         match fs::write(folder.join(file), value) {
             Err(error) if index == 0 => return Err(failed(&folder.join(file), &error)),
@@ -171,26 +218,19 @@ fn failed(path: &Path, error: &io::Error) -> String {
     format!("{}: {error}", path.display())
 }
 
-/// Takes groups away; whatever was in them must have ended. One that is busy is left to whoever
-/// makes the next one.
-pub(in super::super) fn remove(folders: &[PathBuf]) {
-    for folder in folders {
-        take_away(folder).ok();
-    }
-}
-
 /// Takes away the groups of a keeper that went before its plugin, once they are empty. What is still
 /// busy after a while is left to whoever makes the next group.
 pub(in super::super) fn remove_of(keeper: u32) {
     const PATIENCE: u32 = 200;
-    let name = name_of(keeper);
+    let names = names_of(keeper);
     let around = |hierarchy: &Hierarchy| {
         let around = hierarchy.own.ancestors().take_while(|around| around.starts_with(&hierarchy.top));
-        around.map(|around| around.join(&name)).collect::<Vec<_>>()
+        around.flat_map(|around| named(around, &names)).collect::<Vec<_>>()
     };
     let mut left: Vec<PathBuf> = hierarchies().iter().flat_map(around).collect();
     for _ in 0..PATIENCE {
-        left.retain(|folder| take_away(folder).is_err() && folder.exists());
+        left.iter().for_each(|group| take_away(group));
+        left.retain(|group| group.exists());
         if left.is_empty() {
             return;
         }
@@ -270,6 +310,14 @@ mod tests {
 
     fn found(own: &str) -> Vec<Hierarchy> {
         parse(own, MOUNTS)
+    }
+
+    #[test]
+    fn without_a_cradle_only_what_moves_is_bounded() {
+        let mut group = Cgroup { memory: Ok(Way::Born), cpu: Ok(Way::Moved), ..Cgroup::none("") };
+        group.give_up_cradle(&io::Error::from_raw_os_error(libc::ENOSYS));
+        assert!(group.memory.unwrap_err().contains("Function not implemented"));
+        assert_eq!((group.processes, group.cpu), (Err(String::new()), Ok(Way::Moved)));
     }
 
     #[test]

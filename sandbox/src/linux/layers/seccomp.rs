@@ -116,6 +116,7 @@ fn dangerous(needs: &Needs) -> Rules {
     sockets(&mut refused, needs.tcp);
     processes(&mut refused, needs);
     files(&mut refused, needs);
+    refused.with(libc::SYS_ioctl, calls::IOCTL_KNOWN.map(|request| is_not(1, request)));
     refused.with(libc::SYS_personality, [is_not(0, 0xFFFF_FFFF), is_not(0, 0)]);
     for command in calls::FCNTL_REFUSED {
         refused.with(libc::SYS_fcntl, [is(1, *command)]);
@@ -152,11 +153,6 @@ fn sockets(refused: &mut Refused, tcp: bool) {
     let fast_open = || has(3, number(libc::MSG_FASTOPEN));
     refused.each(&[libc::SYS_sendto, libc::SYS_sendmmsg], fast_open);
     refused.each(&[libc::SYS_sendmsg], || has(2, number(libc::MSG_FASTOPEN)));
-    // Everything about interfaces, routes and owners of sockets; and input into a terminal.
-    refused.with(libc::SYS_ioctl, [bits(1, 0xFFFF_FF00, 0x8900)]);
-    for request in calls::IOCTL_REFUSED {
-        refused.with(libc::SYS_ioctl, [is(1, *request)]);
-    }
 }
 
 fn number(constant: i32) -> u64 {

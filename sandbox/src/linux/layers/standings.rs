@@ -109,26 +109,27 @@ impl Facts<'_> {
         }
     }
 
-    /// One thread in one process, and no way to another: it can be bounded like the process that it is.
+    /// One thread in one process, and no way to another.
     fn single(&self) -> bool {
         self.single && self.seccomp.is_ok()
     }
 
     fn memory(&self) -> Standing {
-        match &self.cgroup.memory {
-            _ if self.single() => Standing::Enforced,
-            Ok(()) => Standing::Enforced,
-            Err(why) => Standing::advisory(format!(
-                "only what each process has of its own is bounded, not what is shared: {why}; {GROUP_HINT}"
-            )),
-        }
+        let Err(why) = &self.cgroup.memory else { return Standing::Enforced };
+        let (open, hint) = match self.single() {
+            true if !self.policy.bounds_memory() => (OF_THE_KERNEL, "set or require `memory`"),
+            true => (OF_THE_KERNEL, GROUP_HINT),
+            false => ("what is shared", GROUP_HINT),
+        };
+        let bounded = "only what each process has of its own is bounded";
+        Standing::advisory(format!("{bounded}, not {open}: {why}; {hint}"))
     }
 
     /// The kernel counts the processes of a user within a user namespace, but never those of root.
     fn processes(&self) -> Standing {
         match &self.cgroup.processes {
             _ if self.single() => Standing::Enforced,
-            Ok(()) => Standing::Enforced,
+            Ok(_) => Standing::Enforced,
             Err(_) if self.limits.processes.is_some() && !self.root => Standing::Enforced,
             Err(why) => group(why),
         }
@@ -138,7 +139,7 @@ impl Facts<'_> {
     fn cpu(&self) -> Standing {
         match &self.cgroup.cpu {
             _ if self.single() => Standing::Enforced,
-            Ok(()) => Standing::Enforced,
+            Ok(_) => Standing::Enforced,
             Err(why) => group(why),
         }
     }
@@ -152,6 +153,9 @@ impl Facts<'_> {
         self.if_either(self.namespaced(), &self.landlock())
     }
 }
+
+/// What no limit of a process counts.
+const OF_THE_KERNEL: &str = "what the kernel holds for it, in pipes and sockets";
 
 /// How a control group can be had.
 const GROUP_HINT: &str = "run as root, or in a systemd unit with `Delegate=yes`, or with a systemd user manager (`loginctl enable-linger`)";
@@ -188,6 +192,7 @@ fn namespaces_hint(failure: &Failure) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cgroup::Way;
     use super::*;
 
     /// What is done on the usual hosts, to be changed by each test.
@@ -269,9 +274,28 @@ mod tests {
     }
 
     #[test]
-    fn memory_needs_a_group_or_a_plugin_that_stays_alone() {
-        assert!(matches!(standing(&host(Tier::Namespaced), Guarantee::Memory), Standing::Advisory { .. }));
-        assert!(enforced(&Host { single: true, ..host(Tier::Landlocked) }, Guarantee::Memory));
+    fn memory_needs_a_group_also_of_a_plugin_that_stays_alone() {
+        let said = |host: &Host| match standing(host, Guarantee::Memory) {
+            Standing::Advisory { reason } => reason,
+            standing => panic!("{standing}"),
+        };
+        let several = host(Tier::Namespaced);
+        assert!(said(&several).ends_with(&format!("not what is shared: no group; {GROUP_HINT}")));
+        let single = Host { single: true, ..host(Tier::Landlocked) };
+        assert!(said(&single).ends_with("in pipes and sockets: no group; set or require `memory`"));
+        let limited = Policy { memory: Some(1), ..Policy::default() };
+        assert!(said(&Host { policy: limited, ..single }).ends_with(GROUP_HINT));
+        let mut cgroup = Cgroup::none("");
+        cgroup.memory = Ok(Way::Moved);
+        assert!(enforced(&Host { cgroup, ..host(Tier::Landlocked) }, Guarantee::Memory));
+    }
+
+    #[test]
+    fn one_thread_is_one_process_with_one_processor_at_most() {
+        let single = Host { single: true, ..host(Tier::Landlocked) };
+        assert!(enforced(&single, Guarantee::Processes) && enforced(&single, Guarantee::Cpu));
+        let unfiltered = Host { seccomp: Err(Failure::new("seccomp", "nothing")), ..single };
+        assert!(!enforced(&unfiltered, Guarantee::Processes) && !enforced(&unfiltered, Guarantee::Cpu));
     }
 
     #[test]

@@ -26,6 +26,11 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
     (Some(FsRead), OfRoot, &[
         "read_secret_by_handle", "read_shadow_file", "read_kernel_addresses", "read_kernel_log",
     ]),
+    // With a granted port the network is the host's in the upper tier too, and `/proc` tells of it.
+    (Some(FsRead), Landlocked, &[
+        "see_connections_of_host", "see_connections_of_host_by_thread", "see_sockets_of_host",
+        "see_mounts_of_host",
+    ]),
     (Some(FsWrite), Always, &[
         "write_outside", "create_outside", "truncate_outside", "truncate_outside_by_open",
         "make_folder_outside", "make_fifo_outside", "make_symbolic_link_outside", "remove_outside",
@@ -47,6 +52,12 @@ pub(super) const ATTACKS: &[(Option<Guarantee>, Rule, &[&str])] = &[
         "set_attribute_of_read_only_by_descriptor", "set_flags_of_read_only_by_descriptor",
         "set_flags_of_read_only_by_other_request", "remove_attribute_of_link_outside",
         "remove_attribute_of_read_only_by_descriptor",
+    ]),
+    // What file systems do at the request of whoever may read.
+    (Some(FsWrite), Always, &[
+        "make_subvolume_in_read_only", "make_snapshot_in_read_only", "make_newer_snapshot_in_read_only",
+        "set_subvolume_flags_of_read_only", "encrypt_read_only", "seal_read_only",
+        "seal_read_only_with_high_bits",
     ]),
     (Some(FsWrite), OfKernel, &[
         "chmod_outside_by_the_new_call", "set_attribute_outside_by_the_new_call",
@@ -184,6 +195,7 @@ pub(super) const CONTROLS: &[(When, &[&str])] = &[
         "can_sync_and_lock_granted", "can_map_granted", "can_signal_itself", "can_use_pipes",
         "can_use_pairs_of_streams", "can_wait_for_events", "can_tell_the_time", "can_draw_random_numbers",
         "can_wait_for_a_moment", "can_map_memory", "can_make_code", "can_ask_about_itself",
+        "can_ask_about_descriptors", "can_ask_for_a_copy",
     ]),
     (as_a_program, &[
         "can_use_devices", "can_read_system_libraries", "can_read_certificates", "can_see_itself",

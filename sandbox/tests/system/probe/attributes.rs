@@ -7,7 +7,7 @@ use std::ffi::{CString, c_int};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 
-use super::raw::{Attempt, at, call, call_of_x86, into, path};
+use super::raw::{Attempt, at, call, call_of_x86, into, open, path, reached};
 use super::writing::read_only;
 use super::{Probe, Targets};
 
@@ -63,6 +63,13 @@ pub(super) const PROBES: &[Probe] = &[
         const SET_VERSION: i64 = 0x4008_7602; // FS_IOC_SETVERSION
         call!(libc::SYS_ioctl, read_only(to, "flags")?.as_raw_fd(), SET_VERSION, at(&7_i32)).map(drop)
     }),
+    ("make_subvolume_in_read_only", |to| request(to, BTRFS_SUBVOL_CREATE)),
+    ("make_snapshot_in_read_only", |to| request(to, BTRFS_SNAP_CREATE)),
+    ("make_newer_snapshot_in_read_only", |to| request(to, BTRFS_SNAP_CREATE_V2)),
+    ("set_subvolume_flags_of_read_only", |to| request(to, BTRFS_SUBVOL_SETFLAGS)),
+    ("encrypt_read_only", |to| request(to, SET_ENCRYPTION_POLICY)),
+    ("seal_read_only", |to| request(to, ENABLE_VERITY)),
+    ("seal_read_only_with_high_bits", |to| request(to, ENABLE_VERITY | 1 << 32)),
     ("hold_up_whoever_writes_read_only", |to| {
         let file = read_only(to, "leased")?; // who opens it to write waits for us, up to 45 seconds
         call!(libc::SYS_fcntl, file.as_raw_fd(), libc::F_SETLEASE, libc::F_RDLCK).map(drop)
@@ -74,6 +81,14 @@ pub(super) const PROBES: &[Probe] = &[
 const FCHMODAT2: i64 = 452;
 const SETXATTRAT: i64 = 463;
 const FILE_SETATTR: i64 = 469;
+
+// Requests of file systems.
+const BTRFS_SUBVOL_CREATE: i64 = 0x5000_940E;
+const BTRFS_SNAP_CREATE: i64 = 0x5000_9401;
+const BTRFS_SNAP_CREATE_V2: i64 = 0x5000_9417;
+const BTRFS_SUBVOL_SETFLAGS: i64 = 0x4008_941A;
+const SET_ENCRYPTION_POLICY: i64 = 0x800C_6613;
+const ENABLE_VERITY: i64 = 0x4080_6685;
 
 const ATTRIBUTE: &std::ffi::CStr = c"user.probe";
 
@@ -135,7 +150,10 @@ fn attribute_by_descriptor(to: &Targets) -> Attempt {
 fn flags_by_descriptor(to: &Targets) -> Attempt {
     const SET_FLAGS: i64 = 0x4008_6602; // FS_IOC_SETFLAGS
     const NO_DUMP: c_int = 0x40;
-    call!(libc::SYS_ioctl, read_only(to, "flags")?.as_raw_fd(), SET_FLAGS, at(&NO_DUMP)).map(drop)
+    const EXTENTS: c_int = 0x8_0000; // on ext4: without it the file is to be converted, which may fail
+    let file = read_only(to, "flags")?;
+    let set = |flags| call!(libc::SYS_ioctl, file.as_raw_fd(), SET_FLAGS, at(&flags)).map(drop);
+    set(NO_DUMP | EXTENTS).or_else(|_| set(NO_DUMP))
 }
 
 /// The same by the request that came with XFS: flags, then four more words and a reserve.
@@ -149,7 +167,14 @@ fn flags_by_other_request(to: &Targets) -> Attempt {
     call!(libc::SYS_ioctl, file.as_raw_fd(), SET, at(&attributes)).map(drop)
 }
 
-/// The same by path, since Linux 6.17.
+/// A request about a folder that may only be read, with nothing where its arguments should be. A file
+/// system that does not know it says so (`ENOTTY`): then it got as far as that.
+fn request(to: &Targets, request: i64) -> Attempt {
+    let folder = open(&to.read, libc::O_RDONLY | libc::O_DIRECTORY)?;
+    reached(call!(libc::SYS_ioctl, folder.as_raw_fd(), request, 0))
+}
+
+/// Flags by path, since Linux 6.17.
 fn flags_by_new_call(to: &Targets) -> Attempt {
     const NO_DUMP: u64 = 0x80;
     let (name, attributes) = (name_of(to, "flags"), [NO_DUMP, 0, 0]);

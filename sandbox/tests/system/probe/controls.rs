@@ -9,8 +9,10 @@ use std::time::{Instant, SystemTime};
 use outrigger_sandbox::PROXY_PORT;
 
 use super::network::{connect, socket, v4};
-use super::raw::{self, Attempt, End, at, call, can_execute, into, read};
-use super::{Probe, Targets, check, read_text, skipped};
+use super::raw::{self, Attempt, End, at, call, can_execute, into, reached, read};
+use super::{Failed, Probe, Targets, check, read_text, skipped};
+
+const TCGETS2: u64 = 0x802C_542A;
 
 pub(super) const PROBES: &[Probe] = &[
     ("can_read_granted", |to| check(read(to.read.join("known"))? == b"granted")),
@@ -131,6 +133,12 @@ pub(super) const PROBES: &[Probe] = &[
         call!(libc::SYS_prlimit64, 0, libc::RLIMIT_NOFILE, 0, into(&mut about))?;
         call!(libc::SYS_sched_getaffinity, 0, about.len(), into(&mut about)).map(drop)
     }),
+    ("can_ask_about_descriptors", about_descriptors),
+    ("can_ask_for_a_copy", |to| {
+        const CLONE: i64 = 0x4004_9409; // FICLONE: most file systems cannot, and say so
+        let (from, towards) = (File::open(to.read.join("known"))?, File::create(to.write.join("copied"))?);
+        reached(call!(libc::SYS_ioctl, towards.as_raw_fd(), CLONE, from.as_raw_fd()))
+    }),
     ("can_reach_granted_port", |to| {
         connect(&socket(libc::AF_INET, libc::SOCK_STREAM, 0)?, &v4(to.network.granted))
     }),
@@ -168,6 +176,23 @@ fn map_granted(to: &Targets) -> Attempt {
 
 fn map(access: i32) -> Attempt<i64> {
     call!(libc::SYS_mmap, 0, 4096, access, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+}
+
+/// What runtimes ask: whether it is a terminal, how much there is to read; and what they set.
+fn about_descriptors(_: &Targets) -> Attempt {
+    let (reader, mut writer) = std::io::pipe()?;
+    writer.write_all(b"four")?;
+    let (mut waiting, mut on, pipe) = (0_i32, 1_i32, reader.as_raw_fd());
+    call!(libc::SYS_ioctl, pipe, libc::FIONREAD, into(&mut waiting))?;
+    call!(libc::SYS_ioctl, pipe, libc::FIONBIO, into(&mut on))?;
+    call!(libc::SYS_ioctl, pipe, libc::FIONCLEX)?;
+    call!(libc::SYS_ioctl, pipe, libc::FIOCLEX)?;
+    let mut answer = [0_u8; 64];
+    let not_a_terminal = |request| match call!(libc::SYS_ioctl, pipe, request, into(&mut answer)) {
+        Err(Failed::Errno(libc::ENOTTY)) => true,
+        other => panic!("a pipe answers {other:?}"),
+    };
+    check(waiting == 4 && [libc::TCGETS, TCGETS2, libc::TIOCGWINSZ].into_iter().all(not_a_terminal))
 }
 
 /// epoll, eventfd and timerfd, which every runtime is built on.

@@ -16,6 +16,13 @@ pub(super) const PROBES: &[Probe] = &[
     }),
     ("calls_without_a_filter", |_| check(call!(libc::SYS_prctl, libc::PR_GET_SECCOMP)? == 0)),
     ("terminal_of_its_own_session", |_| super::raw::open("/dev/tty", libc::O_RDWR).map(drop)),
+    // What `/proc` says of the host. Of its own process, as that is the only one it may look at.
+    ("see_connections_of_host", |to| says("net/tcp", &port(to))),
+    ("see_connections_of_host_by_thread", |to| {
+        says(&format!("task/{}/net/tcp", std::process::id()), &port(to))
+    }),
+    ("see_sockets_of_host", |to| says("net/unix", to.ipc.stream.to_str().unwrap())),
+    ("see_mounts_of_host", |_| says("mountinfo", " /sys ")),
 ];
 
 /// Any but 0, 1 and 2. Asked of each number, as the list may be out of sight.
@@ -28,4 +35,13 @@ fn capabilities(_: &Targets) -> Attempt {
     let (header, mut sets) = ([0x2008_0522_u32, 0], [0_u32; 6]); // version 3, this process
     call!(libc::SYS_capget, at(&header), into(&mut sets))?;
     check(sets != [0; 6])
+}
+
+/// A port that the broker listens at, as the kernel writes it.
+fn port(to: &Targets) -> String {
+    format!(":{:04X} ", to.network.tcp4)
+}
+
+fn says(file: &str, word: &str) -> Attempt {
+    check(std::fs::read_to_string(format!("/proc/self/{file}"))?.contains(word))
 }

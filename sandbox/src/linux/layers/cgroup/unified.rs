@@ -1,11 +1,11 @@
 //! Version 2: one tree for all controllers, and a process is in one group of it. So one group has to
 //! bound everything of a plugin: what a second one bounds would not be the plugin.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::folders::{CONTROLLERS, WITHIN, create, sweep, take_away};
+use super::folders::{CONTROLLERS, WITHIN, create, remove, sweep};
 use super::handed::is_of_systemd;
 
 /// A group that was made.
@@ -15,6 +15,8 @@ pub(super) struct Group {
     pub(super) folder: PathBuf,
     /// Where its processes are: there, or in a group within it.
     pub(super) cradle: PathBuf,
+    /// Who holds it keeps it from being left over.
+    pub(super) handle: File,
     /// What it can bound, of [`CONTROLLERS`].
     controllers: Vec<&'static str>,
 }
@@ -73,27 +75,27 @@ fn make_in(around: &Path, top: &Path, name: &str) -> io::Result<Group> {
     }
     sweep(around);
     let folder = around.join(name);
-    create(&folder)?;
+    let handle = create(&folder)?;
     let controllers = listed(&folder.join("cgroup.controllers"));
     let kind = fs::read_to_string(folder.join("cgroup.type")).unwrap_or_default();
     if controllers.is_empty() || kind.trim_end() != "domain" {
-        fs::remove_dir(&folder).ok();
+        remove(&folder);
         return Err(io::Error::other("it hands no controllers on"));
     }
     if !is_of_systemd(around, top) {
-        return Ok(Group { cradle: folder.clone(), folder, controllers });
+        return Ok(Group { cradle: folder.clone(), folder, handle, controllers });
     }
     if let Err(error) = hold(&folder, &controllers) {
-        take_away(&folder).ok();
+        remove(&folder);
         return Err(error);
     }
-    Ok(Group { cradle: folder.join(WITHIN), folder, controllers })
+    Ok(Group { cradle: folder.join(WITHIN), folder, handle, controllers })
 }
 
 /// Hands the controllers on to a group within this one. Who owns the group around it cannot take them
 /// away as long as that is so, and with them the bounds.
 fn hold(folder: &Path, controllers: &[&str]) -> io::Result<()> {
-    create(&folder.join(WITHIN))?;
+    fs::create_dir(folder.join(WITHIN))?;
     let all: Vec<String> = controllers.iter().map(|controller| format!("+{controller}")).collect();
     fs::write(folder.join("cgroup.subtree_control"), all.join(" "))
 }
@@ -110,6 +112,6 @@ fn better(known: Option<Group>, new: Group) -> Group {
     let Some(known) = known else { return new };
     let is_better = new.controllers.len() > known.controllers.len();
     let (better, worse) = if is_better { (new, known) } else { (known, new) };
-    take_away(&worse.folder).ok();
+    remove(&worse.folder);
     better
 }

@@ -113,11 +113,23 @@ pub(super) const CLONE_REFUSED: &[i32] = &[
 /// `PR_SET_KEEPCAPS`: what would loosen its ties, or its capabilities if it had any.
 pub(super) const PRCTL_REFUSED: &[u64] = &[1, 36, 35, 28, 47, 8];
 
-/// `TIOCSTI`, `TIOCLINUX`, `TIOCSCTTY`, `TIOCSETD`: input into a terminal, and getting hold of one.
-/// `FS_IOC_SETFLAGS` (twice, as its size differs), `FS_IOC_FSSETXATTR`, `FS_IOC_SETVERSION` (twice):
-/// attributes of a file, also of one that was opened to be read.
-pub(super) const IOCTL_REFUSED: &[u64] =
-    &[0x5412, 0x541C, 0x540E, 0x5423, 0x4008_6602, 0x4004_6602, 0x401C_5820, 0x4008_7602, 0x4004_7602];
+/// What may be asked of a descriptor: whether it waits, how much there is to read, whether it is closed on
+/// `exec`; whether it is a terminal, and how large; and to share the blocks of one file with another,
+/// which needs the right to read the one and to write the other, and is no more than a copy.
+///
+/// Everything else is a driver's or a file system's own, and acts on what was opened only to be read:
+/// subvolumes and snapshots, encryption, seals, flags, input into a terminal, interfaces and routes.
+pub(super) const IOCTL_KNOWN: [u64; 9] = [
+    0x5421,      // FIONBIO
+    0x541B,      // FIONREAD
+    0x5451,      // FIOCLEX
+    0x5450,      // FIONCLEX
+    0x5401,      // TCGETS
+    0x802C_542A, // TCGETS2
+    0x5413,      // TIOCGWINSZ
+    0x4004_9409, // FICLONE
+    0x4020_940D, // FICLONERANGE
+];
 
 /// `F_SETLEASE`, `F_NOTIFY`: who opens a file to write would wait for its reader, and a folder that may
 /// be read could be watched.
