@@ -7,6 +7,7 @@
 //!                                                                   └── plugin ── layers
 //! ```
 
+mod brought;
 mod channel;
 mod child;
 mod handover;
@@ -21,6 +22,7 @@ mod proc;
 mod spawn;
 mod sys;
 
+pub use brought::brought_by;
 pub use child::{Child, Prepared, prepare};
 pub use handover::Lent;
 pub use helper::host_main_if_requested;

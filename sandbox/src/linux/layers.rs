@@ -11,10 +11,10 @@
 //! that matters is the broker's to say. Once a layer has begun, failing means not starting.
 
 pub(super) mod cgroup;
-mod image;
+pub(super) mod image;
 mod landlock;
 mod limits;
-mod places;
+pub(super) mod places;
 mod root;
 mod seccomp;
 mod standings;
@@ -43,7 +43,7 @@ const MEMORY: u64 = 1 << 30;
 const PROCESSES: u32 = 64;
 
 /// Where programs are looked for, if the environment does not say.
-const SEARCH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(super) const SEARCH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What one plugin is confined to: its policy, with the defaults for what it leaves open.
 #[derive(Debug)]
