@@ -27,7 +27,7 @@ readonly -A COMMAND_LINE=([whole]="" [groups]="" [no-namespaces]="" [no-landlock
 readonly -A PASSED=([whole]=80 [groups]=90 [systemd]=48 [no-namespaces]=60 [no-landlock]=45)
 
 # The programs that the tests start. Python is among them only where it is installed.
-readonly PROGRAMS=(/bin/sh /bin/busybox /usr/bin/env /usr/bin/true /usr/bin/ls /usr/bin/sleep)
+readonly PROGRAMS=(/bin/sh /bin/busybox /usr/bin/cat /usr/bin/env /usr/bin/true /usr/bin/ls /usr/bin/sleep)
 
 source scripts/debian-packages.sh
 

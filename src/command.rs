@@ -28,6 +28,7 @@ use clap::Parser as _;
 use outrigger::config::{Config, Places};
 use outrigger::exit::Exit;
 use outrigger::report::Failure;
+use outrigger::sandbox::Protected;
 
 use crate::cli::{Cli, Verb};
 
@@ -75,6 +76,14 @@ fn config_file(cli: &Cli) -> Result<PathBuf, Failure> {
     cli.config.clone().or_else(|| places.config_file()).ok_or_else(|| {
         Failure::usage("the home directory is not known").hint("name the configuration with `-c FILE`")
     })
+}
+
+/// What a plugin that is only tried may not be granted either. Without a configuration that can be read,
+/// what is ours is where it usually is.
+fn secret(cli: &Cli) -> Vec<Protected> {
+    let places = Places::from_environment();
+    let config = config_file(cli).ok().and_then(|file| Config::load(&file, &places).ok());
+    config.map_or_else(|| places.secret(), |config| config.secret())
 }
 
 /// How this command was called, as the user can call it again.

@@ -106,6 +106,14 @@ impl Config {
         protected(&self.state, &self.file)
     }
 
+    /// What no plugin may be granted at all: state and configuration, and the runtime directory.
+    #[must_use]
+    pub fn secret(&self) -> Vec<Protected> {
+        let sockets =
+            outrigger_broker::runtime_path().map(|path| Protected::new("the runtime directory", path));
+        self.protected().into_iter().chain(sockets).collect()
+    }
+
     /// The plugin called `name`, if it is not built in.
     #[must_use]
     pub fn plugin(&self, name: &str) -> Option<&PluginConfig> {

@@ -85,7 +85,7 @@ fn standing(manifest: &Manifest, digest: &str, pin: Option<&Pin>) -> Standing {
     if pin.manifest != manifest.file {
         return Standing::Another;
     }
-    if pin.digest == digest {
+    if pin.digest == digest && pin.brings == manifest.brings {
         return Standing::Trusted { updated: pin.updated };
     }
     // What an older version wrote down and this one cannot read was agreed to in vain.
@@ -93,7 +93,8 @@ fn standing(manifest: &Manifest, digest: &str, pin: Option<&Pin>) -> Standing {
     if then.id != manifest.id {
         return Standing::Another;
     }
-    let (more, less) = (beyond(&then.wishes, &manifest.wishes), beyond(&manifest.wishes, &then.wishes));
+    let then = Manifest { brings: pin.brings.clone(), ..then }.asks();
+    let (more, less) = (beyond(&then, &manifest.asks()), beyond(&manifest.asks(), &then));
     if more.is_empty() { Standing::Updated { less } } else { Standing::Widened { more, less } }
 }
 
@@ -167,8 +168,9 @@ pub fn distrust(state: &Path, name: &str) -> Result<bool, Failure> {
 
 impl Pin {
     fn of(examined: &Examined, updated: Option<u64>) -> Self {
-        let Manifest { file, text, .. } = &examined.manifest;
-        Self { manifest: file.clone(), digest: examined.digest.clone(), updated, text: text.clone() }
+        let Manifest { file, text, brings, .. } = &examined.manifest;
+        let (manifest, digest, brings) = (file.clone(), examined.digest.clone(), brings.clone());
+        Self { manifest, digest, updated, text: text.clone(), brings }
     }
 }
 

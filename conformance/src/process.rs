@@ -53,7 +53,7 @@ impl Process {
             environment: subject.environment.clone(),
             locks: Vec::new(),
             policy: subject.policy.clone(),
-            protected: Vec::new(),
+            protected: subject.protected.clone(),
             deadlines: Deadlines { report: settings.handshake, start: settings.handshake },
             helper: subject.helper.clone(),
         })?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use outrigger_protocol::limits;
-use outrigger_sandbox::{Helper, Policy, Program};
+use outrigger_sandbox::{Helper, Policy, Program, Protected};
 
 /// A plugin to be checked.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Subject {
     pub environment: Vec<(OsString, OsString)>,
     /// What it may do. The scratch folder is granted beside it.
     pub policy: Policy,
+    /// What it may not be granted at all, whatever its policy says: the state directory, say.
+    pub protected: Vec<Protected>,
     /// Which executable is the sandbox helper.
     pub helper: Helper,
 }
@@ -35,6 +37,7 @@ impl Subject {
             options: Vec::new(),
             environment: Vec::new(),
             policy: Policy::default(),
+            protected: Vec::new(),
             helper: Helper::default(),
         }
     }

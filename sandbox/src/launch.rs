@@ -32,10 +32,11 @@ pub struct Launch {
     /// Descriptors that the keeper holds until the last process of the plugin has gone: give
     /// duplicates of the open-file-description locks of group and members (decisions X3).
     pub locks: Vec<Descriptor>,
-    /// What it may do.
+    /// What it may do. What its program brings with it from elsewhere ([`brought_by`](crate::brought_by))
+    /// has to be part of it, or it is not there.
     pub policy: Policy,
-    /// What it may not be granted to write to, besides our executable, its libraries and the
-    /// executables of helper and plugin: the state directory, say (decisions P2).
+    /// What it may not be granted at all: the state directory, say. To write it may not be granted our
+    /// executable, its libraries, those of helper and plugin, and what executes the plugin (decisions P2).
     pub protected: Vec<Protected>,
     /// How long each step may take.
     pub deadlines: Deadlines,

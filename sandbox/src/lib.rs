@@ -54,6 +54,7 @@
 //! hosts: a plugin in a sandbox asks the broker, which does it. The proxy for programs that cannot ask:
 //! only its listener is made here, in a network that this process has no other way into.
 
+mod brought;
 mod error;
 mod exit;
 mod handover;
@@ -62,6 +63,7 @@ mod os_path;
 mod policy;
 mod protected;
 mod report;
+mod ways;
 
 #[cfg(target_os = "linux")]
 mod linux;
@@ -73,6 +75,7 @@ mod unsupported;
 #[cfg(not(target_os = "linux"))]
 use unsupported as system;
 
+pub use brought::Brought;
 pub use error::{ExecError, ExecFailure, Failure, LaunchError, Unsupported};
 pub use exit::{Ended, Exit, Usage};
 pub use handover::{Handover, HandoverNote};
@@ -80,7 +83,8 @@ pub use launch::{Connection, Deadlines, Descriptor, FirstParty, Helper, Launch, 
 pub use policy::{Ceiling, OnUnsupported, Policy, Profile, Tier};
 pub use protected::{GrantError, Protected, reserved};
 pub use report::{Guarantee, Report, Standing};
-pub use system::{Child, Lent, Prepared, host_main_if_requested, landlock_abi, prepare};
+pub use system::{Child, Lent, Prepared, brought_by, host_main_if_requested, landlock_abi, prepare};
+pub use ways::passes_through;
 
 /// The first argument that makes our executable a helper: `outrigger host NAME`.
 pub const HOST_ARGUMENT: &str = "host";

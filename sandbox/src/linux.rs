@@ -8,6 +8,7 @@
 //!                                                                   └── plugin ── layers
 //! ```
 
+mod brought;
 mod channel;
 mod child;
 mod handover;
@@ -23,6 +24,7 @@ mod scope;
 mod spawn;
 mod sys;
 
+pub use brought::brought_by;
 pub use child::{Child, Prepared, prepare};
 pub use handover::Lent;
 pub use helper::host_main_if_requested;

@@ -2,9 +2,11 @@
 
 use std::env;
 use std::fmt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+
+use crate::ways::ways;
 
 /// A file or folder of ours: who can write to it is no longer confined.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +41,7 @@ impl Protected {
     }
 
     /// Whether a plugin may be granted to write to `grant`: it must neither hold this place nor lie
-    /// within it.
+    /// within it, nor hold a link on the way to it, which it could replace.
     ///
     /// Symbolic links are followed as far as the paths exist. The answer holds for the moment, so
     /// it is asked again at each start. A second mount of the same folder is not recognised.
@@ -48,12 +50,17 @@ impl Protected {
     ///
     /// Names both paths.
     pub fn check(&self, grant: &Path) -> Result<(), GrantError> {
-        let (granted, place) = (resolve(grant), resolve(&self.path));
-        if place.starts_with(&granted) || granted.starts_with(&place) {
+        let (granted, place) = (ways(grant), ways(&self.path));
+        if covers(&granted, &place) || covers(&place, &granted) {
             return Err(GrantError { grant: grant.to_owned(), protected: self.clone() });
         }
         Ok(())
     }
+}
+
+/// Whether one of the names of `outer` is that of `inner`, or of a folder around it.
+fn covers(outer: &[PathBuf], inner: &[PathBuf]) -> bool {
+    inner.iter().any(|inner| outer.iter().any(|outer| inner.starts_with(outer)))
 }
 
 /// What nobody can grant, by its name: everything at once, and what the kernel shows as files.
@@ -72,24 +79,12 @@ impl fmt::Display for GrantError {
         if self.grant == *path {
             return write!(f, "the grant {grant} covers {what}");
         }
-        let how = if resolve(path).starts_with(resolve(&self.grant)) { "covers" } else { "lies within" };
+        let how = if covers(&ways(&self.grant), &ways(path)) { "covers" } else { "lies within" };
         write!(f, "the grant {grant} {how} {what}, {place}")
     }
 }
 
 impl std::error::Error for GrantError {}
-
-/// The path without symbolic links and `..`. What does not exist yet is taken as written.
-fn resolve(path: &Path) -> PathBuf {
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    whole.components().fold(PathBuf::new(), |mut resolved, part| {
-        match part {
-            Component::ParentDir => drop(resolved.pop()),
-            part => resolved.push(part),
-        }
-        resolved.canonicalize().unwrap_or(resolved)
-    })
-}
 
 /// Every file that this process has mapped to execute.
 #[cfg(target_os = "linux")]
@@ -150,6 +145,25 @@ mod tests {
         assert!(protected.check(&link).is_err());
         assert!(protected.check(&link.join("not-there-yet")).is_err());
         assert!(Protected::new("the state directory", &link).check(&state).is_err());
+    }
+
+    /// Whoever can replace the link decides what is executed at the next start.
+    #[cfg(unix)]
+    #[test]
+    fn p2_a_link_on_the_way_is_protected_like_the_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (crm, bin) = (folder.path().join("crm"), folder.path().join("bin"));
+        std::fs::create_dir(&crm).unwrap();
+        std::os::unix::fs::symlink("/bin/sh", crm.join("sh")).unwrap();
+        std::os::unix::fs::symlink(&crm, &bin).unwrap();
+        for name in [crm.join("sh"), bin.join("sh")] {
+            let program = Protected::new("the plugin's executable", &name);
+            for grant in [&crm, &bin, &crm.join("sh")] {
+                let error = program.check(grant).unwrap_err();
+                assert!(error.to_string().contains("covers the plugin's executable"), "{error}");
+            }
+            assert!(program.check(&folder.path().join("data")).is_ok());
+        }
     }
 
     #[cfg(target_os = "linux")]

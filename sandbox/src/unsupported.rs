@@ -2,9 +2,10 @@
 
 use std::convert::Infallible;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
-use crate::{Descriptor, Ended, FirstParty, Handover, Launch, LaunchError, Report, Unsupported};
+use crate::{Brought, Descriptor, Ended, FirstParty, Handover, Launch, LaunchError, Report, Unsupported};
 
 /// Does nothing here: no process of ours is ever started as a helper on this system.
 pub fn host_main_if_requested(_first_party: impl Fn(&str) -> Option<FirstParty>) {}
@@ -12,6 +13,11 @@ pub fn host_main_if_requested(_first_party: impl Fn(&str) -> Option<FirstParty>)
 /// There is no Landlock here.
 pub fn landlock_abi() -> Option<u32> {
     None
+}
+
+/// No program is started here, so none brings anything.
+pub fn brought_by(_program: &Path) -> Brought {
+    Brought::default()
 }
 
 /// Always fails here.

@@ -15,9 +15,9 @@ pub(crate) fn plugin(cli: &Cli, args: &PluginArgs) -> super::Ended {
         PluginVerb::Info(args) => consent::info(cli, args),
         PluginVerb::Trust(args) => consent::trust(cli, args),
         PluginVerb::Distrust(args) => consent::distrust(cli, args),
-        PluginVerb::Check(args) => check::check(args),
-        PluginVerb::Run(args) => run::run(args),
-        PluginVerb::Replay(args) => run::replay(args),
+        PluginVerb::Check(args) => check::check(cli, args),
+        PluginVerb::Run(args) => run::run(cli, args),
+        PluginVerb::Replay(args) => run::replay(cli, args),
         PluginVerb::New(args) => new::new(args),
     }
 }

@@ -15,7 +15,7 @@ use outrigger::exit::Exit as Code;
 use outrigger::report::{Failure, write_standings};
 use outrigger::sandbox::{
     Ceiling, Child, Connection, Deadlines, Descriptor, ExecError, ExecFailure, Exit, Helper, Launch,
-    LaunchError, OnUnsupported, Policy, Prepared, Profile, Program, Protected, Report, Tier, prepare,
+    LaunchError, OnUnsupported, Policy, Prepared, Profile, Program, Report, Tier, brought_by, prepare,
 };
 
 use self::proxy::Proxy;
@@ -104,9 +104,10 @@ fn tier(wanted: WantedTier) -> Tier {
     }
 }
 
-fn launch(args: &SandboxRunArgs, policy: Policy) -> Result<Launch, Refusal> {
+fn launch(args: &SandboxRunArgs, mut policy: Policy) -> Result<Launch, Refusal> {
     let (name, rest) = args.command.split_first().ok_or_else(|| Refusal::usage("there is no command"))?;
     let path = program::find(name, std::env::var_os("PATH").as_deref())?;
+    brought_by(&path).grant(&mut policy); // whoever names a program has said that it is to run
     let input =
         input().map_err(|error| Refusal::new(NO_SANDBOX, "standard input is lost").because(&error))?;
     Ok(Launch {
@@ -115,21 +116,10 @@ fn launch(args: &SandboxRunArgs, policy: Policy) -> Result<Launch, Refusal> {
         environment: if policy.proxied { proxy::environment() } else { Vec::new() },
         locks: Vec::new(),
         policy,
-        protected: protected(),
+        protected: Places::from_environment().secret(),
         deadlines: Deadlines { report: PATIENCE, start: PATIENCE },
         helper: Helper::Own,
     })
-}
-
-/// What no plugin may be granted, as far as it is known without a configuration.
-fn protected() -> Vec<Protected> {
-    let places = Places::from_environment();
-    let ours = [
-        ("the state directory", places.state()),
-        ("the configuration", places.config_file()),
-        ("the runtime directory", outrigger::broker::runtime_path()),
-    ];
-    ours.into_iter().filter_map(|(what, path)| Some(Protected::new(what, path?))).collect()
 }
 
 /// Says what is enforced, where that was asked for or matters, and whether it suffices.

@@ -16,6 +16,7 @@ use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use outrigger_sandbox::{Brought, Policy, Protected, brought_by};
 use toml::de::DeTable;
 
 use super::error::ConfigError;
@@ -72,6 +73,9 @@ pub struct Manifest {
     pub start_timeout: Option<Duration>,
     /// What it wishes to be allowed.
     pub wishes: Wishes,
+    /// What its program brings with it from outside of its folder, as the files were when it was
+    /// loaded: an interpreter, say. Nothing for a manifest that is only a text.
+    pub brings: Brought,
     /// Settings for `plugin check`.
     pub check: Vec<(String, String)>,
 }
@@ -84,7 +88,9 @@ impl Manifest {
     pub fn load(file: &Path) -> std::result::Result<Self, ConfigError> {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let text = read_text(&file)?;
-        Self::parse(&text, &file)
+        let manifest = Self::parse(&text, &file)?;
+        let brings = brought_by(&manifest.program).beside(manifest.folder());
+        Ok(Self { brings, ..manifest })
     }
 
     /// Reads a text as if it stood in `file`, which need not be there.
@@ -100,6 +106,44 @@ impl Manifest {
             source.error(offset, error.message().lines().next().unwrap_or("not TOML"))
         })?;
         read(Fields::new(&source, document.get_ref()), &source)
+    }
+
+    /// All that its user is asked for: what it wishes, and what its program brings with it.
+    #[must_use]
+    pub fn asks(&self) -> Wishes {
+        let mut asks = self.wishes.clone();
+        for (list, brought) in
+            [(&mut asks.execute, &self.brings.execute), (&mut asks.read, &self.brings.read)]
+        {
+            let brought = brought.iter().cloned().map(PathWish::Fixed);
+            let more: Vec<PathWish> = brought.filter(|wish| !list.contains(wish)).collect();
+            list.extend(more);
+        }
+        asks
+    }
+
+    /// What a member with these options would be granted of `wishes`, with what its program brings. No
+    /// place in `secret` may be granted at all; see [`Wishes::fill`].
+    ///
+    /// # Errors
+    /// The first wish that cannot be granted.
+    pub fn fill(
+        &self,
+        wishes: &Wishes,
+        options: &[(String, String)],
+        secret: &[Protected],
+    ) -> std::result::Result<Policy, Unfit> {
+        let Brought { execute, read } = &self.brings;
+        let held =
+            execute.iter().chain(read).find_map(|path| secret.iter().find_map(|one| one.check(path).err()));
+        if let Some(error) = held {
+            return Err(Unfit::brought(&error));
+        }
+        let runs = execute.iter().map(|path| Protected::new("what it is executed by", path));
+        let protected: Vec<Protected> = Protected::program().into_iter().chain(runs).collect();
+        let mut policy = wishes.fill(options, self.folder(), secret, &protected)?;
+        self.brings.grant(&mut policy);
+        Ok(policy)
     }
 
     /// The folder that it lies in, which the plugin may read and execute.
@@ -161,6 +205,7 @@ fn read<'s>(mut fields: Fields<'s>, source: &Source<'s>) -> Result<Manifest> {
         covered,
         start_timeout,
         wishes,
+        brings: Brought::default(),
         check,
     };
     // What is executed from elsewhere is a wish like any other: it is shown, and compared.

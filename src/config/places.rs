@@ -48,6 +48,18 @@ impl Places {
         Some(folder.join("outrigger"))
     }
 
+    /// What no plugin may be granted at all, as far as it is known without a configuration: the usual
+    /// state directory and configuration, and the runtime directory.
+    #[must_use]
+    pub fn secret(&self) -> Vec<Protected> {
+        let ours = [
+            ("the state directory", self.state()),
+            ("the configuration", self.config_file()),
+            ("the runtime directory", outrigger_broker::runtime_path()),
+        ];
+        ours.into_iter().filter_map(|(what, path)| Some(Protected::new(what, path?))).collect()
+    }
+
     /// `path` with a leading `~` replaced, seen from `base` if it is relative. `None` if it
     /// begins with `~` and nobody knows the home.
     pub(super) fn resolve(&self, path: &str, base: &Path) -> Option<PathBuf> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use outrigger_sandbox::Brought;
 use outrigger_store::{TextChange, read_text};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,9 @@ pub(super) struct Pin {
     pub(super) updated: Option<u64>,
     /// All of the manifest.
     pub(super) text: String,
+    /// What its program brought with it, which no text says.
+    #[serde(default, skip_serializing_if = "Brought::is_empty")]
+    pub(super) brings: Brought,
 }
 
 type Pins = BTreeMap<String, Pin>;

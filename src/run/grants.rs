@@ -1,11 +1,10 @@
 //! What a member's plugin is, and what it may do: what it wishes, and what the user says of it.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use outrigger_broker::runtime_path;
 use outrigger_protocol::Printable;
-use outrigger_sandbox::{OnUnsupported, Policy, Profile, Program, Protected};
+use outrigger_sandbox::{OnUnsupported, Policy, Profile, Program, brought_by, passes_through};
 use serde::Serialize;
 
 use crate::config::{Config, Manifest, MemberConfig, PluginConfig, PluginSource};
@@ -74,6 +73,9 @@ pub(super) fn grant(
         Found::Program { program, start_timeout } => {
             let mut policy = member.sandbox.over(wished(&program, member));
             policy.read.extend(named(&program));
+            if let Program::Executable { path, .. } = &program {
+                brought_by(path).grant(&mut policy);
+            }
             Ok(Granted { program, policy: tidy(policy), start_timeout })
         }
         Found::Manifest { plugin, file } => {
@@ -93,7 +95,9 @@ pub(super) fn grant(
 /// A wish cannot be granted as the member is configured.
 pub fn would_grant(config: &Config, member: &MemberConfig, manifest: &Manifest) -> Result<Policy, Failure> {
     let mut policy = member.sandbox.over(filled(manifest, config, member)?);
-    policy.execute.push(manifest.folder().to_owned()); // whatever the user says: it could not start
+    // Whatever the user says: it could not start.
+    policy.execute.push(manifest.folder().to_owned());
+    manifest.brings.grant(&mut policy);
     Ok(tidy(policy))
 }
 
@@ -127,14 +131,12 @@ fn named(program: &Program) -> Vec<PathBuf> {
 /// The manifest's wishes with this member's options filled in; not those in whose place the user
 /// says something else.
 fn filled(manifest: &Manifest, config: &Config, member: &MemberConfig) -> Result<Policy, Failure> {
-    let mut secret = config.protected();
-    secret.extend(runtime_path().map(|path| Protected::new("the runtime directory", path)));
     let (said, mut wishes) = (&member.sandbox, manifest.wishes.clone());
     wishes.read.retain(|_| said.read.is_none());
     wishes.write.retain(|_| said.write.is_none());
     wishes.execute.retain(|_| said.execute.is_none());
     wishes.network.retain(|_| said.network.is_none());
-    let filled = wishes.fill(&member.options, manifest.folder(), &secret, &Protected::program());
+    let filled = manifest.fill(&wishes, &member.options, &config.secret());
     filled.map_err(|unfit| {
         let what = format!("the plugin of {} cannot be granted what it wants", member.name);
         let failure = Failure::new(Exit::Plugin, what).because(&unfit);
@@ -145,27 +147,15 @@ fn filled(manifest: &Manifest, config: &Config, member: &MemberConfig) -> Result
 /// Leaves out what a grant to write gives already. Not only for order's sake: a link that the plugin
 /// put into a folder of its own would else, at the next start, be followed to what it may not see.
 fn tidy(mut policy: Policy) -> Policy {
-    let write: Vec<PathBuf> = policy.write.iter().map(|path| plain(path)).collect();
-    policy
-        .write
-        .retain(|path| !write.iter().any(|grant| plain(path) != *grant && plain(path).starts_with(grant)));
-    policy.read.retain(|path| !write.iter().any(|grant| plain(path).starts_with(grant)));
+    let write = policy.write.clone();
+    let replaceable = |path: &Path| write.iter().any(|grant| passes_through(path, grant));
+    policy.write.retain(|path| !replaceable(path));
+    policy.read.retain(|path| !write.contains(path) && !replaceable(path));
     for list in [&mut policy.read, &mut policy.write, &mut policy.execute] {
         list.sort();
         list.dedup();
     }
     policy
-}
-
-/// Without `..`, by the text alone.
-fn plain(path: &Path) -> PathBuf {
-    path.components().fold(PathBuf::new(), |mut plain, part| {
-        match part {
-            Component::ParentDir => drop(plain.pop()),
-            part => plain.push(part),
-        }
-        plain
-    })
 }
 
 /// Something about a member's plugin that its user should know at every look.

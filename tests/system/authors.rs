@@ -61,6 +61,45 @@ fn the_echo_plugin_keeps_every_rule() {
     passes(&World::empty(Link::Inherited), &[&echo()], &NOT_TRIED);
 }
 
+/// Nobody has agreed to anything yet, so what is ours is no more to be had than in a run.
+#[test]
+fn what_is_ours_is_not_granted_to_what_is_only_tried() {
+    let world = World::new(Link::Inherited);
+    let usual = world.path("home/.local/state/outrigger");
+    for folder in [&usual, &world.state(), &world.path("notes"), &world.path("harmless")] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::copy(echo(), world.path("notes/echo")).unwrap();
+    let tried = |verb: &[&str], wish: &Path, config: Option<PathBuf>| {
+        let text = format!(
+            "id = \"n\"\nversion = \"1\"\nlicense = \"MIT\"\nprotocol = \"0.9\"\ncommand = [\"./echo\"]\n\
+             [sandbox]\nread = [{wish:?}]\n"
+        );
+        fs::write(world.path("notes/plugin.toml"), text).unwrap();
+        let named = config.map(|file| ["-c".to_owned(), path(file)]);
+        let args = named.into_iter().flatten().chain(["plugin".to_owned()]);
+        text_of(world.command(args).args(verb))
+    };
+    let verbs: [&[&str]; 3] = [&["check", "notes"], &["run", "notes"], &["replay", OLD, "notes"]];
+    for verb in verbs {
+        for (wish, config) in [(&usual, None), (&world.state(), Some(world.config()))] {
+            let told = tried(verb, wish, config);
+            assert!(told.contains("the state directory"), "{verb:?}: {told}");
+        }
+    }
+    let told = tried(&["run", "notes"], &world.path("harmless"), Some(world.config()));
+    assert!(told.contains("frames to the plugin"), "{told}");
+    // By a link that its folder holds, or as an executable without a manifest.
+    fs::copy(echo(), usual.join("echo")).unwrap();
+    std::os::unix::fs::symlink(usual.join("echo"), world.path("harmless/echo")).unwrap();
+    let told = text_of(world.command(["plugin", "run", "harmless/echo"]).args(&[] as &[&str]));
+    assert!(told.contains("the state directory"), "{told}");
+}
+
+fn text_of(command: &mut Command) -> String {
+    text(&command.output().unwrap())
+}
+
 #[test]
 fn what_new_writes_in_rust_keeps_every_rule() {
     let world = World::empty(Link::Inherited);

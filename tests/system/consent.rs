@@ -2,7 +2,7 @@
 //! an update wants more, started when it does not.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -115,6 +115,63 @@ fn a_plugin_runs_when_its_user_has_agreed_and_stops_when_it_wants_more() {
 
     notes.run(&["plugin", "distrust", "notes"]).expect(0).says(&["not trusted any more"]);
     notes.run(&["sync", "contacts"]).expect(7).says(&["is not trusted yet"]);
+}
+
+/// What a first line or a link names lies outside of the manifest, and is agreed to like the rest.
+#[test]
+fn an_interpreter_elsewhere_is_shown_and_agreed_to() {
+    let notes = Notes::new();
+    let (tool, other) = (notes.0.path("tool/bin/echo"), notes.0.path("other/bin/echo"));
+    for path in [&tool, &other] {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::create_dir_all(path.parent().unwrap().with_file_name("lib")).unwrap();
+        fs::copy(notes.0.path("notes/echo"), path).unwrap();
+    }
+    let runs = |interpreter: &Path| {
+        let path = notes.0.path("notes/main");
+        fs::write(&path, format!("#!{}\n", interpreter.display())).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    };
+    let text = fs::read_to_string(notes.manifest()).unwrap();
+    fs::write(notes.manifest(), text.replace("./echo", "./main")).unwrap();
+    runs(&notes.0.path("notes/echo"));
+    let own = notes.run(&["plugin", "trust", "notes", "--yes"]).expect(0);
+    assert_eq!(own.stdout.matches("execute /").count(), 1, "its folder, in the member: {own:?}");
+    notes.syncs();
+
+    // Nothing but the first line is another.
+    runs(&tool);
+    let wants = format!(
+        "now wants more: to read {}; to execute {}",
+        notes.0.path("tool/lib").display(),
+        tool.display()
+    );
+    notes.run(&["sync", "contacts"]).expect(7).says(&[&wants, &hint(&notes)]);
+    notes.run(&["status"]).says(&[&wants]);
+    let info = notes.run(&["plugin", "info", "notes"]).expect(0);
+    info.says(&["    +       execute ", &format!("    execute {}", tool.display())]);
+    notes.run(&["plugin", "trust", "notes", "--yes"]).expect(0);
+    notes.syncs();
+    notes.syncs();
+
+    // Nor does a link in its folder change any file that the digest covers.
+    let link = notes.0.path("notes/python");
+    std::os::unix::fs::symlink(&tool, &link).unwrap();
+    runs(&link);
+    notes.syncs();
+    fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    let wants = format!("to execute {}", other.display());
+    notes.run(&["sync", "contacts"]).expect(7).says(&[&wants]);
+
+    // What nobody can agree to.
+    let ours = notes.0.state().join("bin/echo");
+    fs::create_dir_all(ours.parent().unwrap()).unwrap();
+    fs::copy(&tool, &ours).unwrap();
+    runs(&ours);
+    let refused = ["cannot grant that", "by its first line or a link", "lies within the state directory"];
+    notes.run(&["plugin", "trust", "notes", "--yes"]).expect(0).says(&refused);
+    notes.run(&["sync", "contacts"]).expect(7).says(&["lies within the state directory"]);
 }
 
 /// Each start asks anew; what is refused is not tried again.

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
@@ -41,6 +42,12 @@ impl Place {
     /// The file, as the command has to name it: it starts in `/`.
     fn file(&self, name: &str) -> String {
         self.0.path("data").join(name).display().to_string()
+    }
+
+    /// A script, and its first line.
+    fn script(&self, name: &str, line: &str, text: &str) {
+        fs::write(self.0.path(name), format!("#!{line}\n{text}\n")).unwrap();
+        fs::set_permissions(self.0.path(name), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Whether this machine gives the upper tier.
@@ -84,6 +91,85 @@ fn it_executes_what_is_granted_and_nothing_else() {
     let place = Place::new();
     place.run(&["--", "sh", "-c", "cat /dev/null"]).expect(126);
     place.run(&["--execute", "/usr/bin/cat", "--", "sh", "-c", "cat /dev/null"]).expect(0);
+}
+
+/// A script, with a program of its author's own as its interpreter.
+#[test]
+fn a_first_line_grants_nothing_to_read() {
+    let place = Place::new();
+    fs::create_dir_all(place.0.path("home/.local/state/outrigger")).unwrap();
+    let peers = place.0.path("home/.local/state/outrigger/peers.json");
+    fs::create_dir(place.0.path("plugin")).unwrap();
+    fs::copy("/usr/bin/cat", place.0.path("plugin/env")).unwrap();
+    let own = place.0.path("plugin/env").display().to_string();
+    for secret in [peers.display().to_string(), place.file("key")] {
+        fs::write(&secret, "what it says\n").unwrap();
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+        for line in [format!("{own} {secret}"), format!("/usr/bin/env -S -u {secret} cat {secret}")] {
+            place.script("plugin/main", &line, "");
+            let shown = std::process::Command::new(place.0.path("plugin/main")).output().unwrap();
+            assert!(String::from_utf8(shown.stdout).unwrap().contains("what it says"), "{line}");
+            for tier in [&[][..], &["--tier", "landlocked"]] {
+                let run = ["--execute", "plugin", "--execute", "/usr/bin/cat", "--", "plugin/main"];
+                let run = place.run(&[tier, &run].concat());
+                assert!(!run.stdout.contains("what it says"), "{line}: {run:?}");
+            }
+        }
+    }
+}
+
+/// The link to the shell is its own to replace, and so is the folder of its libraries.
+#[test]
+fn what_the_command_could_replace_is_not_run() {
+    let place = Place::new();
+    fs::create_dir_all(place.0.path("crm/venv/bin")).unwrap();
+    symlink("/bin/bash", place.0.path("crm/venv/bin/sh")).unwrap();
+    symlink(place.0.path("data"), place.0.path("crm/venv/lib")).unwrap();
+    let script = ["crm/venv/bin/sh", "-c", "read line < \"$0\"; echo \"$line\"", &*place.file("a")];
+    for tier in [&[][..], &["--tier", "landlocked"]] {
+        let run = place.run(&[tier, &["--write", "crm", "--"], &script].concat()).expect(125);
+        run.says(&["covers the plugin's executable"]);
+        // Read-only it runs, and a link that leads out of the environment is not followed.
+        let run = place.run(&[tier, &["--"], &script].concat());
+        assert_eq!((run.stdout.as_str(), run.status.code()), ("\n", Some(0)), "{run:?}");
+    }
+}
+
+/// What is usual in first lines, and virtual environments, also of an interpreter in a place of its own.
+#[test]
+#[ignore = "needs python3"]
+fn ordinary_scripts_run() {
+    let place = Place::new();
+    let venv = |python: &str, name: &str| {
+        let mut command = std::process::Command::new(python);
+        let made = command.args(["-m", "venv", "--without-pip"]).arg(place.0.path(name)).status().unwrap();
+        assert!(made.success());
+        place.0.path(format!("{name}/bin/python")).display().to_string()
+    };
+    // As `pyenv` and others install it: a prefix with links in its `bin`.
+    let base = venv("/usr/bin/python3", "base");
+    let real = fs::canonicalize("/usr/bin/python3").unwrap();
+    fs::remove_file(&base).unwrap();
+    fs::copy(real, place.0.path("base/bin/python-3")).unwrap();
+    symlink("python-3", &base).unwrap();
+    fs::create_dir(place.0.path("linked")).unwrap();
+    symlink(&base, place.0.path("linked/python")).unwrap();
+    let linked = place.0.path("linked/python").display().to_string();
+    let lines = [
+        "/usr/bin/env python3",
+        "/usr/bin/python3 -I",
+        "/usr/bin/env -S python3 -u",
+        "/usr/bin/env -S A=1 python3",
+    ];
+    let prefixes = [venv("/usr/bin/python3", "venv"), base, linked];
+    for line in lines.into_iter().chain(prefixes.iter().map(String::as_str)) {
+        place.script("data/main", line, "import sys, json; print(sys.prefix)");
+        for tier in [&[][..], &["--tier", "landlocked"]] {
+            let run = place.run(&[tier, &["--", "data/main"]].concat()).expect(0);
+            let prefix = place.0.path("venv").display().to_string();
+            assert_eq!(run.stdout.contains(&prefix), line.starts_with(&prefix), "{line}: {run:?}");
+        }
+    }
 }
 
 #[test]

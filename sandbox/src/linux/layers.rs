@@ -12,10 +12,10 @@
 
 pub(super) mod cgroup;
 mod doorway;
-mod image;
+pub(super) mod image;
 mod landlock;
 mod limits;
-mod places;
+pub(super) mod places;
 mod root;
 mod seccomp;
 mod standings;
@@ -45,7 +45,7 @@ const MEMORY: u64 = 1 << 30;
 const PROCESSES: u32 = 64;
 
 /// Where programs are looked for, if the environment does not say.
-const SEARCH: &str = "/usr/local/bin:/usr/bin:/bin";
+pub(super) const SEARCH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Whether there is to be a sandbox at all.
 pub(super) fn wanted(policy: &Policy) -> bool {

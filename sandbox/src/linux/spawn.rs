@@ -13,8 +13,13 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
 use super::channel;
+use super::layers::{SEARCH, image::with_interpreters};
 use super::messages::{Order, Start};
-use crate::{Connection, Helper, Launch, LaunchError, Policy, Profile, Program, Protected, Token, reserved};
+use crate::ways::ways;
+use crate::{
+    Connection, Helper, Launch, LaunchError, Policy, Profile, Program, Protected, Token, passes_through,
+    reserved,
+};
 
 /// Our own executable, as the kernel has it open for us.
 ///
@@ -62,10 +67,15 @@ fn check_network(policy: &Policy) -> Result<(), LaunchError> {
     Ok(())
 }
 
-/// Where there is no grant, this looks at no file: most starts.
+/// Where there is no grant, this looks at no file but the program: most starts.
 fn check_grants(launch: &Launch) -> Result<(), LaunchError> {
     let policy = &launch.policy;
-    for grant in policy.read.iter().chain(&policy.execute).chain(&policy.write) {
+    let program = match &launch.program {
+        Program::Executable { path, .. } => Some(path),
+        Program::FirstParty { .. } => None,
+    };
+    // The program is readable to itself without a grant.
+    for grant in policy.read.iter().chain(&policy.execute).chain(&policy.write).chain(program) {
         check_grant(grant)?;
         // What is ours to keep is not for plugins to read either.
         launch.protected.iter().try_for_each(|place| place.check(grant))?;
@@ -77,11 +87,28 @@ fn check_grants(launch: &Launch) -> Result<(), LaunchError> {
     if let Helper::Executable(path) = &launch.helper {
         protected.push(Protected::new("the sandbox helper", path));
     }
-    if let Program::Executable { path, .. } = &launch.program {
-        protected.push(Protected::new("the plugin's executable", path));
-    }
+    protected.extend(program.map(|path| Protected::new("the plugin's executable", path)));
+    protected
+        .extend(interpreters(program).map(|path| Protected::new("what the plugin is executed by", path)));
     protected.extend_from_slice(&launch.protected);
-    Ok(policy.check_writes(&protected)?)
+    policy.check_writes(&protected)?;
+    check_executed(policy)
+}
+
+/// A link that it may replace leads to another file by the next start.
+fn check_executed(policy: &Policy) -> Result<(), LaunchError> {
+    let through = |path: &&PathBuf| policy.write.iter().any(|grant| passes_through(path, grant));
+    policy.execute.iter().find(through).map_or(Ok(()), |path| {
+        let reason =
+            format!("the grant to execute {} leads through a folder that it may change", path.display());
+        Err(LaunchError::Invalid { reason })
+    })
+}
+
+/// What decides, besides the program, what runs at the next start, and with which libraries.
+fn interpreters(program: Option<&PathBuf>) -> impl Iterator<Item = PathBuf> {
+    let found = program.map(|program| with_interpreters(program, OsStr::new(SEARCH)));
+    found.into_iter().flatten().skip(1)
 }
 
 fn check_grant(grant: &Path) -> Result<(), LaunchError> {
@@ -91,7 +118,7 @@ fn check_grant(grant: &Path) -> Result<(), LaunchError> {
     if !grant.is_absolute() {
         return invalid("is not an absolute path");
     }
-    match reserved(&grant.canonicalize().unwrap_or_else(|_| grant.to_owned())) {
+    match ways(grant).iter().find_map(|way| reserved(way)) {
         None => Ok(()),
         Some(what) => invalid(&format!("leads to {what}, which is never granted")),
     }

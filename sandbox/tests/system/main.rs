@@ -5,6 +5,8 @@
 #[cfg(target_os = "linux")]
 mod bombs;
 #[cfg(target_os = "linux")]
+mod brought;
+#[cfg(target_os = "linux")]
 mod cleanup;
 #[cfg(target_os = "linux")]
 mod compat;
@@ -45,6 +47,7 @@ fn main() -> std::process::ExitCode {
         cases.into_iter().map(|(name, body)| runner::Test::plain(name, body)).collect();
     tests.extend(ends::tests());
     tests.extend(matrix::tests());
+    tests.extend(brought::tests());
     tests.extend(compat::tests());
     tests.extend(leftovers::tests());
     tests.extend(bombs::tests());

@@ -6,12 +6,12 @@ use outrigger::exit::Exit;
 use outrigger_conformance::{Obstacle, Report, Settings, check as drive};
 
 use super::subject::subject;
-use crate::cli::PluginCheckArgs;
-use crate::command::{Ended, print};
+use crate::cli::{Cli, PluginCheckArgs};
+use crate::command::{Ended, print, secret};
 
 /// Drives the plugin through all rules, and prints what it came to.
-pub(super) fn check(args: &PluginCheckArgs) -> Ended {
-    let subject = subject(&args.subject)?;
+pub(super) fn check(cli: &Cli, args: &PluginCheckArgs) -> Ended {
+    let subject = subject(&args.subject, secret(cli))?;
     let answer = Duration::from_secs(args.patience);
     let settings = Settings { items: args.items, answer, ..Settings::default() };
     let report = drive(&subject, &settings);

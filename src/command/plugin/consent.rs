@@ -9,6 +9,7 @@ use outrigger::exit::Exit;
 use outrigger::protocol::Printable;
 use outrigger::report::Failure;
 use outrigger::run::first_party;
+use outrigger::sandbox::{Brought, brought_by};
 
 use super::info::Info;
 use crate::cli::{Cli, PluginDistrustArgs, PluginInfoArgs, PluginTrustArgs};
@@ -25,8 +26,9 @@ pub(super) fn info(cli: &Cli, args: &PluginInfoArgs) -> Ended {
     let examined;
     let info = match config.as_ref().ok().and_then(|config| Some((config, config.plugin(name)?))) {
         Some((config, plugin)) => {
-            let PluginSource::Manifest(file) = &plugin.source else {
-                return without_manifest(args, "has no manifest: it is started as the configuration says");
+            let file = match &plugin.source {
+                PluginSource::Manifest(file) => file,
+                PluginSource::Command { path, .. } => return without_manifest(args, &of_command(path)),
             };
             examined = consent::examine(&config.state, Some(name), file)?;
             Info::named(config, name, &examined)
@@ -44,6 +46,17 @@ pub(super) fn info(cli: &Cli, args: &PluginInfoArgs) -> Ended {
         print(|out| info.write(out))?;
     }
     Ok(Exit::Done)
+}
+
+/// What it brings was written by its author, and stands nowhere in the configuration.
+fn of_command(program: &Path) -> String {
+    let Brought { execute, read } = brought_by(program);
+    let line =
+        |(verb, path): (&str, PathBuf)| format!("\n    {verb} {}", Printable(path.display().to_string()));
+    let execute = execute.into_iter().filter(|path| path != program).map(|path| ("execute", path));
+    let lines: String = execute.chain(read.into_iter().map(|path| ("read", path))).map(line).collect();
+    let brings = if lines.is_empty() { "" } else { "\n  by its first line, or by links, it may also" };
+    format!("has no manifest: it is started as the configuration says{brings}{lines}")
 }
 
 /// There is little to show, and no object of it.
@@ -141,5 +154,21 @@ fn agrees(name: &str, examined: &Examined) -> Result<bool, Failure> {
     match read.map_err(|error| Failure::internal("the terminal cannot be read").because(&error))? {
         0 => Err(interrupted()),
         _ => Ok(["y", "yes"].contains(&line.trim().to_ascii_lowercase().as_str())),
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn what_a_command_brings_is_shown() {
+        assert!(of_command(Path::new("/bin/sh")).ends_with("as the configuration says"));
+        let folder = tempfile::tempdir().unwrap();
+        let (tool, link) = (folder.path().join("tool"), folder.path().join("link"));
+        std::fs::copy("/bin/true", &tool).unwrap();
+        symlink(&tool, &link).unwrap();
+        assert!(of_command(&link).ends_with(&format!("it may also\n    execute {}", tool.display())));
     }
 }

@@ -83,7 +83,7 @@ impl<'i> Info<'i> {
             manifest: manifest.file.display().to_string(),
             program: manifest.program.display().to_string(),
             digest,
-            wishes: texts(&manifest.wishes.list()),
+            wishes: texts(&manifest.asks().list()),
             require: manifest.wishes.require.iter().map(|guarantee| guarantee.name()).collect(),
             trust: word(standing),
             may_start: standing.may_start(),
@@ -173,7 +173,7 @@ impl Granted {
 fn write_wishes(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
     let folder = manifest.folder().display().to_string();
     writeln!(out, "  it wants to\n    read and execute its own folder, {}", Printable(folder))?;
-    let wishes = texts(&manifest.wishes.list());
+    let wishes = texts(&manifest.asks().list());
     wishes.iter().try_for_each(|wish| writeln!(out, "    {}", Printable(wish)))?;
     let require: Vec<&str> = manifest.wishes.require.iter().map(|guarantee| guarantee.name()).collect();
     match (&require[..], manifest.wishes.on_unsupported) {

@@ -11,8 +11,8 @@ use outrigger::report::Failure;
 use outrigger_conformance::{Describer, Direction, Listener, Recording, Settings, replay as repeat, visit};
 
 use super::subject::subject;
-use crate::cli::{PluginReplayArgs, PluginRunArgs};
-use crate::command::{Ended, print};
+use crate::cli::{Cli, PluginReplayArgs, PluginRunArgs};
+use crate::command::{Ended, print, secret};
 
 /// How long a frame of a recording may be waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -21,8 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST: u64 = 256 << 20;
 
 /// Plays one conversation, and prints or keeps its frames.
-pub(super) fn run(args: &PluginRunArgs) -> Ended {
-    let subject = subject(&args.subject)?;
+pub(super) fn run(cli: &Cli, args: &PluginRunArgs) -> Ended {
+    let subject = subject(&args.subject, secret(cli))?;
     let recording = Arc::new(Mutex::new(Recording::default()));
     let visited = visit(&subject, &Settings::default(), args.write, listener(args.trace, &recording));
     let mut recording = std::mem::take(&mut *recording.lock().unwrap_or_else(PoisonError::into_inner));
@@ -63,8 +63,8 @@ fn keep(recording: &Recording, path: &Path) -> Result<(), Failure> {
 }
 
 /// Repeats a recording, and prints what is different.
-pub(super) fn replay(args: &PluginReplayArgs) -> Ended {
-    let subject = subject(&args.subject)?;
+pub(super) fn replay(cli: &Cli, args: &PluginReplayArgs) -> Ended {
+    let subject = subject(&args.subject, secret(cli))?;
     let recording = read(&args.recording)?;
     let settings = Settings { answer: PATIENCE, ..Settings::default() };
     let different = repeat(&subject, &settings, &recording).map_err(|error| {

@@ -10,7 +10,7 @@ use outrigger::config::{MANIFEST, Manifest};
 use outrigger::exit::Exit;
 use outrigger::report::Failure;
 use outrigger::run::first_party;
-use outrigger::sandbox::{Policy, Profile, Program, Protected};
+use outrigger::sandbox::{Policy, Profile, Program, Protected, brought_by};
 use outrigger_conformance::Subject;
 
 use crate::cli::SubjectArgs;
@@ -18,15 +18,16 @@ use crate::cli::SubjectArgs;
 /// Stands for a fresh folder in an option; the kit puts that in, and grants it.
 const SCRATCH: &str = "{scratch}";
 
-/// The plugin that the arguments name, with its settings.
-pub(super) fn subject(args: &SubjectArgs) -> Result<Subject, Failure> {
+/// The plugin that the arguments name, with its settings. None of `secret` may be granted to it.
+pub(super) fn subject(args: &SubjectArgs, secret: Vec<Protected>) -> Result<Subject, Failure> {
     let (mut subject, manifest) = named(args)?;
+    subject.protected = secret;
     for (name, value) in &args.options {
         subject.options.retain(|(known, _)| known != name);
         subject.options.push((name.clone(), value.clone()));
     }
     if let Some(manifest) = manifest {
-        subject.policy = policy(&manifest, &subject.options)?;
+        subject.policy = policy(&manifest, &subject.options, &subject.protected)?;
     }
     if args.no_sandbox {
         subject.policy.profile = Profile::None;
@@ -53,8 +54,10 @@ fn named(args: &SubjectArgs) -> Result<(Subject, Option<Manifest>), Failure> {
     // A manifest speaks for the executable that it names, and for no other in its folder.
     let manifest = manifest.filter(|manifest| manifest.program == absolute);
     let words = manifest.as_ref().map(|manifest| manifest.args.clone()).unwrap_or_default();
+    let brought = brought_by(&absolute);
     let mut subject = Subject::executable(absolute, [words, args.args.clone()].concat());
     subject.policy.read.push(folder);
+    brought.grant(&mut subject.policy);
     subject.options = manifest.as_ref().map(|manifest| manifest.check.clone()).unwrap_or_default();
     Ok((subject, manifest))
 }
@@ -73,10 +76,14 @@ fn of_folder(folder: &Path, args: &SubjectArgs) -> Result<(Subject, Option<Manif
 }
 
 /// What the manifest wishes, with these options. Where one holds the scratch folder, the kit grants it.
-fn policy(manifest: &Manifest, options: &[(String, String)]) -> Result<Policy, Failure> {
+fn policy(
+    manifest: &Manifest,
+    options: &[(String, String)],
+    secret: &[Protected],
+) -> Result<Policy, Failure> {
     let plain = |(_, value): &&(String, String)| !value.contains(SCRATCH);
     let options: Vec<_> = options.iter().filter(plain).cloned().collect();
-    let filled = manifest.wishes.fill(&options, manifest.folder(), &[], &Protected::program());
+    let filled = manifest.fill(&manifest.wishes, &options, secret);
     filled.map_err(|unfit| {
         let failure = Failure::new(Exit::Plugin, "the plugin cannot be granted what it wants");
         failure.because(&unfit).hint(unfit.hint)
@@ -115,7 +122,7 @@ mod tests {
     fn a_folder_is_known_by_its_manifest_and_the_command_line_wins() {
         let folder = folder("[check]\noptions = { path = \"{scratch}/x\", n = \"1\" }");
         for named in [folder.path().to_owned(), folder.path().join("a.py")] {
-            let found = subject(&args(&named, &[("n", "2")])).unwrap();
+            let found = subject(&args(&named, &[("n", "2")]), Vec::new()).unwrap();
             let path = folder.path().join("a.py");
             assert_eq!(found.program, Program::Executable { path, args: vec!["-v".into()] });
             let options = found.options.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -129,7 +136,7 @@ mod tests {
         let folder = folder("[check]\noptions = { n = \"1\" }");
         let other = folder.path().join("b.py");
         fs::write(&other, "").unwrap();
-        let found = subject(&args(&other, &[])).unwrap();
+        let found = subject(&args(&other, &[]), Vec::new()).unwrap();
         assert_eq!(
             (found.program, found.options),
             (Program::Executable { path: other, args: vec![] }, vec![])
@@ -141,19 +148,37 @@ mod tests {
         let folder = folder("[sandbox]\nwrite = [\"{option:out}\", \"{path}\"]\nmemory = \"1MiB\"");
         let options = [("out", "/srv/x"), ("path", "{scratch}")];
         let Policy { read, write, execute, memory, .. } =
-            subject(&args(folder.path(), &options)).unwrap().policy;
+            subject(&args(folder.path(), &options), Vec::new()).unwrap().policy;
         assert_eq!((read, write, memory), (Vec::new(), vec!["/srv/x".into()], Some(1 << 20)));
         assert_eq!(execute, [folder.path()]);
+    }
+
+    /// Nobody was asked, so nothing of ours is granted either.
+    #[test]
+    fn what_is_ours_is_not_granted() {
+        let state = tempfile::tempdir().unwrap();
+        let secret = vec![Protected::new("the state directory", state.path())];
+        let folder = folder(&format!("[sandbox]\nread = [{:?}]", state.path().join("peers")));
+        fs::write(state.path().join("peers"), "").unwrap();
+        assert!(subject(&args(folder.path(), &[]), Vec::new()).is_ok());
+        let failure = subject(&args(folder.path(), &[]), secret.clone()).unwrap_err();
+        assert!(failure.causes[0].to_string().contains("the state directory"), "{failure}");
+        // At each start, of each program, it is looked at again.
+        let beside = folder.path().join("b.py");
+        fs::write(&beside, "").unwrap();
+        assert_eq!(subject(&args(&beside, &[]), secret.clone()).unwrap().protected, secret);
     }
 
     #[test]
     fn what_is_wrong_is_named() {
         let none = tempfile::tempdir().unwrap();
-        assert!(subject(&args(none.path(), &[])).unwrap_err().message.contains("no plugin.toml"));
+        assert!(subject(&args(none.path(), &[]), Vec::new()).unwrap_err().message.contains("no plugin.toml"));
         let number = folder("[check]\noptions = { n = 1 }");
-        let failure = subject(&args(number.path(), &[])).unwrap_err();
+        let failure = subject(&args(number.path(), &[]), Vec::new()).unwrap_err();
         assert!(failure.message.contains("plugin.toml:7:17: `n` must be a text"), "{failure}");
         let nowhere = none.path().join("x");
-        assert!(subject(&args(&nowhere, &[])).unwrap_err().message.contains("there is no plugin"));
+        assert!(
+            subject(&args(&nowhere, &[]), Vec::new()).unwrap_err().message.contains("there is no plugin")
+        );
     }
 }

@@ -20,6 +20,14 @@ pub struct Unfit {
     pub hint: String,
 }
 
+impl Unfit {
+    /// Its program brings what no plugin gets.
+    pub(super) fn brought(error: &GrantError) -> Self {
+        let what = format!("its program leads to another, by its first line or a link: {error}");
+        Self { what, hint: "a plugin lies in a folder of its own, and so does its interpreter".into() }
+    }
+}
+
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.what)

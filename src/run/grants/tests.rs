@@ -132,6 +132,19 @@ fn a_grant_within_one_to_write_is_not_followed() {
     assert_eq!(policy.read, [world.path("db/../in")], "this one lies beside it");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_grant_that_leads_through_one_to_write_is_not_followed() {
+    let world = World::new();
+    fs::create_dir(world.path("db")).unwrap();
+    std::os::unix::fs::symlink("db", world.path("docs")).unwrap();
+    let granted =
+        |path: &str| world.policy(&format!("plugin = \"people\"\npath = \"./db\"\nin = {path:?}")).read;
+    assert_eq!(granted("./docs/link"), Vec::<PathBuf>::new());
+    assert_eq!(granted("./docs"), [world.path("docs")], "another name of the same folder");
+    assert_eq!(granted("./in"), [world.path("in")]);
+}
+
 #[test]
 fn no_wish_opens_the_state() {
     let world = World::new();

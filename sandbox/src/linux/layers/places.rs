@@ -14,6 +14,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
 use super::image::with_interpreters;
 use crate::Policy;
+use crate::ways::ways;
 
 /// What every program may read: libraries and data of the system, and no more of `/etc` than
 /// loaders, time zones and certificates need.
@@ -100,26 +101,20 @@ pub(super) fn places(program: Option<&Path>, search: &OsStr, policy: &Policy) ->
     add_up(found.collect())
 }
 
-/// What a program brings with it.
+/// What a program gets without a grant: the system's places, itself, and of what it names whatever
+/// lies in those. All else that it names is for whoever starts it to grant (`Brought`).
 fn brought_by(program: &Path, search: &OsStr) -> Vec<(PathBuf, Rights)> {
-    let executed = with_interpreters(program, search);
-    let libraries: Vec<PathBuf> = executed.iter().flat_map(|path| installed_with(path)).collect();
-    let system = SYSTEM.iter().map(PathBuf::from).chain(libraries).map(|path| (path, Rights::READ));
+    let system = SYSTEM.iter().map(|path| (PathBuf::from(path), Rights::READ));
     let devices = DEVICES.iter().map(|path| (PathBuf::from(path), Rights::DEVICE));
-    system.chain(devices).chain(executed.into_iter().map(|path| (path, Rights::EXECUTE))).collect()
+    let mut executed = with_interpreters(program, search);
+    let named = executed.split_off(1).into_iter().filter(|path| ways(path).iter().all(|way| is_system(way)));
+    let executed = executed.into_iter().chain(named).map(|path| (path, Rights::EXECUTE));
+    system.chain(devices).chain(executed).collect()
 }
 
-/// The libraries of an interpreter in a folder of its own: those of `PREFIX/bin/python` are in
-/// `PREFIX/lib`. Both where it is called and where it really is, as virtual environments need both.
-fn installed_with(executable: &Path) -> Vec<PathBuf> {
-    let real = executable.canonicalize().ok();
-    let folders = [Some(executable.to_owned()), real].into_iter().flatten();
-    let prefix = |path: PathBuf| {
-        let folder = path.parent()?;
-        (folder.file_name()? == "bin").then(|| folder.parent().map(Path::to_owned))?
-    };
-    let prefixes = folders.filter_map(prefix).filter(|prefix| prefix != Path::new("/"));
-    prefixes.flat_map(|prefix| ["lib", "lib64", "pyvenv.cfg"].map(|part| prefix.join(part))).collect()
+/// Whether every program may read it.
+pub(in super::super) fn is_system(path: &Path) -> bool {
+    SYSTEM.iter().any(|place| path.starts_with(place))
 }
 
 /// Gives each place the rights of those that it lies in, and leaves out what says nothing new.
@@ -217,19 +212,20 @@ mod tests {
         assert!(executed.iter().all(|place| !place.folder), "{executed:?}");
     }
 
+    /// What its author wrote into its first line is not a grant, wherever it is.
     #[test]
-    fn an_interpreter_of_its_own_brings_its_libraries() {
+    fn an_interpreter_elsewhere_is_not_granted_by_being_named() {
         let folder = tempfile::tempdir().unwrap();
         let prefix = folder.path().canonicalize().unwrap();
         for part in ["bin", "lib"] {
             fs::create_dir(prefix.join(part)).unwrap();
         }
-        let program = prefix.join("bin/python");
-        fs::copy("/bin/true", &program).unwrap();
+        let (program, interpreter) = (prefix.join("program"), prefix.join("bin/python"));
+        fs::copy("/bin/true", &interpreter).unwrap();
+        fs::write(&program, format!("#!{}\n", interpreter.display())).unwrap();
         let found = places(Some(&program), OsStr::new(""), &Policy::default());
-        assert!(
-            found.iter().any(|place| place.path == prefix.join("lib") && !place.rights.write),
-            "{found:?}"
-        );
+        let below: Vec<&Path> =
+            found.iter().map(|place| &*place.path).filter(|path| path.starts_with(&prefix)).collect();
+        assert_eq!(below, [&program]);
     }
 }
