@@ -186,8 +186,23 @@ fn pass_on(child: &mut Child) -> io::Result<Vec<JoinHandle<()>>> {
 fn copy(from: Descriptor, to: Descriptor) -> JoinHandle<()> {
     thread::spawn(move || {
         // Where nobody reads any more, the pipe is closed, and the command hears of it.
-        let _copied = io::copy(&mut File::from(from), &mut File::from(to));
+        let _copied = copy_all(File::from(from), File::from(to));
     })
+}
+
+/// By `read` and `write`, and not by `io::copy`, which splices: two splices into one file, as with
+/// `> log 2>&1`, write over each other.
+fn copy_all(mut from: File, mut to: File) -> io::Result<()> {
+    use std::io::{Read as _, Write as _};
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => to.write_all(buffer.get(..read).unwrap_or_default())?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn wait(child: &mut Child) -> io::Result<Exit> {

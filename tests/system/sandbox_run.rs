@@ -100,6 +100,22 @@ fn all_of_a_long_output_comes_out() {
     assert_eq!(run.stdout.len(), 3_000_000);
 }
 
+/// As with `> log 2>&1`: both outputs share one place in the file.
+#[test]
+fn both_outputs_may_go_into_one_file() {
+    let place = Place::new();
+    for _ in 0..10 {
+        let log = fs::File::create(place.0.path("log")).unwrap();
+        let mut command = place.command(&["--", "sh", "-c", "echo abcdefghi >&2; echo x; echo end >&2"]);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        assert!(command.spawn().unwrap().wait().unwrap().success());
+        let text = fs::read_to_string(place.0.path("log")).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["abcdefghi", "end", "x"]);
+    }
+}
+
 #[test]
 fn the_exit_code_is_that_of_the_command() {
     let place = Place::new();
