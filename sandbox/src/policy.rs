@@ -23,11 +23,12 @@ pub struct Policy {
     pub execute: Vec<PathBuf>,
     /// Hosts that it may reach, each `host:port`; or ports, each `tcp:port`.
     pub network: Vec<String>,
-    /// Memory of all its processes together, in bytes.
+    /// Memory of all its processes together, in bytes; else [`Policy::MEMORY`].
     pub memory: Option<u64>,
-    /// How many processes and threads it may have at once. With 1 it cannot start any.
+    /// How many processes and threads it may have at once; else [`Policy::PROCESSES`]. With 1 it
+    /// cannot start any.
     pub processes: Option<u32>,
-    /// The longest file that it may write, in bytes.
+    /// The longest file that it may write, in bytes; else [`Policy::FILE_SIZE`].
     pub file_size: Option<u64>,
     /// What must be enforced for it to be started at all, besides [`Guarantee::BASIC`].
     pub require: Vec<Guarantee>,
@@ -96,6 +97,15 @@ pub enum OnUnsupported {
 }
 
 impl Policy {
+    /// Bytes of memory where a policy does not say.
+    pub const MEMORY: u64 = 1 << 30;
+
+    /// Processes and threads of a program where its policy does not say. A plugin of our own has one.
+    pub const PROCESSES: u32 = 64;
+
+    /// Bytes of the longest file where a policy does not say.
+    pub const FILE_SIZE: u64 = 1 << 30;
+
     /// Whether no grant to write opens any of these places. Any order of the two lists will do: the
     /// first that is found is told.
     ///

@@ -156,4 +156,20 @@ mod tests {
         assert_eq!(size("1MiB"), Ok(1 << 20));
         assert!(size("1000").is_err());
     }
+
+    #[test]
+    fn the_defaults_of_the_help_are_those_of_the_sandbox() {
+        use clap::CommandFactory as _;
+        use outrigger::sandbox::Policy;
+        let help = |flag: &str| {
+            let command = crate::cli::Cli::command();
+            let run = command.find_subcommand("sandbox").and_then(|it| it.find_subcommand("run")).unwrap();
+            let told = run.get_arguments().find(|it| it.get_long() == Some(flag)).unwrap().get_help();
+            let told = told.unwrap().to_string();
+            told.rsplit_once("[default: ").unwrap().1.trim_end_matches(']').to_owned()
+        };
+        assert_eq!(size(&help("memory")), Ok(Policy::MEMORY));
+        assert_eq!(size(&help("file-size")), Ok(Policy::FILE_SIZE));
+        assert_eq!(help("processes"), Policy::PROCESSES.to_string());
+    }
 }

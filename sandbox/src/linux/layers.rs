@@ -36,12 +36,6 @@ use limits::Limits;
 use places::{Place, Rights};
 use seccomp::Needs;
 
-/// Memory of a plugin whose policy does not say.
-const MEMORY: u64 = 1 << 30;
-
-/// Processes and threads of a program whose policy does not say. A plugin of our own has one.
-const PROCESSES: u32 = 64;
-
 /// Where programs are looked for, if the environment does not say.
 const SEARCH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -73,8 +67,8 @@ impl Confinement {
         let mut this = Self {
             program: program.is_some(),
             places: Vec::new(),
-            memory: policy.memory.unwrap_or(MEMORY),
-            processes: policy.processes.unwrap_or(if program.is_some() { PROCESSES } else { 1 }),
+            memory: policy.memory.unwrap_or(Policy::MEMORY),
+            processes: policy.processes.unwrap_or(if program.is_some() { Policy::PROCESSES } else { 1 }),
             ports: policy.ports(),
             user: (geteuid().as_raw(), getegid().as_raw()),
             policy,
@@ -141,7 +135,7 @@ impl Confinement {
     fn limits(&self, tier: Tier, group: &Cgroup) -> Limits {
         let bounded = group.memory.is_ok();
         Limits {
-            file_size: self.policy.file_size,
+            file_size: self.policy.file_size.unwrap_or(Policy::FILE_SIZE),
             address_space: (self.single() && !bounded).then_some(self.memory),
             data: (!self.single() && !bounded).then_some(self.memory),
             // Its init is one of them.

@@ -62,7 +62,7 @@ impl<'i> Info<'i> {
         let members = config.members.iter().filter(|member| member.plugin == name);
         let granted = members.map(|member| Granted {
             member: member.name.clone(),
-            policy: would_grant(config, member, &examined.manifest),
+            policy: would_grant(config, member, &examined.manifest).map(with_defaults),
         });
         Self { name: Some(name), examined, members: granted.collect() }
     }
@@ -167,6 +167,19 @@ impl Granted {
             .map(|(verb, path)| (verb, path.display().to_string()))
             .chain(hosts.iter().map(|host| ("reach", host.clone())))
             .try_for_each(|(verb, what)| writeln!(out, "    {verb} {}", Printable(what)))
+    }
+}
+
+/// With the limits that are enforced where nobody says one. Without a sandbox there are none.
+fn with_defaults(policy: Policy) -> Policy {
+    if policy.profile == Profile::None {
+        return policy;
+    }
+    Policy {
+        memory: policy.memory.or(Some(Policy::MEMORY)),
+        processes: policy.processes.or(Some(Policy::PROCESSES)),
+        file_size: policy.file_size.or(Some(Policy::FILE_SIZE)),
+        ..policy
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Wishes {
     pub execute: Vec<PathWish>,
     /// What it wants to reach.
     pub network: Vec<HostWish>,
-    /// Bytes; `None`: without a limit. So for the others.
+    /// Bytes; `None`: the default of every sandbox. So for the others.
     pub memory: Option<u64>,
     /// Processes and threads at once.
     pub processes: Option<u32>,
