@@ -77,7 +77,8 @@ pub fn examine(state: &Path, name: Option<&str>, file: &Path) -> Result<Examined
 }
 
 fn broken(error: &crate::config::ConfigError) -> Failure {
-    Failure { hint: error.hint.clone(), ..Failure::new(Exit::Plugin, error.to_string()) }
+    let failure = Failure::new(Exit::Plugin, error.to_string());
+    error.hint.iter().fold(failure, |failure, hint| failure.hint(hint))
 }
 
 fn standing(manifest: &Manifest, digest: &str, pin: Option<&Pin>) -> Standing {
@@ -101,18 +102,12 @@ fn standing(manifest: &Manifest, digest: &str, pin: Option<&Pin>) -> Standing {
 /// noted as such, unless this is a run that `only_looks`.
 ///
 /// # Errors
-/// He did not, or it cannot be told. `command` is how the hint calls us.
-pub(crate) fn admit(
-    state: &Path,
-    name: &str,
-    file: &Path,
-    command: &str,
-    only_looks: bool,
-) -> Result<Manifest, Failure> {
+/// He did not, or it cannot be told.
+pub(crate) fn admit(state: &Path, name: &str, file: &Path, only_looks: bool) -> Result<Manifest, Failure> {
     let examined = examine(state, Some(name), file)?;
     speaks(name, examined.manifest.protocol)?;
     if let Some(why) = examined.standing.refusal(name) {
-        let hint = format!("`{command} plugin trust {name}` shows what it wants, and asks");
+        let hint = format!("`outrigger plugin trust {name}` shows what it wants, and asks");
         return Err(Failure::new(Exit::Plugin, why).hint(hint));
     }
     if matches!(examined.standing, Standing::Updated { .. }) && !only_looks {

@@ -56,7 +56,6 @@ pub async fn check(config: &Config, options: &Options) -> Result<CheckReport, Fa
                 config,
                 member,
                 plugins: &options.plugins,
-                command: &options.command,
                 only_looks: true,
                 locks: Vec::new(),
                 group: group_of(group, None, [&nothing, &nothing]),

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::config::{Config, Manifest, MemberConfig, PluginConfig, PluginSource};
 use crate::consent::{self, Standing};
 use crate::exit::Exit;
-use crate::report::Failure;
+use crate::report::{Failure, as_called};
 
 /// What a member's `plugin` leads to.
 #[derive(Debug, Clone)]
@@ -41,17 +41,8 @@ pub(super) struct Granted {
     pub(super) policy: Policy,
 }
 
-/// How a start that needs consent is to be told, and whether it may write down what changed.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Leave<'l> {
-    /// How the command was called; empty: `outrigger`.
-    pub(super) command: &'l str,
-    /// This run writes nothing.
-    pub(super) only_looks: bool,
-}
-
 /// Grants a member's plugin what it wishes and the user allows. Reads the files that its digest
-/// covers, so it may take a while.
+/// covers, so it may take a while. A run that `only_looks` writes nothing down.
 ///
 /// # Errors
 /// The user has not consented; or a wish cannot be granted as the member is configured.
@@ -59,7 +50,7 @@ pub(super) fn grant(
     config: &Config,
     member: &MemberConfig,
     found: Found,
-    leave: Leave<'_>,
+    only_looks: bool,
 ) -> Result<Granted, Failure> {
     match found {
         Found::Program(program) => {
@@ -68,8 +59,7 @@ pub(super) fn grant(
             Ok(Granted { program, policy: tidy(policy) })
         }
         Found::Manifest { plugin, file } => {
-            let command = if leave.command.is_empty() { "outrigger" } else { leave.command };
-            let manifest = consent::admit(&config.state, &plugin, &file, command, leave.only_looks)?;
+            let manifest = consent::admit(&config.state, &plugin, &file, only_looks)?;
             let policy = would_grant(config, member, &manifest)?;
             let program = Program::Executable { path: manifest.program, args: manifest.args };
             Ok(Granted { program, policy })
@@ -190,6 +180,7 @@ pub fn notes(config: &Config, member: &MemberConfig) -> Vec<Note> {
     let of_consent = examined.and_then(|examined| consent_note(&member.plugin, examined));
     let lines = of_consent.into_iter().chain(sandbox_note(member, wished));
     lines
+        .map(|(what, words)| (what, as_called(&words)))
         .map(|(what, words)| Note { member: member.name.clone(), plugin: member.plugin.clone(), what, words })
         .collect()
 }

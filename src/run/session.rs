@@ -33,8 +33,6 @@ pub(crate) struct Start<'s> {
     pub(crate) config: &'s Config,
     pub(crate) member: &'s MemberConfig,
     pub(crate) plugins: &'s Plugins,
-    /// How the command was called, for hints; empty: `outrigger`.
-    pub(crate) command: &'s str,
     /// Nothing is written down.
     pub(crate) only_looks: bool,
     /// Held by each of its processes until the last one that it started has gone (decisions X3).
@@ -223,7 +221,7 @@ impl MemberSession {
 
 /// The member's plugin under supervision, not started yet.
 fn supervise(start: Start<'_>) -> Supervised<Failure> {
-    let Start { config, member, plugins, command, only_looks, locks, crashes, .. } = start;
+    let Start { config, member, plugins, only_looks, locks, crashes, .. } = start;
     let care = Care {
         budget: member.restart,
         now: clock::now(),
@@ -234,7 +232,6 @@ fn supervise(start: Start<'_>) -> Supervised<Failure> {
         config: config.clone(),
         member: member.clone(),
         plugins: plugins.clone(),
-        command: command.to_owned(),
         only_looks,
     });
     Supervised::new(&member.name, care, move || {

@@ -141,7 +141,7 @@ fn without_a_home_configuration_the_usual_place_is_named() {
     let world = World::empty(Link::Inherited);
     let place = world.path("home").join(".config/outrigger/config.toml");
     let run = crate::support::Running::new(world.command(["sync"]).spawn().unwrap()).wait().expect(2);
-    run.says(&[&place.display().to_string(), "outrigger init"]);
+    run.says(&[&place.display().to_string(), "`outrigger init`"]);
     fs::create_dir_all(place.parent().unwrap()).unwrap();
     let config = "[member.a]\nplugin = \"vdir\"\npath = \"~/a\"\n[member.b]\nplugin = \"vdir\"\npath = \"~/b\"\n\
                   [group.g]\nmembers = [\"a\", \"b\"]\ncreate_collections = true\n";
@@ -228,7 +228,7 @@ fn one_collection_is_all_that_is_touched_where_one_is_named() {
         .run(["sync", "contacts/bok"])
         .expect(2)
         .says(&["no collection is called `bok`", "did you mean `book`?"]);
-    world.run(["sync", "contacts/else"]).expect(2).says(&["`outrigger check` lists"]);
+    world.run(["sync", "contacts/else"]).expect(2).says(&["check` lists"]);
 }
 
 #[test]

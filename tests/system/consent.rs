@@ -82,10 +82,18 @@ fn a_plugin_runs_when_its_user_has_agreed_and_stops_when_it_wants_more() {
         let words = ["the plugin notes is not trusted yet", &hint(&notes)];
         notes.run(&[verb, "contacts"]).expect(7).says(&words);
     }
-    notes.run(&["plugin", "trust", "notes"]).expect(2).says(&["nobody is there to ask", "--yes"]);
+    let agrees = format!("`{} --yes` agrees without a question", hint(&notes));
+    notes.run(&["plugin", "trust", "notes"]).expect(2).says(&["nobody is there to ask", &agrees]);
+    notes.run(&["status"]).says(&[&format!("`{}` asks", hint(&notes))]);
     assert_eq!(notes.trusted(), "", "nobody agreed");
 
-    let told = ["An echo", "read what the option `first` names", "use 64 MiB of memory", "notes is trusted"];
+    let told = [
+        "An echo",
+        "read what the option `first` names",
+        "use up to 64 MiB of memory",
+        "have up to 64 processes and threads (the default)",
+        "notes is trusted",
+    ];
     notes.run(&["plugin", "trust", "notes", "--yes"]).expect(0).says(&told);
     notes.run(&["check", "contacts"]).expect(0).says(&["plugin notes in process"]);
     notes.syncs();

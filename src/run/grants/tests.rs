@@ -53,7 +53,7 @@ impl World {
         if member.plugin == "people" {
             self.trust(&config);
         }
-        grant(&config, member, found, Leave { command: "", only_looks: false })
+        grant(&config, member, found, false)
     }
 
     fn policy(&self, member: &str) -> Policy {
