@@ -106,9 +106,20 @@ pub(crate) async fn supervise(
         connection,
         with_broker,
     };
-    tracing::debug!(%death, discarded_log_bytes = parts.log.discarded(), "plugin ended");
+    let discarded = parts.log.discarded();
+    if discarded > 0 {
+        // Once, and not for each line: it is as much as the plugin likes.
+        let plugin = &death.plugin;
+        tracing::warn!(plugin, "it printed too much: {} of its output were left out", kib(discarded));
+    }
+    tracing::debug!(%death, discarded_log_bytes = discarded, "plugin ended");
     tell.send_replace(Some(Arc::new(Final { death, ended, gone })));
     parts.shared.room.notify_waiters();
+}
+
+/// Bytes as people say them.
+fn kib(bytes: u64) -> String {
+    if bytes < 1 << 20 { format!("{} KiB", bytes.div_ceil(1 << 10)) } else { format!("{} MiB", bytes >> 20) }
 }
 
 /// Waits for the end of a process that we started; of another, its connection tells.
