@@ -36,7 +36,7 @@ use group::GroupRun;
 pub use check::{CheckReport, check};
 pub use grants::{Note, notes, would_grant};
 pub use keeper::Asker;
-pub use members::{Plugins, first_party, unknown_plugin};
+pub use members::{Plugins, check_plugin, first_party, unknown_plugin};
 pub use options::{Options, Unwatched, Watcher};
 pub use stored::store_failure;
 pub use targets::unknown_group;

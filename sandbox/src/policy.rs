@@ -100,6 +100,10 @@ impl Policy {
     /// Bytes of memory where a policy does not say.
     pub const MEMORY: u64 = 1 << 30;
 
+    /// Bytes of memory below which no program starts, found by trying: `true` needs 3 MiB to map the C
+    /// library. Less is refused where it is written.
+    pub const LEAST_MEMORY: u64 = 4 << 20;
+
     /// Processes and threads of a program where its policy does not say. A plugin of our own has one.
     pub const PROCESSES: u32 = 64;
 
@@ -184,7 +188,7 @@ mod tests {
     #[test]
     fn advisory_is_not_enforced() {
         let mut report = Report::nothing("", "");
-        report.set(Guarantee::Memory, Standing::advisory("no cgroup"));
+        report.set(Guarantee::Memory, Standing::advisory("no cgroup", ""));
         assert!(requiring(Guarantee::Memory).check(&report).is_err());
         report.set(Guarantee::Memory, Standing::Enforced);
         assert!(requiring(Guarantee::Memory).check(&report).is_ok());

@@ -211,6 +211,8 @@ fn sandbox_note(member: &MemberConfig, wished: OnUnsupported) -> Option<Line> {
 fn consent_note(plugin: &str, examined: Result<consent::Examined, Failure>) -> Option<Line> {
     let standing = match examined {
         Ok(examined) => examined.standing,
+        // Told as a failure before anything starts: see `check_plugin`.
+        Err(failure) if failure.exit == Exit::Usage => return None,
         Err(failure) => return Some(("untrusted", format!("cannot be started: {failure}"))),
     };
     if let Some(why) = standing.refusal(plugin) {

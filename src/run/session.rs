@@ -271,9 +271,18 @@ async fn introduce(
 ) -> Result<(Instance, Discovered), (&'static str, Error)> {
     let seen = keeper.seen().await;
     let initialized = host.initialize_with(Initialize::new(seen, group), Arc::clone(keeper) as _).await;
-    let instance = initialized.map_err(|error| ("refused its settings", error))?;
+    let instance = initialized.map_err(|error| (refusal(&error), error))?;
     let discovered = instance.discover().await.map_err(|error| ("cannot say what it has", error))?;
     Ok((instance, discovered))
+}
+
+/// A refusal is an answer; a defect of the plugin says nothing of its settings.
+fn refusal(error: &Error) -> &'static str {
+    use outrigger_protocol::Code;
+    match error.code {
+        Code::PANIC | Code::INTERNAL => "failed in initialize",
+        _ => "refused its settings",
+    }
 }
 
 fn down_failure(member: &MemberConfig, down: Down<Failure>) -> Failure {

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use crate::support::host::example;
 use crate::support::{LAPTOP, Link, PHONE, World, card, over_both_connections};
 
 over_both_connections!(check_says_what_there_is, init_writes_what_check_and_sync_take);
@@ -15,7 +16,7 @@ fn check_says_what_there_is(world: World) {
     let run = run.says(&[
         "contacts/laptop",
         "contacts/phone",
-        "collections   book, work",
+        "collections   \"book\", \"work\"",
         "env_and_descriptors_clean",
     ]);
     assert!(run.stdout.contains("enforced: "), "{run:?}");
@@ -59,7 +60,9 @@ fn a_plugin_that_is_not_there_is_named_with_what_was_meant() {
     };
     let before = world.members();
     with("poeple");
-    world.sync().expect(2).says(&["no plugin is called `poeple`", "did you mean `people`?"]);
+    for verb in ["sync", "status"] {
+        world.run([verb]).expect(2).says(&["no plugin is called `poeple`", "did you mean `people`?"]);
+    }
     with("crm");
     world.sync().expect(2).says(&["the plugins are: vdir, people", "[plugin.crm]"]);
     with("people");
@@ -121,6 +124,19 @@ fn two_members_at_one_place_are_refused_before_anything_starts() {
     for verb in ["sync", "plan", "check", "status"] {
         world.run([verb]).expect(2).says(&["outrigger.toml:7:9: `laptop` and `phone` are the same place"]);
     }
+}
+
+#[test]
+fn what_a_plugin_printed_too_much_is_told_once_and_by_its_size() {
+    let world = World::new(Link::Inherited);
+    let noisy = example("hostile_plugin", "tests/system/hostile_plugin.rs");
+    let text = fs::read_to_string(world.config()).unwrap().replacen("\"vdir\"", "\"noisy\"", 1);
+    let command = format!("command = [\"{}\", \"discover\", \"flood\"]", noisy.display());
+    world.configure_as(&format!("{text}[plugin.noisy]\n{command}\n"));
+    let run = world.run(["check", "-v"]).expect(0);
+    let told = run.stderr.lines().filter(|line| line.contains("MiB of its output were left out"));
+    assert_eq!(told.count(), 1, "{}", run.stderr);
+    assert!(run.stderr.contains("WARN"), "{}", run.stderr);
 }
 
 #[test]

@@ -132,6 +132,7 @@ fn the_exit_code_is_that_of_the_command() {
     place.run(&["--read", "gone", "--", "true"]).expect(2).says(&["no such file or folder"]);
     place.run(&["--write", ".", "--", "true"]).expect(125).says(&["outrigger"]);
     place.run(&["true"]).expect(2);
+    place.run(&["--memory", "1KiB", "--", "true"]).expect(2).says(&["at least 4MiB"]);
 }
 
 #[test]
@@ -188,6 +189,18 @@ fn memory_is_bounded() {
     let killed = run("64MiB", &[]);
     let has_group = !killed.stderr.contains("only what each process has of its own");
     killed.expect(if has_group { 137 } else { 1 });
+}
+
+/// What is refused as too little is not more than what suffices.
+#[test]
+fn the_least_memory_is_enough_for_a_program() {
+    let place = Place::new();
+    for tier in [&[][..], &["--tier", "landlocked"]] {
+        for processes in ["1", "64"] {
+            let args = ["--memory", "4MiB", "--processes", processes, "--", "true"];
+            place.run(&[tier, &args].concat()).expect(0);
+        }
+    }
 }
 
 #[test]
