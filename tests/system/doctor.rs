@@ -172,9 +172,9 @@ fn the_hint_about_control_groups_works() {
     world.give_to(NOBODY);
     let memory = |run: Run| told(&run.json(), "program")["memory"].clone();
     let of_nobody = memory(as_nobody(&world));
-    let told = of_nobody["reason"].as_str().unwrap_or_else(|| panic!("{of_nobody}"));
+    let told = of_nobody["hint"].as_str().unwrap_or_else(|| panic!("{of_nobody}"));
     assert_eq!(of_nobody["standing"], "advisory");
-    assert!(told.contains("run as root, or in a systemd unit with `Delegate=yes`"), "{told}");
+    assert!(told.contains("run as root, or, where systemd runs, in a unit with `Delegate=yes`"), "{told}");
     let of_root = memory(world.run(["doctor", "--json"]));
     let reason = of_root["reason"].as_str().unwrap_or_default();
     assert!(of_root["standing"] == "enforced" || reason.contains("no control group hierarchy"), "{of_root}");

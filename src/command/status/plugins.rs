@@ -60,6 +60,6 @@ impl PluginStatus {
         }
         writeln!(out, "; it is not started for some minutes")?;
         let hint = format!("mend it; `outrigger sync {group} --retry-crashed` starts it at once");
-        writeln!(out, "              hint: {}", as_called(&hint))
+        writeln!(out, "            hint: {}", as_called(&hint))
     }
 }

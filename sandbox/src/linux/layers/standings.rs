@@ -31,6 +31,7 @@ pub(super) fn unconfined() -> Report {
         Guarantee::CleanupOnBrokerDeath,
         Standing::advisory(
             "holds against crashes and daemons; without a sandbox a plugin can kill its keeper",
+            "",
         ),
     );
     report
@@ -118,9 +119,10 @@ impl Facts<'_> {
         match &self.cgroup.memory {
             _ if self.single() => Standing::Enforced,
             Ok(()) => Standing::Enforced,
-            Err(why) => Standing::advisory(format!(
-                "only what each process has of its own is bounded, not what is shared: {why}; {GROUP_HINT}"
-            )),
+            Err(why) => Standing::advisory(
+                format!("only what each process has of its own is bounded, not what is shared: {why}"),
+                GROUP_HINT,
+            ),
         }
     }
 
@@ -147,6 +149,7 @@ impl Facts<'_> {
         if !self.policy.write.is_empty() {
             return Standing::advisory(
                 "each file is bounded, the number of files in the folders granted is not",
+                "",
             );
         }
         self.if_either(self.namespaced(), &self.landlock())
@@ -154,7 +157,8 @@ impl Facts<'_> {
 }
 
 /// How a control group can be had.
-const GROUP_HINT: &str = "run as root, or in a systemd unit with `Delegate=yes` and `DelegateSubgroup=`";
+const GROUP_HINT: &str =
+    "run as root, or, where systemd runs, in a unit with `Delegate=yes` and `DelegateSubgroup=`";
 
 fn group(why: &str) -> Standing {
     Standing::unavailable(why, GROUP_HINT)
@@ -270,7 +274,10 @@ mod tests {
 
     #[test]
     fn memory_needs_a_group_or_a_plugin_that_stays_alone() {
-        assert!(matches!(standing(&host(Tier::Namespaced), Guarantee::Memory), Standing::Advisory { .. }));
+        let Standing::Advisory { reason, hint } = standing(&host(Tier::Namespaced), Guarantee::Memory) else {
+            panic!("memory without a group is more than advisory");
+        };
+        assert!(reason.ends_with("no group") && hint == GROUP_HINT, "{reason} {hint}");
         assert!(enforced(&Host { single: true, ..host(Tier::Landlocked) }, Guarantee::Memory));
     }
 
