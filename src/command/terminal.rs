@@ -19,7 +19,7 @@ pub(crate) fn set_up(cli: &Cli) {
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
     let level = match cli.verbose {
-        0 => "error,plugin=warn,consent=warn",
+        0 => "error,plugin=warn,consent=warn,broker=info",
         1 => "info",
         2 => "debug",
         _ => "trace",
