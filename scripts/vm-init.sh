@@ -3,7 +3,7 @@
 # way that the boot is about, and turns the machine off. `boot` and `cycles` come from the command
 # line of the kernel.
 
-export PATH=/usr/bin OUTRIGGER_CYCLES=$cycles
+export PATH=/usr/bin OUTRIGGER_CYCLES=$cycles OUTRIGGER_EMULATED=1
 TOP=/sys/fs/cgroup
 worst=0
 
@@ -36,6 +36,29 @@ demand() {
     OUTRIGGER_DEMAND_ALL=1 /root/system "$1" || worst=1
 }
 
+# What Debian's own switch does: users make no namespaces. The hint has to help.
+forbidden_to_users() {
+    local switch=/proc/sys/kernel/unprivileged_userns_clone
+    on cp /root/system /usr/libexec
+    echo 0 >$switch
+    as_nobody OUTRIGGER_DEMAND_ALL=1 /usr/libexec/system without_namespaces || worst=1
+    doctor_says landlocked
+    on grep -q "hint: the sysctl .kernel.unprivileged_userns_clone=0" /tmp/said || { echo "vm: no hint"; worst=1; }
+    echo 1 >$switch
+    doctor_says namespaced
+}
+
+as_nobody() {
+    on su -s /bin/sh nobody -c "$*"
+}
+
+# Which tier a diagnosis finds for users.
+doctor_says() {
+    as_nobody /usr/libexec/outrigger doctor >/tmp/said 2>&1
+    on grep -q "programs are started in the tier $1" /tmp/said || { on cat /tmp/said; worst=1; }
+    echo "vm: doctor, with unprivileged_userns_clone at $(on cat $switch): $(on grep "programs are" /tmp/said)"
+}
+
 # Runs tests in the group $1 as the user $2.
 tests_in() {
     local group=$1 user=$2
@@ -61,7 +84,6 @@ nest() {
 
 groups() {
     EVERYBODYS=/usr/libexec/system
-    on mkdir /usr/libexec
     on cp /root/system $EVERYBODYS
     bounded_in "" root ""
     nest /all "+memory +pids +cpu"
@@ -88,9 +110,12 @@ case $boot in
 whole) tests ;;
 groups) groups ;;
 no-namespaces)
+    limit=$(on cat /proc/sys/user/max_user_namespaces)
     echo 0 >/proc/sys/user/max_user_namespaces
     tests
     demand without_namespaces
+    echo "$limit" >/proc/sys/user/max_user_namespaces
+    forbidden_to_users
     ;;
 no-landlock)
     tests

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use outrigger_sandbox::{Child, Handover, Launch, LaunchError, Protected};
+use outrigger_sandbox::{Child, Exit, Handover, Launch, LaunchError, Protected};
 use outrigger_transport::{Packets, runtime_path, same_user};
 use tokio::time::timeout;
 
@@ -36,7 +36,15 @@ pub enum AttachError {
     /// It would not, and said why.
     #[error("the broker refused: {0}")]
     Refused(String),
-    /// The plugin requires what the machine does not give.
+    /// A process that was to become the plugin was killed there, by somebody or for want of memory.
+    #[error("{why}")]
+    Killed {
+        /// How it ended.
+        exit: Exit,
+        /// What the broker said.
+        why: String,
+    },
+    /// The plugin was not started, for the same reason as without a broker.
     #[error(transparent)]
     Launch(LaunchError),
     /// It did not answer, or its answer makes no sense.
@@ -47,6 +55,16 @@ pub enum AttachError {
 /// What the system said of a path; what we said of it names it already.
 fn placed(path: &Path, error: &io::Error) -> String {
     if error.raw_os_error().is_some() { format!("{}: {error}", path.display()) } else { error.to_string() }
+}
+
+impl AttachError {
+    /// How a process ended that was killed before the program ran.
+    pub(crate) const fn killed(&self) -> Option<Exit> {
+        match self {
+            Self::Killed { exit, .. } => Some(*exit),
+            _ => None,
+        }
+    }
 }
 
 /// The connection to the broker that started a plugin, kept as long as that is used.
@@ -148,7 +166,10 @@ pub(crate) const SOCKET: &str = "broker.sock";
 fn refused(answer: Answer) -> AttachError {
     match answer {
         Answer::Refused(why) => AttachError::Refused(why),
+        Answer::Killed(exit, why) => AttachError::Killed { exit, why },
         Answer::NotEnforced(missing) => AttachError::Launch(LaunchError::NotEnforced { missing }),
+        Answer::Failed(failure) => AttachError::Launch(failure.into()),
+        Answer::NotExecuted(error) => AttachError::Launch(error.into()),
         Answer::Goodbye => AttachError::Io(ended()),
         _ => AttachError::Io(io::Error::new(io::ErrorKind::InvalidData, "it answered another question")),
     }
@@ -156,4 +177,46 @@ fn refused(answer: Answer) -> AttachError {
 
 fn ended() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "it has ended")
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_sandbox::{ExecError, ExecFailure, Exit, Failure, Guarantee, Standing};
+
+    use super::*;
+    use crate::start::StartError;
+    use crate::try_error::TryError;
+
+    /// What a start ends with here that failed in a broker.
+    fn travelled(error: LaunchError) -> LaunchError {
+        let bytes = Answer::from(error).into_bytes().unwrap();
+        match refused(Answer::read(&bytes).unwrap()) {
+            AttachError::Launch(error) => error,
+            other => panic!("it became another error: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn why_a_plugin_was_not_started_is_the_same_error_through_a_broker() {
+        let not_executed = || ExecError { path: "/x".into(), kind: ExecFailure::Missing, errno: 2 };
+        let errors: [fn() -> LaunchError; 3] = [
+            || Failure::ended("preparing the plugin", Exit::Signal(9)).into(),
+            || Failure::system("making namespaces", &io::Error::from_raw_os_error(28)).into(),
+            || LaunchError::NotEnforced { missing: vec![(Guarantee::FsRead, Standing::Enforced)] },
+        ];
+        for error in errors {
+            assert_eq!(format!("{:?}", travelled(error())), format!("{:?}", error()));
+        }
+        assert!(
+            matches!(travelled(not_executed().into()), LaunchError::Exec(error) if error == not_executed())
+        );
+    }
+
+    #[test]
+    fn one_that_is_killed_before_its_program_runs_has_crashed_through_a_broker_too() {
+        let killed = Failure::ended("preparing the plugin", Exit::Signal(9));
+        let error = Box::new(travelled(killed.into()));
+        let tried = TryError::from(StartError::Launch { name: "phone".into(), error });
+        assert!(matches!(tried, TryError::Crashed(death) if death.exit == Some(Exit::Signal(9))));
+    }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use outrigger_protocol::Announcement;
 use outrigger_sandbox::{
-    Connection, Deadlines, Descriptor, Guarantee, HandoverNote, Helper, Launch, LaunchError, Policy, Program,
-    Protected, Standing, Token,
+    Connection, Deadlines, Descriptor, ExecError, Exit, Failure, Guarantee, HandoverNote, Helper, Launch,
+    LaunchError, Policy, Program, Protected, Standing, Token,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -55,10 +55,16 @@ pub(crate) enum Answer {
     Started(HandoverNote),
     /// The policy requires what the machine does not give.
     NotEnforced(Vec<(Guarantee, Standing)>),
+    /// A step of the start failed, or its process was killed at it.
+    Failed(Failure),
+    /// The program cannot be executed.
+    NotExecuted(ExecError),
     /// It was found. With it comes the connected socket.
     Found(Option<Announcement>),
     /// It was not found.
     NotFound(NotFound),
+    /// A process that was to become the plugin was killed: how it ended, in words too.
+    Killed(Exit, String),
     /// Not done, and why.
     Refused(String),
     /// The broker is about to end, and what it has started with it.
@@ -162,7 +168,12 @@ impl From<LaunchError> for Answer {
     fn from(error: LaunchError) -> Self {
         match error {
             LaunchError::NotEnforced { missing } => Self::NotEnforced(missing),
-            other => Self::Refused(other.to_string()),
+            LaunchError::Failed(failure) => Self::Failed(failure),
+            LaunchError::Exec(error) => Self::NotExecuted(error),
+            other => match other.killed() {
+                Some(exit) => Self::Killed(exit, other.to_string()),
+                None => Self::Refused(other.to_string()),
+            },
         }
     }
 }

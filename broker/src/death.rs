@@ -18,17 +18,20 @@ pub struct Death {
     pub calls_in_flight: usize,
     /// Why the connection ended, as this side saw it.
     pub connection: Option<String>,
-    /// The broker that had started it has ended, and it with that one.
+    /// What it was ended for, where that was our doing: how it ended then says nothing of it.
+    pub fault: Option<String>,
+    /// The broker that had started it has ended, or was about to, and it with that one: no fault of its own.
     pub with_broker: bool,
 }
 
 impl fmt::Display for Death {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the plugin of {} ", self.plugin)?;
-        match self.exit {
+        match (&self.fault, self.exit) {
             _ if self.with_broker => f.write_str("was ended with the broker that started it")?,
-            Some(exit) => write!(f, "{exit}")?,
-            None => f.write_str("broke its connection")?,
+            (Some(fault), _) => write!(f, "was ended: {fault}")?,
+            (None, Some(exit)) => write!(f, "{exit}")?,
+            (None, None) => f.write_str("broke its connection")?,
         }
         match self.calls_in_flight {
             0 => {}
@@ -55,6 +58,7 @@ mod tests {
             last_words: vec![said],
             calls_in_flight: 0,
             connection: None,
+            fault: None,
             with_broker: false,
         };
         assert_eq!(

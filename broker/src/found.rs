@@ -12,7 +12,7 @@ use crate::greet::hello;
 use crate::host::PluginHost;
 use crate::locate::Located;
 use crate::log::PluginLog;
-use crate::network::Reach;
+use crate::reach::Reach;
 use crate::supervise::Parts;
 
 /// How a plugin host that was found is to be met.

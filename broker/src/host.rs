@@ -282,6 +282,7 @@ impl PluginHost {
                 last_words: Vec::new(),
                 calls_in_flight: 0,
                 connection: None,
+                fault: None,
                 with_broker: false,
             };
             Arc::new(Final { death, ended: None, gone: false })

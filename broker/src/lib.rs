@@ -44,9 +44,11 @@ mod figures;
 mod found;
 mod grants;
 mod greet;
+mod health;
 mod host;
 #[cfg(unix)]
 mod launcher;
+mod lease;
 #[cfg(unix)]
 mod locate;
 #[cfg(unix)]
@@ -54,6 +56,8 @@ mod locate_error;
 mod log;
 mod network;
 mod pages;
+mod proxy;
+mod reach;
 mod resolve;
 mod restart;
 mod said;
@@ -80,7 +84,9 @@ pub use figures::{Bytes, Figures};
 #[cfg(unix)]
 pub use found::{FoundSpec, meet, unconfined};
 pub use grants::{BadGrant, Grant};
+pub use health::Health;
 pub use host::{Facts, PluginHost};
+pub use lease::Lease;
 #[cfg(unix)]
 pub use locate::{Located, Locator};
 #[cfg(unix)]
@@ -88,10 +94,11 @@ pub use locate_error::LocateError;
 #[cfg(unix)]
 pub use outrigger_transport::check_private_folder;
 pub use outrigger_transport::runtime_path;
+pub use proxy::{Proxy, Refused};
 pub use restart::{Budget, Circuit, Crash, Restarts};
 #[cfg(target_os = "linux")]
 pub use service::{Service, ServiceError};
 pub use spec::{ConnectBy, PluginSpec, StartBy};
 pub use start::{StartError, start};
-pub use supervised::{Care, Down, Health, Lease, Supervised};
+pub use supervised::{Care, Down, Supervised};
 pub use try_error::TryError;

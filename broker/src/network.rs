@@ -1,13 +1,13 @@
 //! Network by name: answers what a plugin asks of the network (decisions P5).
 //!
-//! The plugin names a host and a port. The broker looks whether that is granted, looks the name up,
-//! looks whether the address may be reached, connects to that address and no other, and hands the
-//! connected stream over. It keeps no copy, so that the plugin's close is seen at the other end.
+//! The plugin names a host and a port. The broker connects to it, if that is granted (`reach.rs`), and
+//! hands the connected stream over. It keeps no copy, so that the plugin's close is seen at the other
+//! end.
 //!
 //! A plugin can ask for four things at a time. Each ends in its time, with a cancel, or with the
 //! plugin.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,58 +15,25 @@ use outrigger_protocol::{
     Blame, CallId, Code, Codec, ConnectHost, Effect, Error, HostConnected, Lookup, Method, Retry, SrvRecords,
     TxtRecords,
 };
-use outrigger_sandbox::Profile;
 use outrigger_transport::{Handle, Link};
 use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout, timeout_at};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 
 use crate::callers::Caller;
 use crate::dns::{Record, Type};
-use crate::grants::{BadGrant, Grants, Host, Name, Refusal};
-use crate::resolve::{ResolveError, Resolver};
+use crate::grants::{Name, Refusal};
+use crate::reach::{NO_NAME, Reach, Tried, Unreached};
+use crate::resolve::ResolveError;
 use crate::said::{Asked, body, refuse};
-use crate::spec::PluginSpec;
 use crate::traffic::Traffic;
 use crate::unread::Unread;
 
 /// What a plugin may have asked for at a time.
-const MOST_OPEN: usize = 4;
-
-/// How long looking up and connecting may take together, and trying one address, where there are
-/// others.
-const CONNECT_LIMIT: Duration = Duration::from_secs(30);
-const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
+pub(crate) const MOST_OPEN: usize = 4;
 
 /// How often bytes are counted while streams are open.
 const SAMPLE_EVERY: Duration = Duration::from_secs(1);
-
-/// What a plugin may reach, and how it is found.
-#[derive(Debug)]
-pub(crate) struct Reach {
-    grants: Grants,
-    resolver: Resolver,
-    traffic: Arc<Traffic>,
-}
-
-impl Default for Reach {
-    /// Nothing.
-    fn default() -> Self {
-        let (grants, traffic) = (Grants::default(), Arc::default());
-        Self { grants, resolver: Resolver::new(None, MOST_OPEN), traffic }
-    }
-}
-
-impl Reach {
-    /// What the policy grants. Without a sandbox the plugin could go to all that is public by itself.
-    ///
-    /// # Errors
-    /// An entry of the list cannot be read.
-    pub(crate) fn of(spec: &PluginSpec) -> Result<Self, BadGrant> {
-        let grants = Grants::parse(&spec.policy.network, spec.policy.profile == Profile::None)?;
-        Ok(Self { grants, resolver: Resolver::new(spec.name_server, MOST_OPEN), traffic: Arc::default() })
-    }
-}
 
 /// An answer.
 enum Found {
@@ -80,6 +47,7 @@ pub(crate) struct Network {
     link: Link<Caller>,
     unread: Arc<Unread>,
     reach: Arc<Reach>,
+    traffic: Arc<Traffic>,
     open: Vec<(CallId, AbortHandle)>,
     work: JoinSet<Result<Found, Error>>,
     clock: Interval,
@@ -89,12 +57,13 @@ impl Network {
     pub(crate) fn new(link: Link<Caller>, unread: Arc<Unread>, reach: Reach) -> Self {
         let mut clock = interval(SAMPLE_EVERY);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { link, unread, reach: Arc::new(reach), open: Vec::new(), work: JoinSet::new(), clock }
+        let (reach, traffic) = (Arc::new(reach), Arc::default());
+        Self { link, unread, reach, traffic, open: Vec::new(), work: JoinSet::new(), clock }
     }
 
     /// What the plugin does, for people.
     pub(crate) fn traffic(&self) -> Arc<Traffic> {
-        Arc::clone(&self.reach.traffic)
+        Arc::clone(&self.traffic)
     }
 
     /// Whether a call is answered here.
@@ -147,10 +116,10 @@ impl Network {
     /// Waits for the next answer and sends it, and counts meanwhile; for ever, if nothing is asked and
     /// nothing is open.
     pub(crate) async fn turn(&mut self) {
-        let is_watching = self.reach.traffic.is_watching();
+        let is_watching = self.traffic.is_watching();
         tokio::select! {
             Some(done) = self.work.join_next_with_id() => self.found(done),
-            _ = self.clock.tick(), if is_watching => self.reach.traffic.sample(),
+            _ = self.clock.tick(), if is_watching => self.traffic.sample(),
             else => std::future::pending().await,
         }
     }
@@ -168,7 +137,7 @@ impl Network {
             Ok(Found::Txt(records)) => drop(self.link.with(|connection| connection.reply(id, &records))),
             Err(error) => {
                 if error.code == Code::PERMISSION {
-                    self.reach.traffic.refused();
+                    self.traffic.refused();
                 }
                 self.fail(id, &error);
             }
@@ -178,7 +147,7 @@ impl Network {
     fn hand_over(&self, id: CallId, stream: TcpStream, address: SocketAddr) {
         let stream = stream.into_std().and_then(|stream| stream.set_nonblocking(false).map(|()| stream));
         let handle = stream.and_then(|stream| {
-            self.reach.traffic.connected(&stream);
+            self.traffic.connected(&stream);
             handle(stream)
         });
         let handle = match handle {
@@ -209,8 +178,7 @@ fn handle(_: std::net::TcpStream) -> std::io::Result<Handle> {
 async fn find(call: &Asked, codec: Codec, reach: &Reach) -> Result<Found, Error> {
     if call.method == Method::CONNECT_HOST {
         let request: ConnectHost = body(call, codec)?;
-        let until = Instant::now() + CONNECT_LIMIT.min(call.total);
-        return connect(call, &request, reach, until).await;
+        return connect(call, &request, reach, call.total).await;
     }
     let request: Lookup = body(call, codec)?;
     let name: Name = request.name.parse().map_err(|()| refuse(Code::INVALID, call, NO_NAME))?;
@@ -219,8 +187,6 @@ async fn find(call: &Asked, codec: Codec, reach: &Reach) -> Result<Found, Error>
     let found = reach.resolver.records(&name, kind).await.map_err(|error| unresolved(call, &name, &error))?;
     Ok(if kind == Type::Srv { Found::Srv(srv_records(found)) } else { Found::Txt(txt_records(found)) })
 }
-
-const NO_NAME: &str = "a name has labels of letters, digits, `-` and `_`, of 1 to 63, and 253 bytes at most";
 
 fn srv_records(found: Vec<Record>) -> SrvRecords {
     let srv = |record| match record {
@@ -247,60 +213,35 @@ fn txt_records(found: Vec<Record>) -> TxtRecords {
     TxtRecords { records: found.into_iter().filter_map(txt).take_while(fits).collect() }
 }
 
-/// Connects to the first address that answers, of those that may be reached.
-async fn connect(call: &Asked, request: &ConnectHost, reach: &Reach, until: Instant) -> Result<Found, Error> {
-    let port = request.port;
-    let host: Host = request.host.parse().map_err(|()| refuse(Code::INVALID, call, NO_NAME))?;
-    if port == 0 {
-        return Err(refuse(Code::INVALID, call, "there is no port 0"));
-    }
-    let late = |_| failed(Code::DEADLINE, call, format!("{}: the look-up took too long", request.host));
-    let addresses = timeout_at(until, addresses(call, &host, port, reach)).await.map_err(late)??;
-    let mut error = None;
-    for (at, address) in addresses.iter().enumerate() {
-        let last = at + 1 == addresses.len();
-        let limit = if last { until } else { until.min(Instant::now() + ADDRESS_LIMIT) };
-        let address = SocketAddr::new(*address, port);
-        let (code, why) = match timeout_at(limit, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(Found::Stream(stream, address)),
-            Ok(Err(error)) => (Code::IO, error.to_string()),
-            Err(_) => (Code::DEADLINE, "it does not answer".into()),
-        };
-        let failure = failed(code, call, format!("{}: no connection could be made", request.host));
-        error = Some(error.unwrap_or(failure).because(code, format!("{address}: {why}")));
-        if Instant::now() >= until {
-            break;
-        }
-    }
-    Err(error.unwrap_or_else(|| failed(Code::IO, call, format!("{} has no address", request.host))))
+/// Connects.
+async fn connect(
+    call: &Asked,
+    request: &ConnectHost,
+    reach: &Reach,
+    limit: Duration,
+) -> Result<Found, Error> {
+    let reached = reach.connect(&request.host, request.port, limit).await;
+    let (stream, address) = reached.map_err(|error| unreached(call, &request.host, error))?;
+    Ok(Found::Stream(stream, address))
 }
 
-/// The addresses that a host has and that may be reached. An error if it has some, and none may.
-async fn addresses(call: &Asked, host: &Host, port: u16, reach: &Reach) -> Result<Vec<IpAddr>, Error> {
-    let grants = &reach.grants;
-    let (name, found) = match host {
-        Host::Address(address) => (None, vec![*address]),
-        Host::Name(name) => {
-            grants.check_name(name, port).map_err(|refusal| refused(call, name.as_str(), &refusal))?;
-            let found = reach.resolver.addresses(name).await;
-            (Some(name), found.map_err(|error| unresolved(call, name, &error))?)
-        }
-    };
-    let mut refusal = None;
-    let mut allowed = Vec::new();
-    for address in found {
-        match grants.check_address(address, port, name.is_some()) {
-            Ok(()) => allowed.push(address),
-            Err(why) => drop(refusal.get_or_insert(why)),
-        }
+fn unreached(call: &Asked, host: &str, error: Unreached) -> Error {
+    match error {
+        Unreached::Invalid(why) => refuse(Code::INVALID, call, why),
+        Unreached::Refused(host, refusal) => refused(call, &host, &refusal),
+        Unreached::Unresolved(name, error) => unresolved(call, &name, &error),
+        Unreached::SlowLookUp => failed(Code::DEADLINE, call, format!("{host}: the look-up took too long")),
+        Unreached::NoAddress => failed(Code::IO, call, format!("{host} has no address")),
+        Unreached::Unconnected(tried) => unconnected(call, host, &tried),
     }
-    match refusal {
-        Some(refusal) if allowed.is_empty() => {
-            let host = name.map_or_else(|| "the address".to_owned(), ToString::to_string);
-            Err(refused(call, &host, &refusal))
-        }
-        _ => Ok(allowed),
-    }
+}
+
+/// The first address that was tried says what kind of failure it is.
+fn unconnected(call: &Asked, host: &str, tried: &[Tried]) -> Error {
+    let code = |tried: &Tried| if tried.error.is_some() { Code::IO } else { Code::DEADLINE };
+    let first = tried.first().map_or(Code::IO, code);
+    let failure = failed(first, call, format!("{host}: no connection could be made"));
+    tried.iter().fold(failure, |failure, tried| failure.because(code(tried), tried.to_string()))
 }
 
 /// What no grant allows: what would, and that only the user can say so.

@@ -4,19 +4,18 @@
 //! engine whole; what stays is to take away its keeper when that has ended, and to say goodbye. A
 //! plugin ends with its engine and with this process, whichever goes first: its keeper watches both.
 
-use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use outrigger_protocol::Announcement;
 use outrigger_sandbox::{Descriptor, Handover, Launch, Lent, launch};
-use outrigger_transport::{PacketListener, Packets, lock_private, runtime_dir, watch_descriptor};
+use outrigger_transport::{Held, PacketListener, Packets, runtime_dir, watch_descriptor};
 use tokio::io::Interest;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use crate::attach::SOCKET;
 use crate::attach_words::{Answer, Wish};
@@ -61,7 +60,9 @@ pub struct Service {
 #[derive(Debug)]
 struct Place {
     folder: PathBuf,
-    _lock: File,
+    lock: Held,
+    /// It cannot be put back what somebody removed: said once.
+    lost: bool,
 }
 
 impl Service {
@@ -71,13 +72,12 @@ impl Service {
     /// See [`ServiceError`].
     pub async fn take() -> Result<Self, ServiceError> {
         let folder = runtime_dir()?;
-        let Some(lock) = lock_private(&folder.join(LOCK))? else {
+        let Some(lock) = Held::take(&folder.join(LOCK))? else {
             let holder = Packets::connect(&folder.join(SOCKET)).await.ok().map(|(_, peer)| peer.pid);
             return Err(ServiceError::Held { holder });
         };
-        let place = Place { folder, _lock: lock };
-        remove(&place.folder.join(SOCKET))?; // a dead one's
-        Ok(Self { listener: PacketListener::bind(&place.folder.join(SOCKET))?, place })
+        let listener = PacketListener::bind_anew(&folder.join(SOCKET))?; // instead of a dead one's
+        Ok(Self { listener, place: Place { folder, lock, lost: false } })
     }
 
     /// Where it listens.
@@ -87,10 +87,13 @@ impl Service {
     }
 
     /// Serves until `stop`; then says goodbye to all engines, and waits until their plugins have
-    /// ended, ten seconds at most. At worst a hostile process of this user has programs started, which
-    /// it can do itself; it does not hold up others.
+    /// ended, ten seconds at most. Puts its socket and its lock back when somebody removes them, unless
+    /// another broker was first: then it serves the engines that it has. At worst a hostile process of
+    /// this user has programs started, which it can do itself; it does not hold up others.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let Self { listener, place: _held_to_the_end } = self;
+        let Self { mut listener, mut place } = self;
+        let mut repair = interval(Held::REPAIR);
+        repair.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (tell, stopping) = watch::channel(false);
         let mut engines = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
@@ -110,30 +113,50 @@ impl Service {
                     }
                 },
                 Some(_) = engines.join_next() => {}
+                _ = repair.tick() => if let Some(anew) = place.repair() {
+                    listener = anew;
+                }
             }
         }
         drop(listener); // nobody new is let in
         tell.send_replace(true);
         let all = async { while engines.join_next().await.is_some() {} };
         let _ended_with_this_process = timeout(WAY_OUT, all).await;
+        drop(place);
+    }
+}
+
+impl Place {
+    /// Puts back what somebody removed. A listener: the old one can no longer be reached.
+    fn repair(&mut self) -> Option<PacketListener> {
+        let repaired = self.put_back();
+        let was_lost = std::mem::replace(&mut self.lost, repaired.is_err());
+        if let Err(error) = &repaired
+            && !was_lost
+        {
+            tracing::warn!(%error, "no new engine reaches this broker; what runs goes on");
+        }
+        repaired.ok().flatten()
+    }
+
+    fn put_back(&mut self) -> io::Result<Option<PacketListener>> {
+        self.folder = runtime_dir()?;
+        let (undisturbed, socket) = (self.lock.is_still(), self.folder.join(SOCKET));
+        if !self.lock.keep()? {
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, "another broker has taken its place"));
+        }
+        if undisturbed && socket.symlink_metadata().is_ok() {
+            return Ok(None);
+        }
+        PacketListener::bind_anew(&socket).map(Some)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // The lock is ours until after this. Whoever waits for it looks whether its file is still there.
-        for file in [SOCKET, LOCK] {
-            if let Err(error) = remove(&self.folder.join(file)) {
-                tracing::warn!(%error, file, "it cannot be removed");
-            }
+        if let Err(error) = self.lock.leave(&self.folder.join(SOCKET)) {
+            tracing::warn!(%error, "what is left in the runtime directory cannot be removed");
         }
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

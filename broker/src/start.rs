@@ -16,9 +16,10 @@ use crate::death::Death;
 use crate::greet::hello;
 use crate::host::PluginHost;
 use crate::log::PluginLog;
-use crate::network::Reach;
+use crate::network::MOST_OPEN;
+use crate::reach::Reach;
 use crate::spec::{ConnectBy, PluginSpec, StartBy};
-use crate::supervise::Parts;
+use crate::supervise::{Parts, is_lost};
 use crate::watch::{Watch, finish_output, read_output};
 
 /// How long a process that failed its handshake may take to say how it ended.
@@ -26,6 +27,8 @@ const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// How long what a process sent before it ended may take to be read.
 const LEFT_BEHIND: Duration = Duration::from_millis(200);
+
+const TOO_SLOW: &str = "it did not complete the handshake in time";
 
 /// Why a plugin could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +58,7 @@ pub enum StartError {
         error: io::Error,
     },
     /// The process runs, or ran, but did not become a plugin.
-    #[error("{name}: {error}; {death}")]
+    #[error("{name}: {}{death}", if death.fault.is_some() { String::new() } else { format!("{error}; ") })]
     Handshake {
         /// The member's name.
         name: String,
@@ -75,8 +78,8 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
     let name = spec.name.clone();
     let (limit, calls_timeout) = (spec.handshake_limit, spec.calls_timeout);
     let io_error = |error| StartError::Io { name: name.clone(), error };
-    let reach =
-        Reach::of(&spec).map_err(|error| io_error(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
+    let reach = Reach::of(&spec, MOST_OPEN)
+        .map_err(|error| io_error(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
     let (theirs, ours) = prepare(&spec).map_err(io_error)?;
     let (mut child, attachment) = spawn(spec, theirs).await?;
     let report = child.report().clone();
@@ -124,6 +127,7 @@ pub async fn start(spec: PluginSpec) -> Result<PluginHost, StartError> {
         }
         Err(error) => {
             let death = post_mortem(&name, watch, &log, outputs, &error).await;
+            let death = Death { with_broker: is_lost(&attachment).await, ..death };
             Err(StartError::Handshake { name, error: Box::new(error), death: Box::new(death) })
         }
     }
@@ -151,12 +155,14 @@ async fn post_mortem(
     };
     watch.destroy();
     finish_output(outputs).await;
+    log.sum_up(0);
     Death {
         plugin: name.to_owned(),
         exit: ended.ok().and_then(Result::ok).map(|ended| ended.exit),
         last_words: log.last_words(),
         calls_in_flight: 0,
         connection: Some(error.to_string()),
+        fault: matches!(error, LinkError::HandshakeTime).then(|| TOO_SLOW.to_owned()),
         with_broker: false,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use outrigger_sandbox::{Ended, Report};
-use outrigger_transport::{Ending, Link};
+use outrigger_transport::{Ending, Link, LinkError};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::timeout;
 
@@ -13,7 +13,7 @@ use crate::attach::Attachment;
 use crate::callers::Caller;
 use crate::death::Death;
 use crate::log::PluginLog;
-use crate::network::Reach;
+use crate::reach::Reach;
 use crate::unread::Unread;
 use crate::watch::{GRACE, Watch, end_process, finish_output};
 
@@ -62,6 +62,10 @@ pub(crate) struct Final {
     pub(crate) gone: bool,
 }
 
+/// What a plugin is ended for.
+const OVERDUE: &str = "it answered neither a call in time nor its cancel";
+const SILENT: &str = "it did not answer a PING, and had nothing else to do";
+
 /// Waits for the first sign of the end, sees to it, and tells `tell`.
 pub(crate) async fn supervise(
     mut parts: Parts,
@@ -71,17 +75,23 @@ pub(crate) async fn supervise(
 ) {
     let mut driver = std::pin::pin!(driver);
     let overdue = overdue(parts.name.clone(), parts.link.clone(), parts.shared.clone());
-    let (mut ending, mut silent) = (None, false);
+    let (mut ending, mut fault, mut parted) = (None, None, false);
     tokio::select! {
         ended = &mut driver => ending = Some(ended),
         () = process_ended(&mut parts.watch) => {}
-        _ = stop.recv() => parts.link.with(|connection| connection.goodbye()),
-        () = goodbye(&parts.attachment) => parts.link.with(|connection| connection.goodbye()),
-        () = overdue => {} // end_process takes it from here
-        () = parts.shared.silent.notified() => silent = true,
+        _ = stop.recv() => parts.link.with(|connection| {
+            fault = connection.is_stuck().then_some(OVERDUE);
+            connection.goodbye();
+        }),
+        () = goodbye(&parts.attachment) => {
+            parted = true;
+            parts.link.with(|connection| connection.goodbye());
+        }
+        () = overdue => fault = Some(OVERDUE), // end_process takes it from here
+        () = parts.shared.silent.notified() => fault = Some(SILENT),
     }
     parts.shared.ending.store(true, Ordering::Relaxed);
-    if ending.is_none() && !silent {
+    if ending.is_none() && fault != Some(SILENT) {
         ending = timeout(GRACE, &mut driver).await.ok();
     }
     parts.link.close();
@@ -93,33 +103,28 @@ pub(crate) async fn supervise(
         None => (None, true), // nothing of it is ours
     };
     finish_output(parts.outputs).await;
-    let connection = match ending {
+    parts.log.sum_up(parts.link.with(|connection| connection.counters.throttled));
+    let connection = match &ending {
         Some(Ending::Failed(error)) => Some(error.to_string()),
-        _ => silent.then(|| "it did not answer a PING, and had nothing else to do".to_owned()),
+        _ => fault.map(str::to_owned),
     };
-    let with_broker = is_lost(&parts.attachment).await;
+    let fault = match ending {
+        Some(Ending::Failed(error @ (LinkError::Peer(_) | LinkError::Stalled(_)))) => Some(error.to_string()),
+        _ => fault.map(str::to_owned),
+    };
+    let with_broker = parted || is_lost(&parts.attachment).await;
     let death = Death {
         plugin: parts.name,
         exit: ended.map(|ended| ended.exit),
         last_words: parts.log.last_words(),
         calls_in_flight: parts.shared.lost.load(Ordering::Relaxed),
         connection,
+        fault,
         with_broker,
     };
-    let discarded = parts.log.discarded();
-    if discarded > 0 {
-        // Once, and not for each line: it is as much as the plugin likes.
-        let plugin = &death.plugin;
-        tracing::warn!(plugin, "it printed too much: {} of its output were left out", kib(discarded));
-    }
-    tracing::debug!(%death, discarded_log_bytes = discarded, "plugin ended");
+    tracing::debug!(%death, "plugin ended");
     tell.send_replace(Some(Arc::new(Final { death, ended, gone })));
     parts.shared.room.notify_waiters();
-}
-
-/// Bytes as people say them.
-fn kib(bytes: u64) -> String {
-    if bytes < 1 << 20 { format!("{} KiB", bytes.div_ceil(1 << 10)) } else { format!("{} MiB", bytes >> 20) }
 }
 
 /// Waits for the end of a process that we started; of another, its connection tells.
@@ -139,7 +144,7 @@ async fn goodbye(attachment: &Option<Attachment>) {
 }
 
 /// Whether the broker that started it has ended.
-async fn is_lost(attachment: &Option<Attachment>) -> bool {
+pub(crate) async fn is_lost(attachment: &Option<Attachment>) -> bool {
     match attachment {
         Some(attachment) => attachment.is_lost().await,
         None => false,

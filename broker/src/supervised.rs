@@ -8,17 +8,17 @@
 //! How it is had is its owner's affair: started, or found. One that is found has crashed when its
 //! connection was lost; it is looked for again, and never ended.
 
-use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use outrigger_sandbox::{Exit, Usage};
+use outrigger_sandbox::Exit;
 use tokio::sync::{Mutex, watch};
 
 use crate::death::Death;
-use crate::figures::Figures;
+use crate::health::Health;
 use crate::host::{Facts, PluginHost};
+use crate::lease::{Lease, Leases};
 use crate::restart::{Budget, Circuit, Crash, Restarts};
 use crate::start::StartError;
 use crate::supervise::Final;
@@ -76,39 +76,6 @@ pub enum Down<E = StartError> {
     },
 }
 
-/// What became of a plugin so far.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Health {
-    /// Processes that were started and shook hands.
-    pub starts: u32,
-    /// Of those, and of those that did not come so far: processes that ended unasked.
-    pub crashes: u32,
-    /// Processes that were stopped because nobody needed them.
-    pub idle_stops: u32,
-    /// The most memory of any of its processes, and of any keeper, where the system told.
-    pub peak_rss_bytes: Option<u64>,
-    /// Of any keeper.
-    pub keeper_peak_rss_bytes: Option<u64>,
-    /// Processor time of all processes that have ended, where the system told.
-    pub cpu_time: Option<Duration>,
-    /// What all processes that have ended did on the network through the broker; `None`: none has.
-    pub network: Option<Figures>,
-}
-
-impl Health {
-    fn used(&mut self, end: &Final, network: Figures) {
-        self.network = Some(self.network.map_or(network, |before| before + network));
-        let Some(Usage { peak_rss_bytes, keeper_peak_rss_bytes, user_time, system_time }) =
-            end.ended.as_ref().and_then(|ended| ended.usage)
-        else {
-            return;
-        };
-        self.peak_rss_bytes = self.peak_rss_bytes.max(Some(peak_rss_bytes));
-        self.keeper_peak_rss_bytes = self.keeper_peak_rss_bytes.max(Some(keeper_peak_rss_bytes));
-        *self.cpu_time.get_or_insert_default() += user_time + system_time;
-    }
-}
-
 /// A plugin under supervision. Dropping it ends the plugin.
 pub struct Supervised<E = StartError> {
     shared: Arc<Shared<E>>,
@@ -138,9 +105,6 @@ struct Record {
     last: Option<Death>,
 }
 
-/// How many leases are out.
-type Leases = Arc<watch::Sender<usize>>;
-
 /// The time since 1970, as it was at the beginning.
 struct Clock {
     epoch: Duration,
@@ -150,33 +114,6 @@ struct Clock {
 impl Clock {
     fn now(&self) -> Duration {
         self.epoch + self.begun.elapsed()
-    }
-}
-
-/// The right to use a plugin: it is not stopped for idleness while one is out. It may crash all
-/// the same, and then every call says so.
-pub struct Lease {
-    host: PluginHost,
-    leases: Leases,
-}
-
-impl Deref for Lease {
-    type Target = PluginHost;
-
-    fn deref(&self) -> &PluginHost {
-        &self.host
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.leases.send_modify(|out| *out = out.saturating_sub(1));
-    }
-}
-
-impl std::fmt::Debug for Lease {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lease").field("host", &self.host).finish()
     }
 }
 
@@ -220,8 +157,7 @@ impl<E: 'static> Supervised<E> {
         let patience = self.shared.record().restarts.budget().max;
         for _ in 0..=patience {
             if let Some(host) = &running.host {
-                self.shared.leases.send_modify(|out| *out += 1);
-                return Ok(Lease { host: host.clone(), leases: Arc::clone(&self.shared.leases) });
+                return Ok(Lease::new(host.clone(), &self.shared.leases));
             }
             self.shared.start(&mut running).await?;
         }
@@ -259,7 +195,7 @@ impl<E: 'static> Supervised<E> {
         self.shared.record().health.clone()
     }
 
-    /// How it ended when it crashed last.
+    /// How it ended when it crashed last, or went with its broker.
     #[must_use]
     pub fn last_death(&self) -> Option<Death> {
         self.shared.record().last.clone()
@@ -287,7 +223,7 @@ impl<E: 'static> Shared<E> {
     async fn bury(&self, running: &mut Running) {
         let Some(host) = running.host.take_if(|host| host.is_lost()) else { return };
         let end = self.finish(host, running).await;
-        self.crashed(end.death.clone());
+        self.ended_unasked(end.death.clone());
     }
 
     /// Waits for the end of a process, and notes what it had used.
@@ -299,11 +235,14 @@ impl<E: 'static> Shared<E> {
         end
     }
 
-    fn crashed(&self, death: Death) {
+    /// Notes an end that is a crash, unless the broker that had started it took it along.
+    fn ended_unasked(&self, death: Death) {
         tracing::warn!(member = self.name, %death, "the plugin ended unasked");
         let mut record = self.record();
-        record.health.crashes += 1;
-        record.restarts.crashed(self.clock.now());
+        if !death.with_broker {
+            record.health.crashes += 1;
+            record.restarts.crashed(self.clock.now());
+        }
         record.last = Some(death);
     }
 
@@ -323,7 +262,7 @@ impl<E: 'static> Shared<E> {
                 Ok(())
             }
             Err(TryError::Crashed(death)) => {
-                self.crashed(*death);
+                self.ended_unasked(*death);
                 Ok(())
             }
             Err(TryError::Refused(error)) => {
@@ -363,7 +302,7 @@ impl<E: 'static> Shared<E> {
         let (was_lost, was_found) = (host.is_lost(), host.facts().keeper_pid.is_none());
         let end = self.finish(host, running).await;
         if was_lost && !left_in_peace(&end.death, was_found) {
-            self.crashed(end.death.clone());
+            self.ended_unasked(end.death.clone());
         }
     }
 

@@ -1,6 +1,6 @@
 //! Why one try to have a plugin came to nothing, and whether another may do better.
 
-use outrigger_sandbox::{Exit, Failure, LaunchError};
+use outrigger_sandbox::Exit;
 use outrigger_transport::LinkError;
 
 use crate::death::Death;
@@ -9,10 +9,10 @@ use crate::start::StartError;
 /// Why one try brought no plugin.
 #[derive(Debug)]
 pub enum TryError<E = StartError> {
-    /// It crashed or hung before it was a plugin, and may do better next time.
+    /// It crashed before it was a plugin, and may do better next time.
     Crashed(Box<Death>),
-    /// Another try would end the same: a sandbox, consent, credentials, a setting, or two ends that do
-    /// not fit.
+    /// Another try would end the same: a sandbox, consent, credentials, a setting, two ends that do
+    /// not fit, or one that takes too long to start.
     Refused(E),
 }
 
@@ -30,39 +30,41 @@ impl From<StartError> for TryError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Handshake { death, error, .. } if is_crash(&error) => Self::Crashed(death),
-            StartError::Launch { name, error } => match killed(&error) {
-                Some(exit) => Self::Crashed(Box::new(Death {
-                    plugin: name,
+            error => match killed(&error) {
+                Some((name, exit)) => Self::Crashed(Box::new(Death {
+                    plugin: name.to_owned(),
                     exit: Some(exit),
                     last_words: Vec::new(),
                     calls_in_flight: 0,
+                    fault: None,
                     with_broker: false,
                     connection: Some(error.to_string()),
                 })),
-                None => Self::Refused(StartError::Launch { name, error }),
+                None => Self::Refused(error),
             },
-            error => Self::Refused(error),
         }
     }
 }
 
-/// How a process ended that was killed before its program ran (by somebody, or for want of memory).
-/// That is no refusal of its sandbox.
-fn killed(error: &LaunchError) -> Option<Exit> {
+/// How a process ended that was killed before its program ran, here or at a broker of its own. That is no
+/// refusal of its sandbox.
+fn killed(error: &StartError) -> Option<(&str, Exit)> {
     match error {
-        LaunchError::Failed(Failure { exit: Some(exit @ Exit::Signal(_)), .. }) => Some(*exit),
+        StartError::Launch { name, error } => Some((name, error.killed()?)),
+        StartError::Broker { name, error } => Some((name, error.killed()?)),
         _ => None,
     }
 }
 
-/// Whether a process that did not shake hands has crashed or hung; otherwise the two do not fit.
+/// Whether a process that did not shake hands has crashed. Otherwise the two do not fit; or it was too
+/// slow, which more tries would only add up.
 const fn is_crash(error: &LinkError) -> bool {
-    !matches!(error, LinkError::Handshake(_))
+    !matches!(error, LinkError::Handshake(_) | LinkError::HandshakeTime)
 }
 
 #[cfg(test)]
 mod tests {
-    use outrigger_sandbox::{Guarantee, Standing};
+    use outrigger_sandbox::{Failure, Guarantee, LaunchError, Standing};
 
     use super::*;
 
@@ -76,6 +78,34 @@ mod tests {
         let TryError::Crashed(death) = tried else { panic!("{tried:?}") };
         assert_eq!(death.exit, Some(Exit::Signal(9)));
         assert!(death.connection.is_some_and(|why| why.contains("while preparing the plugin")));
+    }
+
+    /// The helper itself too.
+    #[test]
+    fn a_helper_that_is_killed_has_crashed_and_one_that_leaves_is_refused() {
+        let helper = |exit| LaunchError::HelperEnded {
+            step: "preparing the sandbox",
+            status: "ended".into(),
+            exit,
+            path: "/usr/bin/outrigger".into(),
+        };
+        let tried = launch(helper(Some(Exit::Signal(9))));
+        assert!(
+            matches!(&tried, TryError::Crashed(death) if death.exit == Some(Exit::Signal(9))),
+            "{tried:?}"
+        );
+        for exit in [Some(Exit::Code(1)), None] {
+            assert!(matches!(launch(helper(exit)), TryError::Refused(StartError::Launch { .. })));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn one_that_is_killed_at_a_broker_of_its_own_has_crashed_too() {
+        let error =
+            crate::attach::AttachError::Killed { exit: Exit::Signal(9), why: "the helper was killed".into() };
+        let tried = TryError::from(StartError::Broker { name: "phone".into(), error: Box::new(error) });
+        assert!(matches!(tried, TryError::Crashed(_)), "{tried:?}");
     }
 
     #[test]

@@ -96,12 +96,13 @@ impl<'c> Context<'c> {
         self.look(Wait::No)
     }
 
-    /// Writes a line to the log of the broker.
+    /// Writes a line to the log of the broker, at once.
     ///
     /// # Errors
     /// As [`Context::progress`].
     pub fn log(&mut self, level: Level, message: impl Into<String>) -> Result<(), Error> {
         self.link.connection().log(&Log { level, message: message.into() });
+        self.flush()?; // a call may have much to say before its answer
         self.look(Wait::No)
     }
 
@@ -112,6 +113,7 @@ impl<'c> Context<'c> {
     pub fn notify(&mut self) -> Result<(), Error> {
         let target = self.target;
         self.link.connection().notify(target);
+        self.flush()?;
         self.look(Wait::No)
     }
 

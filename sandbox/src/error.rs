@@ -55,6 +55,8 @@ pub enum LaunchError {
         step: &'static str,
         /// How it ended.
         status: String,
+        /// The same, if it ended by itself.
+        exit: Option<Exit>,
         /// The executable.
         path: PathBuf,
     },
@@ -89,6 +91,19 @@ pub enum LaunchError {
     /// The program could not be executed.
     #[error(transparent)]
     Exec(#[from] ExecError),
+}
+
+impl LaunchError {
+    /// How a process ended that was killed before the program ran (by somebody, or for want of memory).
+    /// `None`: that is not what went wrong.
+    #[must_use]
+    pub fn killed(&self) -> Option<Exit> {
+        match self {
+            Self::Failed(Failure { exit: Some(exit @ Exit::Signal(_)), .. })
+            | Self::HelperEnded { exit: Some(exit @ Exit::Signal(_)), .. } => Some(*exit),
+            _ => None,
+        }
+    }
 }
 
 fn sentence(missing: &[(Guarantee, Standing)]) -> String {

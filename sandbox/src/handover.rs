@@ -10,14 +10,15 @@ use crate::{Descriptor, Report};
 pub struct Handover {
     /// What the other process cannot see for itself.
     pub note: HandoverNote,
-    /// In this order: the control socket, a pidfd of the keeper, standard output, standard error.
+    /// In this order: the control socket, a pidfd of the keeper, one of the plugin, standard
+    /// output, standard error.
     pub descriptors: Vec<Descriptor>,
 }
 
 /// What is said of a plugin that is handed over.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HandoverNote {
-    /// The process of the plugin.
+    /// The process of the plugin, as its starter numbers it: to be shown.
     pub pid: u32,
     /// The process of its keeper.
     pub keeper: u32,

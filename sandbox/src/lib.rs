@@ -51,7 +51,8 @@
 //! # What is not here
 //!
 //! Other systems than Linux: starting a plugin there is the error [`Unsupported`]. Connecting to
-//! hosts: a plugin in a sandbox asks the broker, which does it.
+//! hosts: a plugin in a sandbox asks the broker, which does it. The proxy for programs that cannot ask:
+//! only its listener is made here, in a network that this process has no other way into.
 
 mod error;
 mod exit;
@@ -83,6 +84,10 @@ pub use system::{Child, Lent, Prepared, host_main_if_requested, landlock_abi, pr
 
 /// The first argument that makes our executable a helper: `outrigger host NAME`.
 pub const HOST_ARGUMENT: &str = "host";
+
+/// Where a proxy listens on the loopback of a plugin that is [`Policy::proxied`]. It is free in each
+/// such network, since nothing else is there; and it is not among the ports that the kernel gives out.
+pub const PROXY_PORT: u16 = 1080;
 
 /// Prepares a plugin, checks the report against the policy, and starts it.
 ///

@@ -1,5 +1,6 @@
-//! Linux: the broker's end (`child`), the helper that it starts (`helper`), and the processes that
-//! the helper becomes (`keeper`, `plugin`, and with namespaces `init` between them).
+//! Linux: the broker's end (`child`), the group that it asks systemd for (`scope`), the helper that it
+//! starts (`helper`), and the processes that the helper becomes (`keeper`, `plugin`, and with namespaces
+//! `init` between them).
 //!
 //! ```text
 //!   broker: child ──messages over a channel── helper ─fork─ keeper
@@ -18,6 +19,7 @@ mod messages;
 mod names;
 mod plugin;
 mod proc;
+mod scope;
 mod spawn;
 mod sys;
 

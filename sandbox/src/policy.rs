@@ -23,6 +23,11 @@ pub struct Policy {
     pub execute: Vec<PathBuf>,
     /// Hosts that it may reach, each `host:port`; or ports, each `tcp:port`.
     pub network: Vec<String>,
+    /// Whether it reaches the hosts over a proxy, as programs do that cannot ask a broker. It then may
+    /// connect to [`PROXY_PORT`](crate::PROXY_PORT) of a network of its own, in which there is nothing
+    /// else, and what listens there comes out as `Child::take_listener`. Only in tier *namespaced*;
+    /// elsewhere it reaches nothing.
+    pub proxied: bool,
     /// Memory of all its processes together, in bytes; else [`Policy::MEMORY`].
     pub memory: Option<u64>,
     /// How many processes and threads it may have at once; else [`Policy::PROCESSES`]. With 1 it

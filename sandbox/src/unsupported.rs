@@ -69,6 +69,10 @@ impl Child {
         match self.0 {}
     }
 
+    pub fn take_listener(&mut self) -> Option<Descriptor> {
+        match self.0 {}
+    }
+
     pub fn poll_exit(&mut self) -> io::Result<Option<Ended>> {
         match self.0 {}
     }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use outrigger::broker::Grant;
 use outrigger::config::parse_size;
 use outrigger::sandbox::{Guarantee, Policy};
 
@@ -51,11 +52,13 @@ pub(crate) struct SandboxRunArgs {
     #[arg(long, value_name = "PATH")]
     pub(crate) execute: Vec<PathBuf>,
 
-    /// A TCP port that it may connect to, on any host: `*:443`
+    /// A host and a port that it may reach through a proxy: `example.org:443`
     ///
-    /// Plugins reach single hosts by asking the broker for a connection, through the SDK's `connect`.
-    /// A foreign command cannot ask, so only ports can be granted here.
-    #[arg(long, value_name = "*:PORT", value_parser = port)]
+    /// Also `127.0.0.1:8080` or `10.0.0.0/8:443` (these addresses), `*:443` (any public host), and
+    /// `localhost:8080`. A name opens public addresses only. The command is told of the proxy by
+    /// `https_proxy` and `ALL_PROXY` and has no other network. That needs the tier `namespaced`.
+    /// `tcp:443` instead lets it connect by itself to that port of any address, in every tier.
+    #[arg(long, value_name = "HOST:PORT", value_parser = endpoint)]
     pub(crate) connect: Vec<String>,
 
     /// Memory of all its processes together, such as 256MiB; at least 4MiB [default: 1GiB]
@@ -116,15 +119,11 @@ fn guarantee(text: &str) -> Result<Guarantee, String> {
     found.ok_or_else(|| format!("the guarantees are {}", Guarantee::ALL.map(Guarantee::name).join(", ")))
 }
 
-fn port(text: &str) -> Result<String, &'static str> {
-    let Some(("*", port)) = text.rsplit_once(':') else {
-        return Err("single hosts are reached through the `connect` of a plugin's SDK, which a foreign \
-                    command does not have; `*:PORT` grants a port of every host");
-    };
-    match port.parse::<u16>() {
-        Ok(1..) => Ok(text.to_owned()),
-        _ => Err("the port is a number from 1 to 65535"),
-    }
+fn endpoint(text: &str) -> Result<String, &'static str> {
+    text.parse::<Grant>().map(|_| text.to_owned()).map_err(|_| {
+        "write it as example.org:443, localhost:8080, 127.0.0.1:8080, [::1]:8080, 10.0.0.0/8:443, *:443 for any \
+         public host, or tcp:443 for a port that it connects to by itself"
+    })
 }
 
 const DOCTOR_HELP: &str = "\
@@ -142,7 +141,8 @@ command, 126 it cannot be executed, 125 the sandbox cannot be had, 2 the command
 Examples:
   outrigger sandbox run -- cat /etc/passwd
   outrigger sandbox run --read ~/contacts --report -- ls ~/contacts
-  outrigger sandbox run --connect '*:443' -- curl https://example.org/
+  outrigger sandbox run --connect example.org:443 -- curl https://example.org/
+  outrigger sandbox run --connect tcp:8080 --tier landlocked -- curl http://127.0.0.1:8080/
   outrigger sandbox run --tier landlocked --memory 64MiB -- python3 -c 'print(1)'";
 
 #[cfg(test)]
@@ -150,11 +150,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_ports_of_every_host_can_be_granted() {
-        assert_eq!(port("*:443"), Ok("*:443".into()));
-        assert!(port("example.org:443").unwrap_err().contains("SDK"));
-        for text in ["", "443", "*", "*:", "*:0", "*:70000", "*:+1x", "[::1]:443"] {
-            assert!(port(text).is_err(), "{text}");
+    fn a_connection_is_granted_as_in_the_configuration() {
+        for text in ["example.org:443", "*:443", "tcp:443", "[::1]:1", "10.0.0.0/8:25"] {
+            assert_eq!(endpoint(text), Ok(text.to_owned()));
+        }
+        for text in ["", "443", "*", "*:", "*:0", "*:70000", "::1:443", "https://example.org:443"] {
+            assert!(endpoint(text).unwrap_err().contains("example.org:443"), "{text}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! `sandbox run`: any command under a policy, to see what the policy does.
 
 mod program;
+mod proxy;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,6 +18,7 @@ use outrigger::sandbox::{
     LaunchError, OnUnsupported, Policy, Prepared, Profile, Program, Protected, Report, Tier, prepare,
 };
 
+use self::proxy::Proxy;
 use crate::cli::{SandboxArgs, SandboxRunArgs, SandboxVerb, WantedTier};
 
 /// As `env`, `timeout` and others have it.
@@ -65,8 +67,12 @@ fn run(args: &SandboxRunArgs) -> Result<u8, Refusal> {
     judge(args, &policy, &prepared)?;
     let mut child = prepared.start().map_err(not_started)?;
     let failed = |error: io::Error| Refusal::new(NO_SANDBOX, "the command was lost").because(&error);
+    let proxy = proxy(&mut child, &policy)?;
     let copies = pass_on(&mut child).map_err(failed)?;
     let exit = wait(&mut child).map_err(failed)?;
+    if let Some(proxy) = proxy {
+        proxy.end(args.report);
+    }
     // Nothing of it is left, so both pipes end, as soon as all that is in them was taken.
     copies.into_iter().for_each(|copy| drop(copy.join()));
     exit_code(exit)
@@ -74,13 +80,14 @@ fn run(args: &SandboxRunArgs) -> Result<u8, Refusal> {
 
 /// What it may do. Nothing is granted by a slip: a path that is not there is an error.
 fn policy(args: &SandboxRunArgs) -> Result<Policy, Refusal> {
-    let ports = !args.connect.is_empty();
+    let network = proxy::grants(&args.connect)?;
     Ok(Policy {
-        profile: if ports { Profile::Network } else { Profile::Strict },
+        profile: if network.is_empty() { Profile::Strict } else { Profile::Network },
         read: program::there(&args.read)?,
         write: program::there(&args.write)?,
         execute: program::there(&args.execute)?,
-        network: args.connect.clone(),
+        proxied: proxy::is_needed(&network),
+        network,
         memory: args.memory,
         processes: args.processes,
         file_size: args.file_size,
@@ -105,7 +112,7 @@ fn launch(args: &SandboxRunArgs, policy: Policy) -> Result<Launch, Refusal> {
     Ok(Launch {
         program: Program::Executable { path, args: rest.iter().map(OsString::clone).collect() },
         connection: Connection::Inherited(input),
-        environment: Vec::new(),
+        environment: if policy.proxied { proxy::environment() } else { Vec::new() },
         locks: Vec::new(),
         policy,
         protected: protected(),
@@ -128,6 +135,10 @@ fn protected() -> Vec<Protected> {
 /// Says what is enforced, where that was asked for or matters, and whether it suffices.
 fn judge(args: &SandboxRunArgs, policy: &Policy, prepared: &Prepared) -> Result<(), Refusal> {
     let report = prepared.report();
+    if policy.proxied && report.tier() != Tier::Namespaced {
+        let _told = tell(report);
+        return Err(proxy::unavailable(report.tier()));
+    }
     let missing = missing(args, policy, report);
     if args.report || missing.is_some() {
         // Where standard error is closed, nobody wanted to know.
@@ -161,6 +172,12 @@ fn missing(args: &SandboxRunArgs, policy: &Policy, report: &Report) -> Option<St
     wanted.map(|wanted| format!("this machine does not give the tier {wanted}"))
 }
 
+/// The proxy of a command that has one.
+fn proxy(child: &mut Child, policy: &Policy) -> Result<Option<Proxy>, Refusal> {
+    let started = child.take_listener().map(|listener| Proxy::start(listener, &policy.network));
+    started.transpose().map_err(|error| Refusal::new(NO_SANDBOX, "there is no proxy").because(&error))
+}
+
 fn unprepared(error: LaunchError) -> Refusal {
     Refusal::new(NO_SANDBOX, "the sandbox cannot be had").because(&error)
 }
@@ -185,24 +202,12 @@ fn pass_on(child: &mut Child) -> io::Result<Vec<JoinHandle<()>>> {
 
 fn copy(from: Descriptor, to: Descriptor) -> JoinHandle<()> {
     thread::spawn(move || {
+        // Between files `io::copy` splices, and that keeps a position of its own in a file: what this
+        // command says meanwhile would be written over.
+        let to: &mut dyn io::Write = &mut File::from(to);
         // Where nobody reads any more, the pipe is closed, and the command hears of it.
-        let _copied = copy_all(File::from(from), File::from(to));
+        let _copied = io::copy(&mut File::from(from), to);
     })
-}
-
-/// By `read` and `write`, and not by `io::copy`, which splices: two splices into one file, as with
-/// `> log 2>&1`, write over each other.
-fn copy_all(mut from: File, mut to: File) -> io::Result<()> {
-    use std::io::{Read as _, Write as _};
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match from.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(read) => to.write_all(buffer.get(..read).unwrap_or_default())?,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
 }
 
 fn wait(child: &mut Child) -> io::Result<Exit> {

@@ -17,6 +17,9 @@ use super::size::parse_size;
 
 pub(super) type Result<T> = std::result::Result<T, ConfigError>;
 
+/// The longest that a plugin may ask a run to wait for its start.
+const LONGEST_START: Duration = Duration::from_secs(600);
+
 /// The text that is being read, and what its relative paths and `~` mean.
 pub(super) struct Source<'s> {
     pub(super) file: &'s Path,
@@ -125,6 +128,14 @@ impl<'s> Value<'s> {
             self.error(format!("`{}` is not a length of time", self.name))
                 .hint("write a number with a unit (ms, s, m, h), such as \"30s\"")
         })
+    }
+
+    /// How long a plugin may take to start; at most ten minutes, since a run waits for it.
+    pub(super) fn start_timeout(&self) -> Result<Duration> {
+        match self.duration()? {
+            limit if limit <= LONGEST_START => Ok(limit),
+            _ => Err(self.error(format!("`{}` is at most 10m", self.name))),
+        }
     }
 
     /// A path; `~` is the home, relative ones are seen from the configuration file.

@@ -14,6 +14,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use toml::de::DeTable;
 
@@ -67,6 +68,8 @@ pub struct Manifest {
     pub args: Vec<OsString>,
     /// What the digest covers besides the manifest: the files that `command` names.
     pub covered: Vec<PathBuf>,
+    /// How long its start may take, up to the end of the handshake; `None`: as long as any.
+    pub start_timeout: Option<Duration>,
     /// What it wishes to be allowed.
     pub wishes: Wishes,
     /// Settings for `plugin check`.
@@ -131,6 +134,7 @@ fn read<'s>(mut fields: Fields<'s>, source: &Source<'s>) -> Result<Manifest> {
     let description = fields.read("description", shown)?;
     let object_types = fields.read("object_types", words)?.unwrap_or_default();
     let formats = fields.read("formats", words)?.unwrap_or_default();
+    let start_timeout = fields.read("start_timeout", |value| value.start_timeout())?;
     let wishes = fields.read("sandbox", Wishes::read)?.unwrap_or_default();
     let check = fields.read("check", check)?.unwrap_or_default();
     fields.finish("in a manifest")?;
@@ -155,6 +159,7 @@ fn read<'s>(mut fields: Fields<'s>, source: &Source<'s>) -> Result<Manifest> {
         program,
         args,
         covered,
+        start_timeout,
         wishes,
         check,
     };

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::error::Position;
 use super::fields::{Result, Value, plain_or_path};
@@ -28,6 +29,8 @@ pub enum PluginSource {
         path: PathBuf,
         /// Its arguments, without the zeroth.
         args: Vec<OsString>,
+        /// How long its start may take; `None`: as long as any.
+        start_timeout: Option<Duration>,
     },
     /// Its manifest, an absolute path. It is started when the user has consented to what that says.
     Manifest(PathBuf),
@@ -42,11 +45,13 @@ impl PluginConfig {
         let place = format!("in plugin `{}`", value.name);
         let mut fields = value.fields()?;
         let (command, manifest) = (fields.take("command"), fields.take("manifest"));
+        let start = fields.take("start_timeout");
         fields.finish(&place)?;
         let source = match (command, manifest) {
-            (Some(command), None) => {
-                command_line(command).map(|(path, args)| PluginSource::Command { path, args })
-            }
+            (Some(command), None) => started_by(command, start),
+            (None, Some(_)) if start.is_some() => Err(value
+                .key_error(format!("`start_timeout` is said {place}"))
+                .hint("leave it out: the manifest says it")),
             (None, Some(manifest)) => manifest_file(manifest).map(PluginSource::Manifest),
             (Some(_), Some(manifest)) => Err(manifest
                 .key_error(format!("both `command` and `manifest` are said {place}"))
@@ -63,6 +68,12 @@ impl PluginConfig {
 fn manifest_file(value: Value<'_>) -> Result<PathBuf> {
     let path = value.path()?;
     Ok(if path.is_dir() { path.join(MANIFEST) } else { path })
+}
+
+fn started_by(command: Value<'_>, start: Option<Value<'_>>) -> Result<PluginSource> {
+    let (path, args) = command_line(command)?;
+    let start_timeout = start.map(|limit| limit.start_timeout()).transpose()?;
+    Ok(PluginSource::Command { path, args, start_timeout })
 }
 
 /// The first word is a path, since `PATH` is not searched; of the others, those that can be nothing

@@ -266,9 +266,11 @@ impl WithPlugin {
     }
 
     /// Tells the engine what was with the plugin, if that is dead or hangs. All that was open fails
-    /// then, and whichever comes first speaks for all of it.
+    /// then, and whichever comes first speaks for all of it. One that went with its broker did not die
+    /// over anything.
     fn tell_of_a_crash(&self, later: &mpsc::UnboundedSender<Later>, side: Side) {
-        if self.host.is_lost() {
+        let went_with_broker = self.host.death().is_some_and(|death| death.with_broker);
+        if self.host.is_lost() && !went_with_broker {
             let open = self.open().iter().copied().collect();
             tell(later, Event::Crashed { side, open });
         }

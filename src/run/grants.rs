@@ -1,6 +1,7 @@
 //! What a member's plugin is, and what it may do: what it wishes, and what the user says of it.
 
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use outrigger_broker::runtime_path;
 use outrigger_protocol::Printable;
@@ -16,16 +17,22 @@ use crate::report::{Failure, as_called};
 #[derive(Debug, Clone)]
 pub(super) enum Found {
     /// Something that runs without a question: ours, the embedder's, or a command of the user's.
-    Program(Program),
+    Program { program: Program, start_timeout: Option<Duration> },
     /// A manifest of the plugin that the configuration calls by this name.
     Manifest { plugin: String, file: PathBuf },
 }
 
 impl Found {
+    /// What starts as soon as any.
+    pub(super) fn ours(program: Program) -> Self {
+        Self::Program { program, start_timeout: None }
+    }
+
     pub(super) fn of(plugin: &PluginConfig) -> Self {
         match &plugin.source {
-            PluginSource::Command { path, args } => {
-                Self::Program(Program::Executable { path: path.clone(), args: args.clone() })
+            PluginSource::Command { path, args, start_timeout } => {
+                let program = Program::Executable { path: path.clone(), args: args.clone() };
+                Self::Program { program, start_timeout: *start_timeout }
             }
             PluginSource::Manifest(file) => {
                 Self::Manifest { plugin: plugin.name.clone(), file: file.clone() }
@@ -39,6 +46,8 @@ impl Found {
 pub(super) struct Granted {
     pub(super) program: Program,
     pub(super) policy: Policy,
+    /// How long its start may take; `None`: as long as any.
+    pub(super) start_timeout: Option<Duration>,
 }
 
 /// Grants a member's plugin what it wishes and the user allows. Reads the files that its digest
@@ -53,16 +62,16 @@ pub(super) fn grant(
     only_looks: bool,
 ) -> Result<Granted, Failure> {
     match found {
-        Found::Program(program) => {
+        Found::Program { program, start_timeout } => {
             let mut policy = member.sandbox.over(wished(&program, member));
             policy.read.extend(named(&program));
-            Ok(Granted { program, policy: tidy(policy) })
+            Ok(Granted { program, policy: tidy(policy), start_timeout })
         }
         Found::Manifest { plugin, file } => {
             let manifest = consent::admit(&config.state, &plugin, &file, only_looks)?;
             let policy = would_grant(config, member, &manifest)?;
             let program = Program::Executable { path: manifest.program, args: manifest.args };
-            Ok(Granted { program, policy })
+            Ok(Granted { program, policy, start_timeout: manifest.start_timeout })
         }
     }
 }

@@ -34,15 +34,19 @@ impl Healer<'_> {
     /// Connects the main sinks of both, and those of plugins that die over that again.
     ///
     /// # Errors
-    /// A member cannot be connected, or its plugin not be started again.
+    /// A member cannot be connected, or its plugin not be started again, or it dies over that too often.
     pub(super) async fn connect_main_sinks(&self) -> Result<(), Failure> {
+        let mut tries = 0;
         loop {
+            tries += 1;
             match main_sink::connect(self.sessions, self.asked, self.dry_run).await {
                 Ok(slow) => {
                     self.slow.set(slow);
                     return Ok(());
                 }
-                Err(failure) if self.dead().await == [false; 2] => return Err(failure),
+                Err(failure) if self.dead().await == [false; 2] || tries > self.patience() => {
+                    return Err(failure);
+                }
                 Err(failure) => tracing::debug!(%failure, "a plugin died over its main sink"),
             }
             for side in Side::BOTH {
@@ -83,11 +87,13 @@ impl Healer<'_> {
 
     async fn mend_one(&self, side: Side) -> Result<(), Failure> {
         let session = self.sessions[side.index()];
+        let mut tries = 0;
         while !session.runs().await {
+            tries += 1;
             self.start_again(side).await?;
             match main_sink::connect_again(session, &self.asked[side.index()], self.dry_run).await {
                 Ok(slow) => self.add_slow(side, slow),
-                Err(error) if session.runs().await => {
+                Err(error) if session.runs().await || tries > session.patience() => {
                     return Err(session.failure("cannot connect", &error));
                 }
                 Err(error) => tracing::debug!(%error, "it died over its main sink"),
@@ -114,12 +120,16 @@ impl Healer<'_> {
         }
         let is_step_forward = report.set_aside.iter().any(|items| *items > 0);
         self.tries.set(if is_step_forward { 0 } else { self.tries.get() + 1 });
-        let patience = self.sessions.map(MemberSession::patience).into_iter().max().unwrap_or(0);
-        let goes_on = report.is_cut_by_a_crash(dead) && self.tries.get() <= patience;
+        let goes_on = report.is_cut_by_a_crash(dead) && self.tries.get() <= self.patience();
         if !goes_on {
             self.tries.set(0);
         }
         goes_on
+    }
+
+    /// How often anything is begun anew without a step forward.
+    fn patience(&self) -> u32 {
+        self.sessions.map(MemberSession::patience).into_iter().max().unwrap_or(0)
     }
 
     async fn keep(&self, side: Side) {

@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 use outrigger_broker::StartError;
 use outrigger_protocol::Error;
 use outrigger_sandbox::{FirstParty, Guarantee, Helper, LaunchError, Profile, Program, Standing};
+use outrigger_transport::LinkError;
 
 use super::found::BROKER_HINT;
 use super::grants::Found;
 use crate::config::{Config, ConfigError, Manifest, MemberConfig, nearest};
 use crate::exit::Exit;
 use crate::report::Failure;
+
+const TOO_SLOW: &str = "`outrigger -v check` shows what the plugin says. If it only needs longer, say so: \
+                        `start_timeout = \"90s\"` in its manifest, or beside its `command`";
 
 /// The names of first-party plugins.
 const BUILT_IN: [&str; 1] = ["vdir"];
@@ -52,7 +56,7 @@ pub fn check_plugin(config: &Config, member: &MemberConfig, plugins: &Plugins) -
         return Ok(());
     }
     match find_plugin(config, member, plugins)? {
-        Found::Program(_) => Ok(()),
+        Found::Program { .. } => Ok(()),
         Found::Manifest { plugin, file } => {
             let read = Manifest::load(&file).map(drop);
             read.map_err(|error| unusable(config, &plugin, error).into())
@@ -76,7 +80,7 @@ pub(super) fn find_plugin(
     plugins: &Plugins,
 ) -> Result<Found, Failure> {
     let name = &member.plugin;
-    let known = plugins.find(name).map(Found::Program).or_else(|| config.plugin(name).map(Found::of));
+    let known = plugins.find(name).map(Found::ours).or_else(|| config.plugin(name).map(Found::of));
     if let Some(found) = known {
         return Ok(found);
     }
@@ -125,6 +129,9 @@ fn start_hint(member: &MemberConfig, error: &StartError) -> Option<String> {
             _ => None,
         },
         StartError::Io { .. } => None,
+        StartError::Handshake { error, .. } if matches!(**error, LinkError::HandshakeTime) => {
+            Some(TOO_SLOW.to_owned())
+        }
         StartError::Handshake { .. } => Some("`outrigger -v check` shows what the plugin says".to_owned()),
     }
 }

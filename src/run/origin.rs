@@ -50,13 +50,14 @@ impl Origin {
     }
 
     async fn spec(&self) -> Result<PluginSpec, Failure> {
-        let Granted { program, policy } = self.granted().await?;
+        let Granted { program, policy, start_timeout } = self.granted().await?;
         let Self { config, member, plugins, .. } = self;
         let mut spec = PluginSpec::new(&member.name, program);
         spec.helper = plugins.helper.clone();
         spec.start = if config.broker { StartBy::Broker } else { StartBy::Own };
         spec.connect = member.connect;
         spec.policy = policy;
+        spec.handshake_limit = start_timeout.unwrap_or(spec.handshake_limit);
         spec.protected = config.protected();
         spec.calls_timeout = member.calls_timeout;
         Ok(spec)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use outrigger_broker::{Care, Circuit, Down, Health, Instance, Lease, PluginHost, SinkClient, Supervised};
 use outrigger_engine::CRASHES;
 use outrigger_protocol::{
-    CreateCollection, Discovered, Error, Group, Initialize, Member, OperationId, Sink, Snapshot,
+    Code, CreateCollection, Discovered, Error, Group, Initialize, Member, OperationId, Sink, Snapshot,
 };
 use outrigger_store::Crash;
 
@@ -122,10 +122,14 @@ impl MemberSession {
         crashes_of(&self.supervised)
     }
 
-    /// What a person is told of its crashes, if there were any.
+    /// What a person is told of its crashes, or of its end with its broker, if there were any.
     pub(super) fn note(&self) -> Option<String> {
         let Health { starts, crashes, .. } = self.supervised.health();
         let last = self.supervised.last_death()?;
+        if crashes == 0 {
+            let again = if starts > 1 { " (and was started again)" } else { "" };
+            return Some(format!("{last}{again}"));
+        }
         let times = if crashes == 1 { "once".to_owned() } else { format!("{crashes} times") };
         Some(match (&self.member.locate, starts > 1) {
             (None, true) => format!("{last} (it crashed {times} in this run and was started again)"),
@@ -255,8 +259,11 @@ async fn serve(
             Ok((instance, discovered)) => {
                 return Ok(Served { lease, instance, discovered: Arc::new(discovered) });
             }
-            // However slowly it dies, so that its budget lasts: not for ever in one run.
-            Err((what, error)) if supervised.runs().await || tries > member.restart.max => {
+            // However slowly it dies, so that its budget lasts: not for ever in one run. One that hangs has
+            // had all of its time.
+            Err((what, error))
+                if error.code == Code::DEADLINE || supervised.runs().await || tries > member.restart.max =>
+            {
                 return Err(plugin_failure(member, what, &error));
             }
             Err((what, error)) => tracing::debug!(member = member.name, %error, what, "it died over that"),

@@ -1,23 +1,22 @@
 //! The broker as a process of its own: several runs through one, and what is left when any of them is
 //! killed.
 
+mod ends;
+
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use outrigger::broker::{PluginSpec, StartBy};
-use outrigger::protocol::{Code, Effect};
-use outrigger::sandbox::{Exit, Program};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketType};
 
 use crate::prestarted::desk::{App, Desk, NAME};
-use crate::support::host::{AT_ONCE, block_on, connected, hostile, list};
+use crate::support::host::AT_ONCE;
 use crate::support::{LAPTOP, Link, PHONE, World, card, no_process_is_left, processes, until};
 
 /// The user that a test becomes where it may.
@@ -25,12 +24,6 @@ const NOBODY: u32 = 65_534;
 
 /// Says where to knock, in a process of another user.
 const KNOCK: &str = "OUTRIGGER_TEST_KNOCK_AT_BROKER";
-
-/// An engine of a test: which plugin it starts, which broker it ends in the middle of a call (without
-/// one: itself), and by which signal.
-const PLUGIN: &str = "OUTRIGGER_TEST_PLUGIN";
-const VICTIM: &str = "OUTRIGGER_TEST_BROKER";
-const HOW: &str = "OUTRIGGER_TEST_SIGNAL";
 
 /// A broker in a world of its own. Killed with the test.
 struct Office {
@@ -45,6 +38,13 @@ impl Office {
         through_broker(desk);
         let world = World::empty(Link::Inherited);
         let runtime = desk.environment.clone();
+        let broker = start(&world, &runtime);
+        Self { world, runtime, broker }
+    }
+
+    /// Another one in the same runtime directory.
+    fn beside(&self) -> Self {
+        let (world, runtime) = (World::empty(Link::Inherited), self.runtime.clone());
         let broker = start(&world, &runtime);
         Self { world, runtime, broker }
     }
@@ -237,60 +237,6 @@ fn a_broker_that_ends_in_the_middle_of_a_run_takes_its_plugins_along_and_nothing
     }
 }
 
-/// The engine is this program once more, as an embedder. In the middle of a call that hangs it ends the
-/// broker, or itself.
-#[test]
-fn x3_a_plugin_that_hangs_ends_with_its_broker_and_with_its_engine() {
-    if let Some(plugin) = std::env::var_os(PLUGIN) {
-        return block_on(strikes_in_a_call(PathBuf::from(plugin)));
-    }
-    for (victim, signal) in
-        [("broker", Signal::SIGKILL), ("broker", Signal::SIGTERM), ("engine", Signal::SIGKILL)]
-    {
-        let desk = Desk::new();
-        let office = Office::of(&desk);
-        drop(hostile(&office.world, "get_changes", "hang")); // puts it there
-        let mut engine = Command::new(std::env::current_exe().unwrap());
-        engine.args(["--exact", "broker::x3_a_plugin_that_hangs_ends_with_its_broker_and_with_its_engine"]);
-        engine.env(PLUGIN, office.world.path("hostile_plugin"));
-        engine.env(HOW, signal.as_str()).env("XDG_RUNTIME_DIR", &office.runtime);
-        if victim == "broker" {
-            engine.env(VICTIM, office.pid().to_string());
-        }
-        let ended = engine.stdin(Stdio::null()).output().unwrap();
-        if victim == "broker" {
-            assert!(ended.status.success(), "{ended:?}");
-            no_process_is_left(office.world.root());
-        } else {
-            assert_eq!(ended.status.signal(), Some(9), "{ended:?}");
-            let begun = Instant::now();
-            office.is_idle();
-            assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
-            office.closes();
-        }
-    }
-}
-
-/// What that engine does.
-async fn strikes_in_a_call(plugin: PathBuf) {
-    let victim =
-        std::env::var(VICTIM).map_or_else(|_| Pid::this(), |pid| Pid::from_raw(pid.parse().unwrap()));
-    let signal: Signal = std::env::var(HOW).unwrap().parse().unwrap();
-    let program = Program::Executable { path: plugin, args: vec!["get_changes".into(), "hang".into()] };
-    let spec = PluginSpec { start: StartBy::Broker, ..PluginSpec::new("phone", program) };
-    let host = outrigger::broker::start(spec).await.unwrap();
-    let (_instance, sink) = connected(&host).await.unwrap();
-    let (listed, ()) = tokio::join!(list(&sink), async { kill(victim, signal).unwrap() });
-    let (error, death) = (listed.unwrap_err(), host.wait().await);
-    assert_eq!((error.code, error.effect), (Code::DISCONNECTED, Effect::Unknown), "{error:?}");
-    if signal == Signal::SIGKILL {
-        assert_eq!(death.exit, Some(Exit::Signal(9)));
-        let told = "the plugin of phone was ended with the broker that started it with 1 call open";
-        assert!(death.to_string().starts_with(told), "{death}");
-        assert!(format!("{error:?}").contains("was ended with the broker"), "{error:?}");
-    }
-}
-
 #[test]
 fn a_second_broker_is_refused_and_told_who_is_there() {
     let desk = Desk::new();
@@ -308,6 +254,46 @@ fn a_second_broker_is_refused_and_told_who_is_there() {
     office.opens_again();
     desk.sync().expect(0);
     office.closes();
+}
+
+/// A cleaner of temporary files has been there.
+#[test]
+fn b14_a_broker_puts_back_what_was_removed_and_what_it_started_does_not_notice() {
+    let desk = Desk::new();
+    let office = Office::of(&desk);
+    let mut app = holding(&desk);
+    let run = desk.start(&["sync", "contacts", "--json"]);
+    app.hears("a broker waits");
+    let files = ["broker.sock", "broker.lock"].map(|name| office.file(name));
+    for gone in [&files[..1], &files[..]] {
+        gone.iter().for_each(|file| fs::remove_file(file).unwrap());
+        until("they are back", || files.iter().all(|file| file.exists()).then_some(()));
+        assert!(String::from_utf8_lossy(&knock(&files[0])).contains("cannot be read"), "nobody answers");
+    }
+    let mut second = command(&office.world, &office.runtime);
+    crate::support::Running::new(second.spawn().unwrap()).wait().expect(75);
+    app.does("release");
+    run.wait().expect(0).wrote(PHONE, [1, 0, 0]);
+    office.closes();
+}
+
+/// The first stands still while its place is cleaned and taken.
+#[test]
+fn b12_a_broker_that_lost_its_place_removes_nothing_of_the_next() {
+    let desk = Desk::new();
+    let mut first = Office::of(&desk);
+    kill(first.pid(), Signal::SIGSTOP).unwrap();
+    ["broker.sock", "broker.lock"].iter().for_each(|name| fs::remove_file(first.file(name)).unwrap());
+    let second = first.beside();
+    kill(first.pid(), Signal::SIGCONT).unwrap();
+    assert_eq!(first.is_told(Signal::SIGTERM).code(), Some(0));
+    let app = desk.app();
+    desk.approve(&app);
+    desk.sync().expect(0);
+    let mut third = command(&second.world, &second.runtime);
+    let third = crate::support::Running::new(third.spawn().unwrap()).wait();
+    third.expect(75).says(&[&format!("process {}", second.pid())]);
+    second.closes();
 }
 
 #[test]

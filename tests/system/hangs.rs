@@ -4,14 +4,14 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
-use outrigger::broker::{Death, PluginHost, PluginSpec, SinkClient, start};
+use outrigger::broker::{Death, PluginHost, PluginSpec, start};
 use outrigger::protocol::{Blame, Code, CommitKind, Effect, Error, Method, ObjectId};
 use outrigger::sandbox::Exit;
 use tokio::task::JoinHandle;
 
 use crate::support::host::{
-    AT_ONCE, EVERY_RUNG, block_on, commit, connected, finish, hostile, initialize, list, live, read, signal,
-    spec, write,
+    AT_ONCE, EVERY_RUNG, answers_until, block_on, commit, connected, finish, hostile, initialize, list, live,
+    read, signal, spec, write,
 };
 use crate::support::{Link, World, no_process_is_left, over_both_connections};
 
@@ -152,18 +152,6 @@ fn b3_a_call_that_waits_for_room_goes_on_when_an_answer_comes_too_late() {
         host.stop().await;
     });
     no_process_is_left(world.root());
-}
-
-/// Reads one item again and again until something has come about: no answer takes a second.
-async fn answers_until(sink: &SinkClient, come_about: impl Fn() -> bool) {
-    let (mut calls, mut slowest) = (0, Duration::ZERO);
-    while !come_about() {
-        let begun = Instant::now();
-        assert_eq!(read(sink, &["first"]).await.unwrap(), [Some(b"hello".to_vec())]);
-        slowest = slowest.max(begun.elapsed());
-        calls += 1;
-    }
-    assert!(calls > 10 && slowest < Duration::from_secs(1), "{slowest:?} for one of {calls} calls");
 }
 
 /// P6, invariant 6: while one floods with 100 MiB and then hangs, another answers as if it were alone.

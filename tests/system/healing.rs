@@ -18,14 +18,14 @@ over_both_connections!(
 );
 
 /// The phone's plugin goes wrong; `more` are lines of its sandbox, then whole tables.
-fn mortal(world: &World, how: [&str; 3], more: &str) {
+pub(crate) fn mortal<const WORDS: usize>(world: &World, how: [&str; WORDS], more: &str) {
     let program = world.path("mortal_plugin");
     if !program.exists() {
         let built = example("mortal_plugin", "tests/system/mortal_plugin.rs");
         fs::hard_link(&built, &program).or_else(|_| fs::copy(&built, &program).map(drop)).unwrap();
     }
-    let [place, deed, when] = how;
-    let command = format!("[plugin.mortal]\ncommand = [{program:?}, {place:?}, {deed:?}, {when:?}]\n");
+    let words = [&[program.to_str().unwrap()], &how[..]].concat();
+    let command = format!("[plugin.mortal]\ncommand = {words:?}\n");
     world.configure("", &format!("{command}[member.phone.sandbox]\n{more}"));
     let usual = "plugin = \"vdir\"\npath = \"./phone\"";
     let text = fs::read_to_string(world.config()).unwrap();
@@ -34,7 +34,7 @@ fn mortal(world: &World, how: [&str; 3], more: &str) {
 }
 
 /// Once only; the file that remembers it lies where the plugin may write.
-fn once(world: &World) -> String {
+pub(crate) fn once(world: &World) -> String {
     format!("once={}", world.member(PHONE).join(".died").display())
 }
 
@@ -60,7 +60,7 @@ fn filled(world: &World) {
     fs::write(world.member(LAPTOP).join("work/gina.vcf"), card("gina", "gina")).unwrap();
 }
 
-fn plugin(run: &Run, member: &str) -> Value {
+pub(crate) fn plugin(run: &Run, member: &str) -> Value {
     let json = run.json();
     let of = |plugin: &&Value| plugin["member"] == member;
     json["plugins"].as_array().unwrap().iter().find(of).unwrap().clone()
@@ -95,6 +95,21 @@ fn a_plugin_that_dies_once_is_started_again_and_the_run_comes_to_its_end(world: 
         assert_all_there(&world);
         world.assert_at_rest(0);
         world.run(["status"]).expect(0).says(&["the plugin of phone, once lately"]);
+    }
+}
+
+/// The link that all collections share is opened again before any of them is, wherever it was lost.
+#[test]
+fn a_main_sink_is_connected_again_in_the_next_process() {
+    for place in ["main", "main-done", "connect", "get_changes", "after-commit"] {
+        let world = World::new(Link::Inherited);
+        filled(&world);
+        let once = once(&world);
+        mortal(&world, [place, "kill", &once, "main"], "");
+        let phone = plugin(&world.sync().expect(0), PHONE);
+        assert_eq!((&phone["crashes"], &phone["restarts"]), (&1.into(), &1.into()), "{place}: {phone}");
+        assert_all_there(&world);
+        world.assert_at_rest(0);
     }
 }
 
@@ -159,10 +174,10 @@ fn an_item_that_cannot_be_read_is_set_aside_too(world: World) {
 /// Its crashes never count together, so the circuit stays closed; the run comes to an end all the same.
 #[test]
 fn a_plugin_that_dies_too_slowly_for_its_budget_is_given_up_for_this_run() {
-    for place in ["start", "initialize", "get_changes"] {
+    for place in ["start", "initialize", "main", "get_changes"] {
         let world = World::new(Link::Inherited);
         filled(&world);
-        mortal(&world, [place, "kill", "always"], "restart = { max = 3, within = \"1ms\" }");
+        mortal(&world, [place, "kill", "always", "main"], "restart = { max = 3, within = \"1ms\" }");
         let run = world.sync().expect(7).says(&["SIGKILL"]);
         assert!(run.json()["failures"].as_array().is_some_and(|failures| !failures.is_empty()));
         world.run(["status"]).expect(7);

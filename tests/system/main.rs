@@ -17,6 +17,8 @@ mod layers;
 #[cfg(target_os = "linux")]
 mod authors;
 #[cfg(target_os = "linux")]
+mod brief;
+#[cfg(target_os = "linux")]
 mod broker;
 #[cfg(target_os = "linux")]
 mod callbacks;
@@ -29,6 +31,8 @@ mod conflicts;
 #[cfg(target_os = "linux")]
 mod consent;
 #[cfg(target_os = "linux")]
+mod cycles;
+#[cfg(target_os = "linux")]
 mod deletions;
 #[cfg(target_os = "linux")]
 mod descriptors;
@@ -36,6 +40,8 @@ mod descriptors;
 mod doctor;
 #[cfg(target_os = "linux")]
 mod failures;
+#[cfg(target_os = "linux")]
+mod floods;
 #[cfg(target_os = "linux")]
 mod hangs;
 #[cfg(target_os = "linux")]
@@ -60,6 +66,8 @@ mod prestarted;
 mod python;
 #[cfg(target_os = "linux")]
 mod sandbox_run;
+#[cfg(target_os = "linux")]
+mod slow_start;
 #[cfg(target_os = "linux")]
 mod status;
 #[cfg(target_os = "linux")]

@@ -1,6 +1,8 @@
-//! The connector for folders, which goes wrong at one place: `mortal_plugin PLACE DEED WHEN`.
+//! The connector for folders, which goes wrong at one place: `mortal_plugin PLACE DEED WHEN [main]`. With the last
+//! word it has a main sink, and opens no folder without it.
 //!
-//! Places are `start`, and the names of methods; `after-commit` is behind the write. Deeds: `kill`, `hang`, `flood`,
+//! Places are `start`, and the names of methods; `after-commit` is behind the write, `main` and `main-done` are
+//! `connect` and `connect_done` of the main sink. Deeds: `kill`, `hang`, `flood`,
 //! `lie`, `lose` (its own connection to a server). When: `always`, `once=FILE` (the file is there afterwards), or `over=TEXT`: an item whose
 //! name or content has it. `healing.rs` says what each must cost.
 #![forbid(unsafe_code)]
@@ -11,8 +13,9 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let mut next = || args.next().unwrap_or_default();
-    let (place, deed, when) = (next(), next(), next());
-    let mortal = plugin::Mortal { place, deed, when, folders: outrigger_plugin_vdir::Vdir::new() };
+    let (place, deed, when, main) = (next(), next(), next(), next());
+    let main = (main == "main").then_some(false);
+    let mortal = plugin::Mortal { place, deed, when, main, folders: outrigger_plugin_vdir::Vdir::new() };
     mortal.starts();
     outrigger_plugin_sdk::serve(mortal)
 }
@@ -28,16 +31,18 @@ mod plugin {
 
     use nix::sys::signal::{Signal, raise};
     use outrigger_plugin_sdk::protocol::{
-        Change, ChangeKind, Code, Commit, CommitResult, Connect, Connected, Error, Extensions, GetChanges,
-        Href, Initialize, ReadItem, Revision,
+        Change, ChangeKind, Code, Commit, CommitResult, Connect, ConnectDone, Connected, Error, Extensions,
+        GetChanges, Href, Initialize, ReadItem, Revision,
     };
-    use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, Plugin, ReadSink};
+    use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, MAIN_SINK, Plugin, ReadSink};
     use outrigger_plugin_vdir::Vdir;
 
     pub(super) struct Mortal {
         pub(super) place: String,
         pub(super) deed: String,
         pub(super) when: String,
+        /// Whether its main sink is connected, if it has one.
+        pub(super) main: Option<bool>,
         pub(super) folders: Vdir,
     }
 
@@ -83,6 +88,10 @@ mod plugin {
     }
 
     impl Plugin for Mortal {
+        fn has_main_sink(&self) -> bool {
+            self.main.is_some()
+        }
+
         fn initialize(&mut self, request: Initialize, context: &mut Context<'_>) -> Result<(), Error> {
             self.comes_to("initialize");
             self.folders.initialize(request, context)
@@ -99,8 +108,29 @@ mod plugin {
             request: Connect,
             context: &mut Context<'_>,
         ) -> Result<Connected, Error> {
+            if sink == MAIN_SINK {
+                self.comes_to("main");
+                self.main = Some(true);
+                return Ok(Connected { slow_sync: false });
+            }
+            if self.main == Some(false) {
+                return Err(Error::new(Code::INVALID_STATE, "the main sink is not connected"));
+            }
             self.comes_to("connect");
             self.folders.connect(sink, request, context)
+        }
+
+        fn connect_done(
+            &mut self,
+            sink: &str,
+            request: ConnectDone,
+            context: &mut Context<'_>,
+        ) -> Result<(), Error> {
+            if sink == MAIN_SINK {
+                self.comes_to("main-done");
+                return Ok(());
+            }
+            self.folders.connect_done(sink, request, context)
         }
 
         fn get_changes(
@@ -150,16 +180,25 @@ mod plugin {
         }
 
         fn committed_all(&mut self, sink: &str, context: &mut Context<'_>) -> Result<(), Error> {
+            if sink == MAIN_SINK {
+                return Ok(());
+            }
             self.comes_to("committed_all");
             self.folders.committed_all(sink, context)
         }
 
         fn sync_done(&mut self, sink: &str, context: &mut Context<'_>) -> Result<(), Error> {
+            if sink == MAIN_SINK {
+                return Ok(());
+            }
             self.comes_to("sync_done");
             self.folders.sync_done(sink, context)
         }
 
         fn disconnect(&mut self, sink: &str, context: &mut Context<'_>) -> Result<(), Error> {
+            if sink == MAIN_SINK {
+                return Ok(());
+            }
             self.comes_to("disconnect");
             self.folders.disconnect(sink, context)
         }

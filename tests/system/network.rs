@@ -14,16 +14,16 @@ use crate::python::python;
 use crate::support::host::{block_on, initialize, spec};
 use crate::support::{DEADLINE, Link, World, until};
 
-const PAGE: &str = "the page";
+pub(crate) const PAGE: &str = "the page";
 
 /// A server of one page. It tells when a client has closed its end: a FIN, and no reset.
-struct Server {
-    port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     closed: Receiver<()>,
 }
 
 impl Server {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (tell, closed) = channel();

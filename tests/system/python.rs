@@ -25,6 +25,19 @@ const ANNA: &str = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:anna\r\nN:Dahl;Anna;;;\r\n
     NOTE:likes tea\\, not coffee\r\nPHOTO;ENCODING=b:AAAA\r\nEND:VCARD\r\n";
 
 fn kept_the_same(people: People) {
+    all_comes_across(&people);
+    an_edit_on_either_side(&people);
+    an_edit_back(&people);
+    a_deletion_on_either_side(&people);
+    both_changed_it(&people);
+    both_wrote_down_her_number(&people);
+}
+
+/// Bert, as the connector writes him.
+const BERT: &str =
+    "BEGIN:VCARD\r\nVERSION:4.0\r\nUID:bert\r\nFN:Bert\\; jr.\r\nEMAIL:bert@a.example\r\nEND:VCARD\r\n";
+
+fn all_comes_across(people: &People) {
     let world = &people.world;
     world.put(LAPTOP, "anna.vcf", ANNA);
     world.put(LAPTOP, "carl.vcf", card("carl", "Carl"));
@@ -35,35 +48,44 @@ fn kept_the_same(people: People) {
         "anna|Anna Dahl|anna@work.example|likes tea, not coffee\n\
          bert|Bert; jr.|bert@a.example|\ncarl|Carl||\n"
     );
-    let bert =
-        "BEGIN:VCARD\r\nVERSION:4.0\r\nUID:bert\r\nFN:Bert\\; jr.\r\nEMAIL:bert@a.example\r\nEND:VCARD\r\n";
-    assert_eq!(world.get(LAPTOP, "bert.vcf"), bert);
+    assert_eq!(world.get(LAPTOP, "bert.vcf"), BERT);
     world.assert_at_rest(0);
+}
 
-    // An edit on either side, in one run; nothing of the rich card is lost.
+/// An edit on either side, in one run; nothing of the rich card is lost.
+fn an_edit_on_either_side(people: &People) {
+    let world = &people.world;
     people.sql("UPDATE people SET email = 'anna@new.example', phone = '+47 1' WHERE uid = 'anna'");
-    let richer = bert.replace("END:", "NOTE:from the folder\r\nADR:;;Street 1;;;;\r\nEND:");
+    let richer = BERT.replace("END:", "NOTE:from the folder\r\nADR:;;Street 1;;;;\r\nEND:");
     world.put(LAPTOP, "bert.vcf", &richer);
     world.sync_well().wrote(LAPTOP, [0, 1, 0]).wrote(PHONE, [0, 1, 0]);
     let edited = ANNA.replace("anna@work", "anna@new").replace("END:", "TEL:+47 1\r\nEND:");
     assert_eq!(world.get(LAPTOP, "anna.vcf"), edited);
     assert!(people.rows().contains("bert|Bert; jr.|bert@a.example|from the folder\n"));
     world.assert_at_rest(0);
+}
 
-    // And back to what it said before.
+/// And back to what it said before.
+fn an_edit_back(people: &People) {
+    let world = &people.world;
     people.sql("UPDATE people SET email = 'anna@work.example', phone = '' WHERE uid = 'anna'");
     world.sync_well().wrote(LAPTOP, [0, 1, 0]).wrote(PHONE, [0, 0, 0]);
     assert_eq!(world.get(LAPTOP, "anna.vcf"), ANNA);
     world.assert_at_rest(0);
+}
 
-    // A deletion on either side.
+fn a_deletion_on_either_side(people: &People) {
+    let world = &people.world;
     people.sql("DELETE FROM people WHERE uid = 'bert'");
     world.delete(LAPTOP, "carl.vcf");
     world.sync_well().wrote(LAPTOP, [0, 0, 1]).wrote(PHONE, [0, 0, 1]);
     assert_eq!((people.rows().lines().count(), world.items(LAPTOP).len()), (1, 1));
     world.assert_at_rest(0);
+}
 
-    // Both changed it: both stay as they are until somebody decides.
+/// Both changed it: both stay as they are until somebody decides.
+fn both_changed_it(people: &People) {
+    let world = &people.world;
     people.sql("UPDATE people SET name = 'Anna T.' WHERE uid = 'anna'");
     world.put(LAPTOP, "anna.vcf", ANNA.replace("FN:Anna Dahl", "FN:Anna L."));
     world.sync().expect(3).counted("conflicts", 1).wrote(LAPTOP, [0, 0, 0]).wrote(PHONE, [0, 0, 0]);
@@ -71,8 +93,11 @@ fn kept_the_same(people: People) {
     world.put(LAPTOP, "anna.vcf", ANNA.replace("FN:Anna Dahl", "FN:Anna T."));
     world.sync_well().counted("conflicts", 0).wrote(LAPTOP, [0, 0, 0]).wrote(PHONE, [0, 0, 0]);
     world.assert_at_rest(0);
+}
 
-    // Both wrote down her number, each in its own way: the connector knows that it is one number.
+/// Both wrote down her number, each in its own way: the connector knows that it is one number.
+fn both_wrote_down_her_number(people: &People) {
+    let world = &people.world;
     people.sql("UPDATE people SET phone = '+47 22 33' WHERE uid = 'anna'");
     let numbered = ANNA.replace("FN:Anna Dahl", "FN:Anna T.").replace("END:", "TEL:+47-2233\r\nEND:");
     world.put(LAPTOP, "anna.vcf", &numbered);

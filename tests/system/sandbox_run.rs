@@ -1,14 +1,18 @@
 //! `sandbox run`: any command under a policy, as a plugin would be run.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::Stdio;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use outrigger::sandbox::PROXY_PORT;
 
-use crate::support::{Forbids, Link, Run, Running, World, no_process_is_left, until};
+use crate::network::{PAGE, Server};
+use crate::python::python;
+use crate::support::{DEADLINE, Forbids, Link, Run, Running, World, no_process_is_left, until};
 
 struct Place(World);
 
@@ -136,12 +140,129 @@ fn the_exit_code_is_that_of_the_command() {
 }
 
 #[test]
-fn single_hosts_are_refused_and_ports_are_not() {
+fn ports_are_granted_in_every_tier_hosts_only_where_there_is_a_network_of_its_own() {
     let place = Place::new();
-    place.run(&["--connect", "dav.example.org:443", "--", "true"]).expect(2).says(&["SDK", "*:PORT"]);
     // Landlock from version 4 on restricts ports.
-    let run = place.run(&["--connect", "*:443", "--report", "--", "true"]);
+    let run = place.run(&["--connect", "tcp:443", "--report", "--", "true"]);
     assert!(run.status.success() || run.stderr.contains("cannot restrict ports"), "{run:?}");
+    let host = ["--connect", "dav.example.org:443"];
+    let refused =
+        place.run(&[&host[..], &["--tier", "landlocked", "--", "echo", "ran"]].concat()).expect(125);
+    assert_eq!(refused.stdout, "", "it ran");
+    refused.says(&["tier namespaced only", "`--connect tcp:PORT`", "no namespaces were to be used"]);
+    let weak = ["--weaken", "--tier", "landlocked", "--", "true"];
+    place.run(&[&host[..], &weak].concat()).expect(125);
+    Forbids::Mounts.around(|| place.run(&[&host[..], &["--", "true"]].concat())).expect(125);
+    let both = [&host[..], &["--connect", "tcp:443", "--", "true"]].concat();
+    place.run(&both).expect(2).says(&["exclude each other"]);
+    place.run(&["--connect", "dav.example.org", "--", "true"]).expect(2).says(&["example.org:443"]);
+}
+
+impl Place {
+    /// Runs `tests/python/proxied.py` with a grant: does something with a host and a port.
+    fn proxied(&self, entry: &str, verb: &str, host: &str, port: u16) -> Run {
+        let mut command = self.proxied_command(entry, verb, host, port);
+        let run = Running::new(command.spawn().unwrap()).wait();
+        no_process_is_left(self.0.root());
+        run.expect(0)
+    }
+
+    fn proxied_command(&self, entry: &str, verb: &str, host: &str, port: u16) -> std::process::Command {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/proxied.py");
+        let mut command = self.command(&["--report", "--connect", entry, "--read", script, "--"]);
+        command.arg(python()).args(["-B", script, verb, host, &port.to_string()]);
+        command
+    }
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn a_host_that_is_granted_is_reached_over_the_proxy_by_either_protocol() {
+    let (place, server) = (Place::new(), Server::new());
+    if !place.has_namespaces() {
+        return;
+    }
+    let port = server.port;
+    for (entry, host) in [("localhost", "localhost"), ("127.0.0.1", "127.0.0.1")] {
+        for verb in ["connect", "socks"] {
+            let run = place.proxied(&format!("{entry}:{port}"), verb, host, port);
+            assert_eq!(run.stdout.trim(), PAGE, "{verb} {host}: {run:?}");
+            run.says(&["sandbox  network: 1 connections, ", "; 0 refused"]);
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn what_is_not_granted_is_refused_with_the_option_that_would_allow_it() {
+    let (place, server) = (Place::new(), Server::new());
+    if !place.has_namespaces() {
+        return;
+    }
+    let (port, entry) = (server.port, format!("localhost:{}", server.port));
+    let other = port ^ 1;
+    for (host, port) in [("localhost", other), ("other.example.org", port)] {
+        let allows = format!("{host}:{port} is not granted; `--connect '{host}:{port}'` allows it");
+        let run = place.proxied(&entry, "connect", host, port).says(&[&allows, "; 1 refused"]);
+        assert!(run.stdout.contains("403 Forbidden"), "{run:?}");
+        let run = place.proxied(&entry, "socks", host, port).says(&[&allows]);
+        assert_eq!(run.stdout, "code 2\n");
+    }
+    // A name of somebody else's that leads to this machine does not open it.
+    let run = place.proxied(&format!("*:{port}"), "connect", "localhost", port);
+    run.says(&["localhost", "is not public", "; `--connect '"]);
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn past_the_proxy_there_is_nothing() {
+    let (place, server) = (Place::new(), Server::new());
+    if !place.has_namespaces() {
+        return;
+    }
+    let entry = format!("localhost:{}", server.port);
+    let gets = |verb, host: &str, port| place.proxied(&entry, verb, host, port).stdout;
+    for host in ["127.0.0.1", "::1", "192.0.2.1"] {
+        // Landlock says that it may not, or the network that nobody is there.
+        let got = gets("direct", host, server.port);
+        assert!(
+            got.contains("Permission denied") || got.contains("refused") || got.contains("unreachable"),
+            "{got}"
+        );
+    }
+    assert!(gets("direct", "127.0.0.1", PROXY_PORT).contains("connected"), "nobody could have connected");
+    assert!(gets("bind", "", 0).contains("Operation not permitted"));
+    assert!(gets("listen", "", 0).contains("Operation not permitted"));
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn a_killed_run_leaves_neither_process_nor_connection() {
+    let place = Place::new();
+    if !place.has_namespaces() {
+        return;
+    }
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        if is_ignored(signal) {
+            continue;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut command = place.proxied_command(&format!("127.0.0.1:{port}"), "hold", "127.0.0.1", port);
+        let mut child = command.spawn().unwrap();
+        let mut server = listener.accept().unwrap().0;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "HTTP/1.1 200\n");
+        kill(Pid::from_raw(child.id().try_into().unwrap()), signal).unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(signal as i32));
+        no_process_is_left(place.0.root());
+        server.set_read_timeout(Some(DEADLINE)).unwrap();
+        let read = server.read(&mut [0]);
+        assert!(
+            matches!(&read, Ok(0)) || read.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+        );
+    }
 }
 
 #[test]

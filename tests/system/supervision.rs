@@ -1,17 +1,24 @@
 //! A supervised plugin, through the broker alone: started when it is needed, again after a crash
 //! and not for ever, and stopped when nobody needs it.
 
+use std::fs;
+use std::io::{ErrorKind, IoSlice};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
+use nix::sys::ptrace;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
 use outrigger::broker::{
     Budget, Care, Circuit, ConnectBy, Death, Down, Lease, PluginSpec, Supervised, TryError, start,
 };
 use outrigger::sandbox::{Exit, Helper, Policy, Profile, Program};
+use outrigger_transport::{Carrier as _, SocketCarrier};
 
 use crate::support::host::{AT_ONCE, block_on, connected, example, live, signal, spec};
-use crate::support::{Link, World, no_process_is_left, over_both_connections, processes, until};
+use crate::support::{Link, Process, World, no_process_is_left, over_both_connections, processes, until};
 
 over_both_connections!(
     a_plugin_that_is_killed_at_any_place_is_named_and_leaves_nothing,
@@ -133,6 +140,30 @@ fn x3_the_next_process_starts_when_the_last_of_the_old_one_has_gone(world: World
     no_process_is_left(world.root());
 }
 
+/// What the old process left behind is traced, so that nobody can take it away: no other is started.
+#[test]
+fn x3_no_process_is_started_beside_one_that_cannot_be_ended() {
+    let world = World::empty(Link::Inherited);
+    block_on(async {
+        let phone = supervised(&world, Care::default(), "hostile_plugin", &["discover", "daemon"]);
+        let old = phone.lease().await.unwrap();
+        let _kept = connected(&old).await.unwrap();
+        let daemon = |one: &Process| one.command.contains("x sleep");
+        let daemon = until("a daemon runs", || processes(world.root()).into_iter().find(daemon));
+        let daemon = Pid::from_raw(daemon.pid);
+        ptrace::seize(daemon, ptrace::Options::empty()).unwrap();
+        signal(&old, Signal::SIGKILL);
+        assert!(killed(&old.wait().await));
+        for _ in 0..2 {
+            let down = phone.lease().await.unwrap_err();
+            assert!(matches!(down, Down::Lingers { .. }), "{down:?}");
+        }
+        assert_eq!((phone.health().starts, phone.health().crashes), (1, 1));
+        waitpid(daemon, None).unwrap();
+    });
+    no_process_is_left(world.root());
+}
+
 /// Behind the last answer it may leave by itself; killed there, it has crashed.
 #[test]
 fn one_that_leaves_in_peace_before_the_goodbye_has_not_crashed() {
@@ -217,6 +248,28 @@ fn one_that_nobody_needs_is_stopped_and_started_again_when_it_is_needed(world: W
     no_process_is_left(world.root());
 }
 
+/// Its idle time runs out while it is started again for somebody: who watched the old process finds the
+/// new one in use, and leaves it alone.
+#[test]
+fn one_that_is_needed_again_when_its_idle_time_ends_is_not_stopped() {
+    let world = World::empty(Link::Inherited);
+    block_on(async {
+        let phone = supervised(&world, idle(Duration::from_millis(1)), "echo_plugin", &[]);
+        let old = phone.lease().await.unwrap();
+        signal(&old, Signal::SIGKILL);
+        old.wait().await;
+        drop(old); // nobody needs it, for longer than its idle time, until the next has started
+        let new = phone.lease().await.unwrap();
+        assert!(phone.runs().await, "asked behind the look of the old one's watcher");
+        live(&new).await.unwrap();
+        assert_eq!((phone.health().starts, phone.health().idle_stops, new.death()), (2, 0, None));
+        let ended = new.clone();
+        drop(new);
+        assert_eq!(ended.wait().await.exit, Some(Exit::Code(0)), "now nobody needs it");
+    });
+    no_process_is_left(world.root());
+}
+
 /// The thread that asked for it, and the one that forked, are gone before it is used.
 /// Holds S64.
 #[test]
@@ -236,4 +289,22 @@ fn a_plugin_survives_the_thread_that_started_it() {
         assert_eq!(death.exit, Some(Exit::Code(0)), "{death}");
     });
     no_process_is_left(world.root());
+}
+
+/// A plugin need not ignore SIGPIPE: a write raises none. Here it is blocked, so one would be seen to wait.
+/// Holds S66.
+#[test]
+fn a_write_to_a_broker_that_has_gone_is_an_error_and_no_signal() {
+    SigSet::from(Signal::SIGPIPE).thread_block().unwrap();
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    drop(ours);
+    let mut carrier = SocketCarrier::new(theirs.into());
+    let written = [carrier.try_write(b"x"), carrier.try_write_vectored(&[IoSlice::new(b"x")])];
+    for written in written {
+        assert_eq!(written.unwrap_err().kind(), ErrorKind::BrokenPipe);
+    }
+    let status = fs::read_to_string("/proc/thread-self/status").unwrap();
+    let waiting = status.lines().find_map(|line| line.strip_prefix("SigPnd:")).unwrap();
+    let waiting = u64::from_str_radix(waiting.trim(), 16).unwrap();
+    assert_eq!(waiting & (1 << (Signal::SIGPIPE as u32 - 1)), 0, "{waiting:x}");
 }

@@ -7,15 +7,16 @@
 //! Whether an end lives is told by its lock and by nothing else: a process number may be another's
 //! by now, a lock is never.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use outrigger_protocol::{Announcement, EndName, Secret};
 
+use crate::held::Held;
 use crate::local::check_length;
-use crate::private::{lock_private, named, private_folder, read_private, squatted};
+use crate::private::{named, private_folder, read_private, squatted};
 use crate::runtime_dir::runtime_path;
 
 /// The folder where ends announce themselves.
@@ -73,8 +74,8 @@ impl Ends {
     ///
     /// # Errors
     /// The lock is not a file that only this user can use.
-    pub(crate) fn take(&self, name: &EndName) -> io::Result<Option<File>> {
-        lock_private(&self.file(name, "lock"))
+    pub(crate) fn take(&self, name: &EndName) -> io::Result<Option<Held>> {
+        Held::take(&self.file(name, "lock"))
     }
 
     /// Whether an end that lives holds the name.

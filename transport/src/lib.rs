@@ -19,6 +19,8 @@
 #![forbid(unsafe_code)]
 
 mod blocking;
+#[cfg(all(feature = "tokio", unix))]
+mod brief;
 mod carrier;
 #[cfg(feature = "tokio")]
 mod duplex;
@@ -26,6 +28,8 @@ mod duplex;
 mod ends;
 mod error;
 mod handles;
+#[cfg(unix)]
+mod held;
 mod local;
 #[cfg(feature = "memory")]
 pub mod memory;
@@ -74,6 +78,7 @@ pub use {
 #[cfg(unix)]
 pub use {
     ends::{Ends, check_socket, read_secret},
+    held::Held,
     peer::{Peer, same_user},
     presence::{Presence, Stop},
     private::{check_private_folder, lock_private, private_folder, read_private, write_private},

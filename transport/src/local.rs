@@ -1,7 +1,8 @@
 //! Local sockets by name: a Unix socket in a private folder, a named pipe on Windows.
 //!
 //! Only path names: a name in an abstract or shared name space has no permissions. A live
-//! listener's name is never taken over. Names are random, and last as long as one handshake.
+//! listener's name is never taken over. Names are random, and last as long as one handshake; on Unix the
+//! next start removes what a killed one left.
 
 use std::fmt;
 use std::io;
@@ -11,6 +12,8 @@ use interprocess::local_socket::{GenericFilePath, Name, prelude::*};
 #[cfg(feature = "tokio")]
 use interprocess::local_socket::{ListenerOptions, tokio::prelude::*};
 
+#[cfg(all(feature = "tokio", unix))]
+use crate::brief::Alive;
 use crate::carrier::Carrier;
 
 /// Longest socket path that every system takes.
@@ -108,22 +111,35 @@ pub type Stream = interprocess::local_socket::tokio::Stream;
 /// A local socket that waits for a peer. Its name goes away with it.
 #[cfg(feature = "tokio")]
 #[derive(Debug)]
-pub struct Listener(interprocess::local_socket::tokio::Listener);
+pub struct Listener {
+    socket: interprocess::local_socket::tokio::Listener,
+    /// Goes after the socket.
+    #[cfg(unix)]
+    _alive: Alive,
+}
 
 #[cfg(feature = "tokio")]
 impl Listener {
-    /// Listens under a name that must be free.
+    /// Listens under a name that must be free. On Unix, removes the sockets in the same folder whose
+    /// processes have ended.
     ///
     /// # Errors
     /// The name is taken, or may not be used.
     pub fn bind(endpoint: &Endpoint) -> io::Result<Self> {
+        #[cfg(unix)]
+        let alive = Alive::before(&endpoint.0)?;
         let options = ListenerOptions::new().name(endpoint.name()?);
         #[cfg(target_os = "linux")]
         let options = {
             use interprocess::os::unix::local_socket::ListenerOptionsExt as _;
             options.mode(0o600)
         };
-        options.create_tokio().map(Self)
+        let socket = options.create_tokio()?;
+        Ok(Self {
+            socket,
+            #[cfg(unix)]
+            _alive: alive,
+        })
     }
 
     /// Waits for the next peer, of the same user where the system can tell.
@@ -131,7 +147,7 @@ impl Listener {
     /// # Errors
     /// The listener is broken, or the peer belongs to another user.
     pub async fn accept(&self) -> io::Result<Stream> {
-        checked(self.0.accept().await?)
+        checked(self.socket.accept().await?)
     }
 }
 

@@ -19,6 +19,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::ends::check_socket;
+use crate::held::remove;
 use crate::local::check_length;
 use crate::peer::{Peer, same_user};
 use crate::unix::retry;
@@ -50,6 +51,15 @@ impl PacketListener {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listen(&socket, BACKLOG)?;
         watch_descriptor(socket, Interest::READABLE | Interest::WRITABLE).map(Self)
+    }
+
+    /// The same in place of whatever lies there: for who holds the lock of that place.
+    ///
+    /// # Errors
+    /// It cannot be removed, or the path is too long for a socket.
+    pub fn bind_anew(path: &Path) -> io::Result<Self> {
+        remove(path)?;
+        Self::bind(path)
     }
 
     /// Waits for the next process. One of another user is let go unheard.

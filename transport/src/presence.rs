@@ -1,6 +1,6 @@
 //! An end's side: it takes a name, listens, announces itself, and waits for brokers.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,14 +14,11 @@ use outrigger_protocol::{Announcement, EndName, Fingerprint, Secret, VERSION};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use crate::ends::Ends;
+use crate::held::Held;
 use crate::local::check_length;
 use crate::peer::same_user;
-use crate::private::{is_still, write_private};
+use crate::private::write_private;
 use crate::unix::{SocketCarrier, retry, timespec};
-
-/// How often an end that waits looks whether what it left is still there: somebody may have cleaned
-/// the folder.
-const REPAIR: Duration = Duration::from_secs(5);
 
 /// How long an end waits where the system takes no more connections.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,7 +35,7 @@ pub struct Presence {
     secret: Secret,
     /// The secret waits to be fetched.
     offers: bool,
-    lock: File,
+    lock: Held,
     listener: UnixListener,
     socket: PathBuf,
 }
@@ -100,7 +97,7 @@ impl Presence {
         let runtime = self.ends.folder().parent().unwrap_or(Path::new("/"));
         self.ends = Ends::within(runtime)?;
         let name = self.said.name.clone();
-        if !is_still(&self.lock, &self.ends.file(&name, "lock"))? {
+        if !self.lock.is_still() {
             self.lock = take(&self.ends, &name)?;
         }
         let announced = self.ends.announced(&name).ok().flatten();
@@ -118,7 +115,7 @@ impl Presence {
     /// What was removed cannot be put back. `Unsupported`: this system does not say who a peer is.
     pub fn accept(&mut self, stop: &Stop) -> io::Result<Option<SocketCarrier>> {
         loop {
-            match stop.wait_for(Some(&self.listener), REPAIR)? {
+            match stop.wait_for(Some(&self.listener), Held::REPAIR)? {
                 Woken::Stopped => return Ok(None),
                 Woken::Never => self.repair()?,
                 Woken::Peer => match self.next_peer() {
@@ -149,7 +146,7 @@ impl Presence {
 impl Drop for Presence {
     fn drop(&mut self) {
         // The lock is ours until after this, so nothing of another's is removed.
-        if is_still(&self.lock, &self.ends.file(&self.said.name, "lock")).unwrap_or(false) {
+        if self.lock.is_still() {
             let _nobody_is_told = self.ends.remove_all(&self.said.name);
         }
     }
@@ -164,7 +161,7 @@ fn listen(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Takes the lock of a name. A broker that looks whether somebody holds it holds it for that moment.
-fn take(ends: &Ends, name: &EndName) -> io::Result<File> {
+fn take(ends: &Ends, name: &EndName) -> io::Result<Held> {
     for _ in 0..MOMENTS {
         if let Some(lock) = ends.take(name)? {
             return Ok(lock);

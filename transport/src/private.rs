@@ -70,8 +70,8 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Takes the lock that is a file, which it makes and nobody ever removes. It is held until the last
-/// descriptor is closed, so by no process that has ended. `None`: somebody holds it.
+/// Takes the lock that is a file, which it makes, and which only its holder removes. It is held until
+/// the last descriptor is closed, so by no process that has ended. `None`: somebody holds it.
 ///
 /// # Errors
 /// The file cannot be made, or is not one that only this user can use.
@@ -80,7 +80,7 @@ pub fn lock_private(path: &Path) -> io::Result<Option<File>> {
         let file = open(path, File::options().read(true).write(true).create(true).mode(0o600))?;
         match file.try_lock() {
             Ok(()) if is_still(&file, path)? => return Ok(Some(file)),
-            Ok(()) => {} // it was removed meanwhile, against the rule: the lock on it says nothing
+            Ok(()) => {} // it was removed meanwhile: the lock on it says nothing
             Err(TryLockError::WouldBlock) => return Ok(None),
             Err(TryLockError::Error(error)) => return Err(named(path, &error)),
         }

@@ -149,6 +149,7 @@ impl Stage {
             last_words: Vec::new(),
             calls_in_flight: 0,
             connection: None,
+            fault: None,
             with_broker: false,
         };
         self.end.send_replace(Some(Arc::new(Final { death, ended: None, gone: true })));

@@ -6,7 +6,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 
 use outrigger_plugin_sdk::protocol::{AuthKind, Code, Error, Handshake, Hello, Secret, SessionId};
-use outrigger_plugin_sdk::serve_to_code;
+use outrigger_plugin_sdk::{Context, serve_to_code};
 use outrigger_transport::SocketCarrier;
 
 use crate::client::{Client, decoded, listening};
@@ -78,6 +78,34 @@ fn a_broker_that_vanishes_is_an_error() {
     let (code, said) = exit(child);
     assert_eq!(code, Some(1));
     assert!(said.contains("the connection to the broker ended"), "{said}");
+}
+
+/// Says something until that fails.
+fn talk(context: &mut Context<'_>) -> Result<(), Error> {
+    let error = (0..).find_map(|done| context.progress(done, None).err()).unwrap();
+    std::io::stderr().write_all(format!("the commit was told: {}", error.code).as_bytes()).unwrap();
+    Err(error)
+}
+
+/// Holds S66.
+#[test]
+fn a_commit_in_which_the_broker_vanishes_hears_of_it() {
+    if std::env::var_os(IS_PLUGIN).is_some() {
+        let connector = Connector::new().on_commit(|_, context| talk(context));
+        std::process::exit(serve_to_code(connector).into());
+    }
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let name = "a_commit_in_which_the_broker_vanishes_hears_of_it";
+    let child = again(name, OwnedFd::from(theirs).into(), &[("OUTRIGGER_FD", "0")]);
+    let mut client = Client::over(Box::new(SocketCarrier::new(ours.into())), listening());
+    let (_, sinks) = client.instance();
+    client.begin_run(sinks[0]);
+    client.commit(sinks[0], item("n", b"new"));
+    client.turn(true).unwrap(); // it is at work
+    drop(client);
+    let (code, said) = exit(child);
+    assert_eq!(code, Some(1));
+    assert!(said.contains(&format!("the commit was told: {}", Code::DISCONNECTED)), "{said}");
 }
 
 #[test]

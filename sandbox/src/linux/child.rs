@@ -1,17 +1,24 @@
 //! The broker's end of a plugin: start it, watch it, end it.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal};
 
 use super::channel::{self, Received, Wait};
 use super::layers::cgroup;
 use super::messages::{Notice, Order};
 use super::proc;
+use super::scope;
 use super::spawn::{self, Process};
+use super::sys;
 use crate::{Deadlines, Descriptor, Ended, Exit, Launch, LaunchError, Report};
+
+/// How long a helper that closed its end may take to end: it is about to, if it is one.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 
 /// Starts the helper and waits for its report. The plugin's code does not run yet.
 ///
@@ -22,15 +29,19 @@ pub fn prepare(launch: Launch) -> Result<Prepared, LaunchError> {
     const STEP: &str = "preparing the sandbox";
     spawn::check(&launch)?;
     let deadlines = launch.deadlines;
+    let no_scope = scope::settle(&launch);
     let mut process = Process::spawn(&launch.helper, &launch.program.label())?;
-    match process.send_start(launch) {
+    match process.send_start(launch, no_scope) {
         // What a helper said before it went, or how it ended, says more than a broken socket.
         Err(error) if !means_gone(&error) => return Err(LaunchError::Channel { step: STEP, error }),
         _ => {}
     }
     match answer(&mut process, STEP, deadlines.report)? {
-        Notice::Report(report) => Ok(Prepared { process, report, deadlines }),
-        other => Err(refusal(other, STEP)),
+        (Notice::Report(report), mut descriptors) => {
+            process.listener = descriptors.pop();
+            Ok(Prepared { process, report, deadlines })
+        }
+        (other, _) => Err(refusal(other, STEP)),
     }
 }
 
@@ -41,27 +52,36 @@ fn means_gone(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionRefused | ConnectionReset | NotConnected)
 }
 
-/// The next notice of the helper, within the time it is given.
-fn answer(process: &mut Process, step: &'static str, after: Duration) -> Result<Notice, LaunchError> {
+/// The next notice of the helper, and what comes with it, within the time it is given.
+fn answer(
+    process: &mut Process,
+    step: &'static str,
+    after: Duration,
+) -> Result<(Notice, Vec<OwnedFd>), LaunchError> {
     let failed = |error| LaunchError::Channel { step, error };
     if !channel::wait_readable(&process.control, Instant::now() + after).map_err(failed)? {
         process.kill(); // it may be any program, and not listen to us
         return Err(LaunchError::Deadline { step, after });
     }
     match channel::receive(&process.control, Wait::No).map_err(failed)? {
-        Received::Message(notice, _) => Ok(notice),
+        Received::Message(notice, descriptors) => Ok((notice, descriptors)),
         Received::Closed | Received::Nothing => Err(silence(process, step)),
     }
 }
 
 /// The helper closed its end. A program that is no helper may do so and live on.
 fn silence(process: &mut Process, step: &'static str) -> LaunchError {
+    let by_itself = process.ends_within(LAST_MOMENT).unwrap_or(false);
     process.kill();
-    let status = match process.reap() {
-        Ok(Some(status)) => format!("ended ({status})"),
-        _ => "ended".into(),
+    let (status, exit) = match process.reap() {
+        Ok(Some(status)) => (format!("ended ({status})"), exit(status).filter(|_| by_itself)),
+        _ => ("ended".into(), None),
     };
-    LaunchError::HelperEnded { step, status, path: process.path.clone() }
+    LaunchError::HelperEnded { step, status, exit, path: process.path.clone() }
+}
+
+fn exit(status: ExitStatus) -> Option<Exit> {
+    status.code().map(Exit::Code).or(status.signal().map(Exit::Signal))
 }
 
 fn refusal(notice: Notice, step: &'static str) -> LaunchError {
@@ -95,14 +115,22 @@ impl Prepared {
         const STEP: &str = "starting the plugin";
         let Self { mut process, report, deadlines } = self;
         process.order(Order::Go);
-        match answer(&mut process, STEP, deadlines.start)? {
-            Notice::Started { pid } => match Pid::from_raw(pid) {
-                Some(pid) => Ok(Child { process, report, pid, ended: None, gone: false }),
+        let (notice, mut descriptors) = answer(&mut process, STEP, deadlines.start)?;
+        match notice {
+            Notice::Started { pid } => match plugin_number(pid) {
+                Some(pid) => {
+                    Ok(Child { process, report, pid, plugin: descriptors.pop(), ended: None, gone: false })
+                }
                 None => Err(LaunchError::OutOfTurn { step: STEP, answer: format!("process {pid}") }),
             },
             other => Err(refusal(other, STEP)),
         }
     }
+}
+
+/// The number of a process that can be a plugin: not the system's first one, and none that stands for many.
+pub(super) fn plugin_number(pid: i32) -> Option<Pid> {
+    if pid > 1 { Pid::from_raw(pid) } else { None }
 }
 
 /// A plugin that was started. Dropping it ends the plugin and everything it started, without
@@ -118,7 +146,10 @@ impl Prepared {
 pub struct Child {
     pub(super) process: Process,
     pub(super) report: Report,
+    /// To be shown and looked up. Nothing is signalled by it: it may mean another process by now.
     pub(super) pid: Pid,
+    /// A pidfd, opened by the keeper while it could be no other; `None` if that failed.
+    pub(super) plugin: Option<OwnedFd>,
     pub(super) ended: Option<Ended>,
     pub(super) gone: bool,
 }
@@ -147,6 +178,12 @@ impl Child {
     /// The reading end of its standard error; once.
     pub fn take_stderr(&mut self) -> Option<Descriptor> {
         self.process.stderr.take()
+    }
+
+    /// What listens for it at [`PROXY_PORT`](crate::PROXY_PORT), a TCP socket of its own network; once,
+    /// and only if it is [`Policy::proxied`](crate::Policy::proxied). Whoever connects is the plugin.
+    pub fn take_listener(&mut self) -> Option<Descriptor> {
+        self.process.listener.take()
     }
 
     /// How it ended, if it has. Does not wait.
@@ -202,9 +239,11 @@ impl Child {
     }
 
     /// Ends it without the keeper's help: the last rung, for a keeper that does not answer.
-    /// The kernel ends the plugin with its keeper, and its process group is killed here; what
-    /// left that group may survive.
+    /// The kernel ends the plugin with its keeper, and its process group is killed here (before
+    /// Linux 6.9 its process alone); what left that group may survive. Once it is known to have
+    /// ended, only the keeper is signalled.
     pub fn destroy(&mut self) {
+        self.listen().ok(); // of one that has ended, the number may be another's by now
         if !self.gone {
             self.process.kill();
             self.kill_group();
@@ -214,7 +253,7 @@ impl Child {
     /// The most resident memory that its process has had so far; `None` once it has ended (then
     /// see [`Usage`](crate::Usage)).
     pub fn peak_rss(&self) -> Option<u64> {
-        proc::peak_rss(self.pid)
+        proc::peak_rss(self.pid).filter(|_| self.ended.is_none())
     }
 
     /// Takes in all that the keeper has said.
@@ -231,8 +270,8 @@ impl Child {
     }
 
     fn keeper_gone(&mut self) -> io::Result<()> {
+        self.kill_group();
         if self.ended.is_none() {
-            self.kill_group();
             self.ended = Some(Ended { exit: Exit::KeeperLost, usage: None });
             // Its processes end in their own time, which is nobody's to wait for.
             let keeper = self.process.id;
@@ -243,11 +282,12 @@ impl Child {
         Ok(())
     }
 
-    /// For a keeper that went before its plugin. The number is safe to use in all but theory:
-    /// while a process of the group lives the kernel does not give it away, and if none does, all
-    /// other numbers come first.
+    /// For a keeper that goes before its plugin. By the pidfd: what the number means by now, or in
+    /// another process's eyes, is nobody's word.
     fn kill_group(&self) {
-        kill_process_group(self.pid, Signal::KILL).ok(); // fails only if none is left
+        if let (None, Some(plugin)) = (self.ended, &self.plugin) {
+            sys::signal_group(plugin, Signal::KILL).ok(); // fails only if none is left
+        }
     }
 }
 
@@ -260,5 +300,96 @@ impl AsFd for Child {
 impl AsRawFd for Child {
     fn as_raw_fd(&self) -> RawFd {
         self.process.control.as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::{self, Command};
+
+    use rustix::process::{PidfdFlags, kill_process, pidfd_open};
+
+    use super::*;
+    use crate::{Handover, HandoverNote, Usage};
+
+    /// A process that waits, in a group of its own.
+    fn waiting() -> process::Child {
+        Command::new("sleep").arg("60").process_group(0).spawn().unwrap()
+    }
+
+    fn pidfd(of: &process::Child) -> OwnedFd {
+        pidfd_open(Pid::from_child(of), PidfdFlags::empty()).unwrap()
+    }
+
+    /// What is left of a process that has ended and was reaped.
+    fn reaped() -> OwnedFd {
+        let mut process = waiting();
+        let pidfd = pidfd(&process);
+        process.kill().unwrap();
+        process.wait().unwrap();
+        pidfd
+    }
+
+    /// A plugin that is adopted from this test, which plays its keeper at the socket that comes back.
+    fn adopted(number: u32, plugin: OwnedFd) -> io::Result<(Child, OwnedFd)> {
+        let (control, keeper) = channel::pair().unwrap();
+        let note =
+            HandoverNote { pid: number, keeper: number, report: Report::nothing("none of it is so", "") };
+        let outputs = || OwnedFd::from(io::pipe().unwrap().0);
+        let descriptors = vec![control, reaped(), plugin, outputs(), outputs()];
+        Child::adopt(Handover { note, descriptors }).map(|child| (child, keeper))
+    }
+
+    /// Whether nobody has signalled it: of two signals the first one ends a process.
+    fn is_spared(mut process: process::Child) -> bool {
+        kill_process(Pid::from_child(&process), Signal::TERM).unwrap();
+        process.wait().unwrap().signal() == Some(Signal::TERM.as_raw())
+    }
+
+    fn end(keeper: &OwnedFd) {
+        let usage = Some(Usage::default());
+        channel::send(keeper, &Notice::Ended(Ended { exit: Exit::Code(0), usage })).unwrap();
+    }
+
+    /// The plugin has ended and was reaped, and its number means another process by now.
+    #[test]
+    fn b22_who_got_the_number_of_a_plugin_after_it_is_never_signalled() {
+        for heard in [true, false] {
+            let stranger = waiting();
+            let (mut child, keeper) = adopted(stranger.id(), reaped()).unwrap();
+            if heard {
+                end(&keeper);
+                assert!(child.poll_exit().unwrap().is_some());
+            }
+            child.destroy();
+            drop(keeper);
+            assert!(child.wait_gone(Duration::from_secs(20)).unwrap());
+            child.destroy();
+            drop(child);
+            assert!(is_spared(stranger), "heard: {heard}");
+        }
+    }
+
+    #[test]
+    fn b22_nothing_is_signalled_once_it_is_known_to_have_ended() {
+        let (process, other) = (waiting(), waiting());
+        let (mut child, keeper) = adopted(process.id(), pidfd(&process)).unwrap();
+        end(&keeper);
+        child.poll_exit().unwrap();
+        child.destroy();
+        assert!(is_spared(process));
+        let (mut child, _keeper) = adopted(other.id(), pidfd(&other)).unwrap();
+        child.destroy();
+        assert!(!is_spared(other), "one that has not ended is killed");
+    }
+
+    /// To kill process 1 would be to kill all that may be.
+    #[test]
+    fn a_number_that_no_plugin_can_have_is_not_adopted() {
+        for number in [0, 1, u32::MAX, u32::MAX - 4] {
+            let error = adopted(number, reaped()).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{number}");
+        }
     }
 }

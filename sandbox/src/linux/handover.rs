@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::channel;
-use super::child::Child;
+use super::child::{Child, plugin_number};
 use super::layers::cgroup;
 use super::spawn::Process;
 use crate::{Handover, HandoverNote};
@@ -56,32 +56,38 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// There is no descriptor left, or its outputs were taken. Then it has been ended.
+    /// There is no descriptor left, or there was none for its pidfd, or its outputs were taken. Then it
+    /// has been ended.
     pub fn hand_over(mut self) -> io::Result<(Handover, Lent)> {
         let note = HandoverNote { pid: self.pid(), keeper: self.keeper_pid(), report: self.report.clone() };
         let outputs = self.take_stdout().zip(self.take_stderr());
         let (stdout, stderr) = outputs.ok_or(io::ErrorKind::InvalidInput)?;
+        let plugin = self.plugin.take().ok_or(io::ErrorKind::InvalidInput)?;
         let keeper = Pid::from_raw(note.keeper.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
         // Ours to reap, so its number is its own.
         let ended = pidfd_open(keeper, PidfdFlags::empty())?;
         let (told, control) = (ended.try_clone()?, self.process.control.try_clone()?);
         let process = self.process.without_control()?;
-        Ok((Handover { note, descriptors: vec![control, told, stdout, stderr] }, Lent { ended, process }))
+        Ok((
+            Handover { note, descriptors: vec![control, told, plugin, stdout, stderr] },
+            Lent { ended, process },
+        ))
     }
 
     /// Takes over a plugin that another process of this user started. Its word is taken for what the
-    /// note says.
+    /// note says; but nothing is signalled by a number of it: that is what the pidfds are for. At worst
+    /// they are of other processes of this user, which that process could signal itself.
     ///
     /// # Errors
     ///
     /// The descriptors are not those of a plugin.
     pub fn adopt(handover: Handover) -> io::Result<Self> {
         let HandoverNote { pid, keeper, report } = handover.note;
-        let [control, ended, stdout, stderr] = <[OwnedFd; 4]>::try_from(handover.descriptors)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "four descriptors were expected"))?;
-        let pid = Pid::from_raw(pid.cast_signed()).filter(|_| channel::is_channel(&control));
+        let [control, ended, plugin, stdout, stderr] = <[OwnedFd; 5]>::try_from(handover.descriptors)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "five descriptors were expected"))?;
+        let pid = plugin_number(pid.cast_signed()).filter(|_| channel::is_channel(&control));
         let pid = pid.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no plugin"))?;
         let process = Process::adopted(keeper, control, ended, [stdout, stderr]);
-        Ok(Self { process, report, pid, ended: None, gone: false })
+        Ok(Self { process, report, pid, plugin: Some(plugin), ended: None, gone: false })
     }
 }

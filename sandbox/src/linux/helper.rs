@@ -141,7 +141,7 @@ impl Parts {
             Ok(Some(init)) => {
                 drop((plugins, inits));
                 match first_word(&ours, init) {
-                    Ok(()) => Ok(Role::Keeper(self.keeper(init, keepers, Some(ours)))),
+                    Ok(listener) => Ok(Role::Keeper(self.keeper(init, keepers, Some(ours), listener))),
                     Err(failure) => self.fork(Some(failure)),
                 }
             }
@@ -156,7 +156,7 @@ impl Parts {
         let parent = getpid();
         let forked = self.group.cradle().map_or_else(sys::fork, sys::fork_into_group);
         match forked.map_err(|error| Failure::system("forking", &error))? {
-            Some(plugin) => Ok(Role::Keeper(self.keeper(plugin, keepers, None))),
+            Some(plugin) => Ok(Role::Keeper(self.keeper(plugin, keepers, None, None))),
             None => {
                 let tier = if self.confinement.wanted() { Tier::Landlocked } else { Tier::None };
                 let (plugin, confinement) = self.plugin(parent, tier, no_namespaces, plugins);
@@ -165,13 +165,10 @@ impl Parts {
         }
     }
 
-    fn keeper(self, child: Pid, plugin: OwnedFd, init: Option<OwnedFd>) -> Keeper {
+    fn keeper(self, child: Pid, plugin: OwnedFd, init: Option<OwnedFd>, listener: Option<OwnedFd>) -> Keeper {
         let Inherited { broker, locks, .. } = self.inherited;
-        Keeper::new(
-            Watched { child, broker, events: self.events, plugin, init },
-            self.group.into_folders(),
-            locks,
-        )
+        let watched = Watched { child, broker, events: self.events, plugin, init };
+        Keeper::new(watched, listener, self.group.into_folders(), locks)
     }
 
     /// What the child does not take along is closed by being dropped here.
@@ -192,12 +189,13 @@ impl Parts {
     }
 }
 
-/// Whether the plugin was forked within its namespaces. If not, nothing is left of them.
-fn first_word(init: &OwnedFd, process: Pid) -> Result<(), Failure> {
+/// Whether the plugin was forked within its namespaces, and what listens for it there. If not, nothing
+/// is left of them.
+fn first_word(init: &OwnedFd, process: Pid) -> Result<Option<OwnedFd>, Failure> {
     const STEP: &str = "entering namespaces";
     let failure = match channel::wait_readable(init, Instant::now() + ENTERING) {
         Ok(true) => match channel::receive(init, Wait::No) {
-            Ok(Received::Message(Inner::Ready, _)) => return Ok(()),
+            Ok(Received::Message(Inner::Ready, mut listener)) => return Ok(listener.pop()),
             Ok(Received::Message(Inner::Failed(failure), _)) => failure,
             Ok(_) => Failure::new(STEP, "its first process ended"),
             Err(error) => Failure::system(STEP, &error),

@@ -2,7 +2,7 @@
 //! what a first process has to do: reap whatever ends. It tells how the plugin ended, and ends: the
 //! kernel then ends all that is left in there.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::exit;
 
 use rustix::process::{Pid, Signal, set_parent_process_death_signal};
@@ -27,19 +27,20 @@ impl Init {
     /// Builds the sandbox; becomes the plugin in one process, and reaps in the other.
     pub(super) fn run(self) -> ! {
         let Self { plugin, confinement, keeper } = self;
-        let built = leash().and_then(|()| layers::enter(&confinement)).and_then(|()| fork());
-        match built {
-            Ok(None) => {
-                drop(keeper);
+        let built = leash().and_then(|()| layers::enter(&confinement));
+        match built.and_then(|listener| Ok((fork()?, listener))) {
+            Ok((None, listener)) => {
+                drop((keeper, listener)); // never the plugin's
                 plugin.run(&confinement)
             }
-            Ok(Some(child)) => {
+            Ok((Some(child), listener)) => {
                 drop(plugin);
-                tell(&keeper, &Inner::Ready);
+                tell(&keeper, &Inner::Ready, listener.as_ref());
+                drop(listener);
                 reap(child, &keeper)
             }
             Err(failure) => {
-                tell(&keeper, &Inner::Failed(failure));
+                tell(&keeper, &Inner::Failed(failure), None);
                 exit(FAILED)
             }
         }
@@ -56,8 +57,9 @@ fn fork() -> Result<Option<Pid>, Failure> {
     sys::fork().map_err(|error| Failure::system("forking in the sandbox", &error))
 }
 
-fn tell(keeper: &OwnedFd, word: &Inner) {
-    if channel::send(keeper, word).is_err() {
+fn tell(keeper: &OwnedFd, word: &Inner, with: Option<&OwnedFd>) {
+    let descriptors: Vec<_> = with.map(AsFd::as_fd).into_iter().collect();
+    if channel::send_with(keeper, word, &descriptors).is_err() {
         exit(FAILED);
     }
 }
@@ -66,7 +68,7 @@ fn reap(plugin: Pid, keeper: &OwnedFd) -> ! {
     loop {
         match sys::reap_next() {
             Reaped::Child(pid, how, usage) if pid == plugin => {
-                tell(keeper, &Inner::Ended(Ended { exit: how, usage: Some(usage) }));
+                tell(keeper, &Inner::Ended(Ended { exit: how, usage: Some(usage) }), None);
                 exit(0)
             }
             Reaped::NoneLeft => exit(FAILED),

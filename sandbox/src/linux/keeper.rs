@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, getpid, kill_process, kill_process_group};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, kill_process_group, pidfd_open};
 use rustix::stdio::{dup2_stderr, dup2_stdout};
 use serde::de::DeserializeOwned;
 
@@ -63,11 +63,15 @@ pub(super) struct Keeper {
     child: Pid,
     /// The plugin; with namespaces, once it has said something.
     plugin: Option<Pid>,
+    /// A pidfd of it, for the broker.
+    pidfd: Option<OwnedFd>,
     phase: Phase,
     broker: OwnedFd,
     events: OwnedFd,
     channel: Option<OwnedFd>,
     init: Option<OwnedFd>,
+    /// To be handed over with the report.
+    listener: Option<OwnedFd>,
     /// The control groups, to be removed at the end.
     groups: Vec<PathBuf>,
     /// Never looked at: they are held until this process ends, when nothing is left.
@@ -84,16 +88,24 @@ struct Ready {
 }
 
 impl Keeper {
-    pub(super) fn new(watched: Watched, groups: Vec<PathBuf>, locks: Vec<OwnedFd>) -> Self {
+    pub(super) fn new(
+        watched: Watched,
+        listener: Option<OwnedFd>,
+        groups: Vec<PathBuf>,
+        locks: Vec<OwnedFd>,
+    ) -> Self {
         let Watched { child, broker, events, plugin, init } = watched;
+        let plugin_is_child = init.is_none().then_some(child);
         Self {
             child,
-            plugin: init.is_none().then_some(child),
+            plugin: plugin_is_child,
+            pidfd: plugin_is_child.and_then(pidfd_of), // not reaped yet, so it is no other
             phase: Phase::Preparing,
             broker,
             events,
             channel: Some(plugin),
             init,
+            listener,
             groups,
             _locks: locks,
         }
@@ -199,19 +211,34 @@ impl Keeper {
     }
 
     fn pass_on(&mut self, notice: &Notice, control: &OwnedFd) {
-        // It waits for an answer, so it is there; nothing else has been forked in there yet.
-        self.plugin = self.plugin.or_else(|| proc::children_of(self.child).first().copied());
+        self.find_plugin();
         if matches!(notice, Notice::Failed(_) | Notice::ExecFailed(_)) {
             self.phase = Phase::Failed;
         }
-        tell(control, notice);
+        let listener = self.listener.take();
+        let with: Vec<_> = listener.iter().map(AsFd::as_fd).collect();
+        // A broker that cannot hear has gone; its pidfd says so in the next turn.
+        channel::send_with(control, notice, &with).ok();
+    }
+
+    /// Finds it in its namespaces. It waits for an answer, so it is there; nothing else has been forked in
+    /// there yet.
+    fn find_plugin(&mut self) {
+        let first = || proc::children_of(self.child).first().copied();
+        if self.plugin.is_none() {
+            self.plugin = first();
+            // It was there before this was opened, and after: so it is no other.
+            self.pidfd = self.plugin.and_then(pidfd_of).filter(|_| first() == self.plugin);
+        }
     }
 
     fn started(&mut self, control: &OwnedFd) {
         if self.phase == Phase::Released {
             self.phase = Phase::Running;
             let pid = self.plugin.map_or(0, |plugin| plugin.as_raw_nonzero().get());
-            tell(control, &Notice::Started { pid });
+            let pidfd: Vec<_> = self.pidfd.iter().map(AsFd::as_fd).collect();
+            channel::send_with(control, &Notice::Started { pid }, &pidfd).ok(); // as `tell`
+            self.pidfd = None;
         }
     }
 
@@ -270,6 +297,10 @@ impl Keeper {
             kill_process(child, Signal::KILL).ok();
         }
     }
+}
+
+fn pidfd_of(process: Pid) -> Option<OwnedFd> {
+    pidfd_open(process, PidfdFlags::empty()).ok()
 }
 
 /// A word that cannot be understood counts as the end of the conversation.

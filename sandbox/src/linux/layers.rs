@@ -11,6 +11,7 @@
 //! that matters is the broker's to say. Once a layer has begun, failing means not starting.
 
 pub(super) mod cgroup;
+mod doorway;
 mod image;
 mod landlock;
 mod limits;
@@ -22,6 +23,7 @@ mod standings;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use rustix::process::{getegid, geteuid, getpid};
@@ -30,7 +32,7 @@ use rustix::thread::{
 };
 
 use super::messages::Start;
-use crate::{Failure, Policy, Profile, Program, Report, Tier};
+use crate::{Failure, PROXY_PORT, Policy, Profile, Program, Report, Tier};
 use cgroup::{Bounds, Cgroup};
 use limits::Limits;
 use places::{Place, Rights};
@@ -38,6 +40,20 @@ use seccomp::Needs;
 
 /// Where programs are looked for, if the environment does not say.
 const SEARCH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// Whether there is to be a sandbox at all.
+pub(super) fn wanted(policy: &Policy) -> bool {
+    policy.profile != Profile::None && policy.at_most.tier != Some(Tier::None)
+}
+
+/// Whether it takes a control group to bound it: not one process with one thread, for ever.
+pub(super) fn needs_group(policy: &Policy, program: bool) -> bool {
+    wanted(policy) && processes(policy, program) != 1
+}
+
+fn processes(policy: &Policy, program: bool) -> u32 {
+    policy.processes.unwrap_or(if program { Policy::PROCESSES } else { 1 })
+}
 
 /// What one plugin is confined to: its policy, with the defaults for what it leaves open.
 #[derive(Debug)]
@@ -50,6 +66,8 @@ pub(super) struct Confinement {
     memory: u64,
     processes: u32,
     ports: Vec<u16>,
+    /// Why the broker got no control group of its own, where it tried.
+    no_scope: Option<String>,
     /// Who runs it, as seen from outside.
     user: (u32, u32),
 }
@@ -68,8 +86,9 @@ impl Confinement {
             program: program.is_some(),
             places: Vec::new(),
             memory: policy.memory.unwrap_or(Policy::MEMORY),
-            processes: policy.processes.unwrap_or(if program.is_some() { Policy::PROCESSES } else { 1 }),
+            processes: processes(&policy, program.is_some()),
             ports: policy.ports(),
+            no_scope: start.no_scope.clone(),
             user: (geteuid().as_raw(), getegid().as_raw()),
             policy,
         };
@@ -81,7 +100,7 @@ impl Confinement {
 
     /// Whether there is to be a sandbox at all.
     pub(super) fn wanted(&self) -> bool {
-        self.policy.profile != Profile::None && self.policy.at_most.tier != Some(Tier::None)
+        wanted(&self.policy)
     }
 
     /// Whether namespaces are to be tried.
@@ -94,13 +113,24 @@ impl Confinement {
         self.ports.is_empty()
     }
 
+    /// Whether one listener is to be in that network, as the only thing there.
+    fn proxied(&self) -> bool {
+        self.policy.proxied && self.own_network()
+    }
+
+    /// The ports that it may connect to: of every host, or the one of its own network.
+    fn connects_to(&self, tier: Tier) -> Vec<u16> {
+        if self.proxied() && tier == Tier::Namespaced { vec![PROXY_PORT] } else { self.ports.clone() }
+    }
+
     /// Makes the control group, where one is needed.
     pub(super) fn group(&self) -> Cgroup {
         if !self.wanted() || self.single() {
             return Cgroup::none("it is not needed");
         }
         // Its init may be one of the processes in there.
-        Cgroup::make(Bounds { memory: self.memory, processes: self.processes.saturating_add(1) })
+        let bounds = Bounds { memory: self.memory, processes: self.processes.saturating_add(1) };
+        Cgroup::make(bounds).or_because(self.no_scope.as_deref())
     }
 
     /// One process with one thread, for ever.
@@ -127,7 +157,7 @@ impl Confinement {
             namespaced,
             owns_all: self.places.iter().all(|place| place.rights.write),
             keeps_length: !namespaced && !landlock.is_some_and(landlock::Applied::protects_length),
-            tcp: !self.ports.is_empty(),
+            tcp: !self.connects_to(tier).is_empty(),
             single: self.single(),
         }
     }
@@ -152,11 +182,15 @@ pub(super) fn defaults(tier: Tier) -> Vec<(OsString, OsString)> {
     scratch.chain(always).map(|(name, value)| (name.into(), value.into())).collect()
 }
 
-/// Settles in namespaces that were just made; this process is the first in them.
-pub(super) fn enter(confinement: &Confinement) -> Result<(), Failure> {
+/// Settles in namespaces that were just made; this process is the first in them. Returns what listens
+/// in their network, if that was asked for.
+pub(super) fn enter(confinement: &Confinement) -> Result<Option<OwnedFd>, Failure> {
     map_user(confinement.user).map_err(|error| Failure::system("mapping its user", &error))?;
     rustix::system::sethostname(b"sandbox").ok(); // the name of the host is not worth failing for
-    root::build(&confinement.places, confinement.program)
+    let listener = confinement.proxied().then(doorway::open).transpose();
+    let listener = listener.map_err(|error| Failure::system("listening for its proxy", &error))?;
+    root::build(&confinement.places, confinement.program)?;
+    Ok(listener)
 }
 
 /// Its user and group stay who they are; there are no others.
@@ -194,7 +228,7 @@ pub(super) fn apply(
     limits::apply(&limits).map_err(|error| Failure::system("limiting it", &error))?;
     let landlock = landlock::apply(
         &confinement.inside(tier),
-        &confinement.ports,
+        &confinement.connects_to(tier),
         confinement.policy.at_most.landlock_abi,
     );
     drop_capabilities().map_err(|error| Failure::system("dropping capabilities", &error))?;
@@ -212,4 +246,19 @@ pub(super) fn apply(
         root: geteuid().is_root(),
     };
     Ok(facts.report())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stays_one_process_or_is_not_confined_needs_no_group() {
+        let of = |profile, processes, program| {
+            needs_group(&Policy { profile, processes, ..Policy::default() }, program)
+        };
+        assert!(of(Profile::Strict, None, true) && of(Profile::Network, Some(2), false));
+        assert!(!of(Profile::Strict, None, false) && !of(Profile::Strict, Some(1), true));
+        assert!(!of(Profile::None, None, true));
+    }
 }

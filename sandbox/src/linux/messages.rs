@@ -19,6 +19,8 @@ pub(super) struct Start {
     pub(super) environment: Vec<(OsString, OsString)>,
     /// What it may do.
     pub(super) policy: Policy,
+    /// Why the broker got no control group of its own, where it tried.
+    pub(super) no_scope: Option<String>,
 }
 
 /// Every later message, broker to keeper.
@@ -37,11 +39,11 @@ pub(super) enum Order {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Notice {
-    /// The sandbox is in place; the plugin waits for "go".
+    /// The sandbox is in place; the plugin waits for "go". The listener of a proxied one comes along.
     Report(Report),
     /// A step before "go" failed.
     Failed(Failure),
-    /// The program runs.
+    /// The program runs. With it travels a pidfd of its process.
     Started {
         /// Its process.
         pid: i32,
@@ -56,7 +58,7 @@ pub(super) enum Notice {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Inner {
-    /// The plugin was forked in there.
+    /// The plugin was forked in there. The listener of a proxied one comes along.
     Ready,
     /// A step on the way there failed.
     Failed(Failure),

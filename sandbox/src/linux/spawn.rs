@@ -8,8 +8,9 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use rustix::process::{PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, pidfd_open, pidfd_send_signal};
 
 use super::channel;
 use super::messages::{Order, Start};
@@ -54,7 +55,7 @@ pub(super) fn check(launch: &Launch) -> Result<(), LaunchError> {
 /// none (decisions P5).
 fn check_network(policy: &Policy) -> Result<(), LaunchError> {
     let ports = policy.ports().len();
-    if ports > 0 && ports < policy.network.len() {
+    if ports > 0 && (ports < policy.network.len() || policy.proxied) {
         let reason = "`network` grants hosts and ports (`tcp:PORT`) at once; they exclude each other";
         return Err(LaunchError::Invalid { reason: reason.into() });
     }
@@ -118,6 +119,8 @@ pub(super) struct Process {
     pub(super) path: PathBuf,
     pub(super) stdout: Option<OwnedFd>,
     pub(super) stderr: Option<OwnedFd>,
+    /// What listens in the plugin's own network, where it is proxied.
+    pub(super) listener: Option<OwnedFd>,
 }
 
 impl Process {
@@ -140,6 +143,7 @@ impl Process {
             stderr: process.stderr.take().map(OwnedFd::from),
             process: Some(process),
             adopted: None,
+            listener: None,
         })
     }
 
@@ -147,7 +151,7 @@ impl Process {
     pub(super) fn adopted(id: u32, control: OwnedFd, pidfd: OwnedFd, outputs: [OwnedFd; 2]) -> Self {
         let [stdout, stderr] = outputs.map(Some);
         let (process, adopted, path) = (None, Some(pidfd), PathBuf::new());
-        Self { process, adopted, id, control, path, stdout, stderr }
+        Self { process, adopted, id, control, path, stdout, stderr, listener: None }
     }
 
     /// What is left to its parent when somebody else holds the control socket: nothing is said over it
@@ -159,15 +163,15 @@ impl Process {
         let (adopted, id) = (self.adopted.take(), self.id);
         let control = std::mem::replace(&mut self.control, nowhere.try_clone()?);
         drop(control);
-        Ok(Self { process, adopted, id, control: nowhere, path, stdout, stderr })
+        Ok(Self { process, adopted, id, control: nowhere, path, stdout, stderr, listener: None })
     }
 
     /// Sends the first message; takes the plugin's end of the connection and the locks, so that
     /// this process does not hold on to them.
-    pub(super) fn send_start(&self, launch: Launch) -> io::Result<()> {
+    pub(super) fn send_start(&self, launch: Launch, no_scope: Option<String>) -> io::Result<()> {
         let (stdin, environment) = connect(launch.connection, launch.environment)?;
         let broker = pidfd_open(getpid(), PidfdFlags::empty())?;
-        let start = Start { program: launch.program, environment, policy: launch.policy };
+        let start = Start { program: launch.program, environment, policy: launch.policy, no_scope };
         let locks = launch.locks.iter().map(AsFd::as_fd);
         let descriptors: Vec<BorrowedFd<'_>> =
             [broker.as_fd(), stdin.as_fd()].into_iter().chain(locks).collect();
@@ -187,6 +191,13 @@ impl Process {
         } else if let Some(process) = &self.adopted {
             pidfd_send_signal(process, Signal::KILL).ok();
         }
+    }
+
+    /// Whether it ends within a time.
+    pub(super) fn ends_within(&self, limit: Duration) -> io::Result<bool> {
+        let Some(id) = Pid::from_raw(self.id.cast_signed()) else { return Ok(false) };
+        let process = pidfd_open(id, PidfdFlags::empty())?; // it is not reaped yet
+        channel::wait_readable(&process, Instant::now() + limit)
     }
 
     /// Waits for the helper to end: only after it closed the control socket, which it does by

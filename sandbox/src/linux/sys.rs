@@ -11,8 +11,9 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, pidfd_send_signal};
 
 use super::proc;
 use crate::{Exit, Usage};
@@ -109,6 +110,43 @@ pub(super) fn mount_setattr(mount: impl AsFd, add: MountAttrFlags, whole: bool) 
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Signals the process group of the process that a pidfd is of, which has to lead it; before Linux 6.9 that
+/// process alone. Whatever became of its number since, nobody else is reached.
+pub(super) fn signal_group(leader: impl AsFd, signal: Signal) -> io::Result<()> {
+    /// `PIDFD_SIGNAL_PROCESS_GROUP`.
+    const GROUP: libc::c_uint = 1 << 2;
+    let (descriptor, number) = (leader.as_fd().as_raw_fd(), signal.as_raw());
+    // SAFETY: no memory is handed over: without information about the signal the kernel makes its own.
+    // The descriptor is borrowed, so it is open.
+    let sent = unsafe {
+        libc::syscall(libc::SYS_pidfd_send_signal, descriptor, number, ptr::null::<libc::siginfo_t>(), GROUP)
+    };
+    let error = io::Error::last_os_error();
+    match sent {
+        0 => Ok(()),
+        _ if Errno::from_io_error(&error) == Some(Errno::INVAL) => Ok(pidfd_send_signal(leader, signal)?),
+        _ => Err(error),
+    }
+}
+
+/// Switches the loopback interface on, in the network that the socket belongs to.
+pub(super) fn raise_loopback(socket: impl AsFd) -> io::Result<()> {
+    /// `IFF_UP`, as wide as it stands in the request.
+    const UP: libc::c_short = 1;
+    // SAFETY: `ifreq` consists of integers, arrays of them and a raw pointer: zero is a value of each.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
+        *to = c_char::from_ne_bytes([from]);
+    }
+    request.ifr_ifru.ifru_flags = UP;
+    // SAFETY: the request is initialised, of the type that this `ioctl` reads, and outlives the call;
+    // its name ends in NUL, as it was zero; the descriptor is borrowed, so it is open.
+    match unsafe { libc::ioctl(socket.as_fd().as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
 /// The version of Landlock's interface that the kernel has; `None` if it has none, or it is switched
 /// off. Restricts nothing.
 pub fn landlock_abi() -> Option<u32> {
@@ -131,6 +169,24 @@ pub(super) fn landlock_version() -> io::Result<u32> {
 pub(super) fn open_descriptors(end: RawFd) -> Vec<RawFd> {
     // SAFETY: asking for the flags of a number changes nothing, whether it is open or not.
     (0..end).filter(|number| unsafe { libc::fcntl(*number, libc::F_GETFD) } != -1).collect()
+}
+
+/// The process and the user at the other end of a local socket, as the kernel has them. The process is
+/// 0 where it is none of this namespace of processes; `rustix` has no word for that.
+///
+/// # Errors
+///
+/// It is no such socket.
+pub(super) fn peer(socket: BorrowedFd<'_>) -> io::Result<(i32, u32)> {
+    let mut peer = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = libc::socklen_t::try_from(size_of::<libc::ucred>()).map_err(io::Error::other)?;
+    let (level, option) = (libc::SOL_SOCKET, libc::SO_PEERCRED);
+    let to = (&raw mut peer).cast();
+    // SAFETY: `peer` has room for `length` bytes, and consists of integers, for which any bytes do.
+    match unsafe { libc::getsockopt(socket.as_raw_fd(), level, option, to, &raw mut length) } {
+        0 => Ok((peer.pid, peer.uid)),
+        _ => Err(io::Error::last_os_error()),
+    }
 }
 
 /// Closes every descriptor above 2, whoever leaked it to us. Does so once; later calls are errors.
@@ -298,6 +354,11 @@ pub(super) fn set_environment(variables: &[(OsString, OsString)]) -> io::Result<
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::Command;
+
+    use rustix::process::{PidfdFlags, pidfd_open};
+
     use super::*;
 
     // What forks, closes or executes is tested with real processes in `tests/system`: the test
@@ -317,6 +378,24 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_an_error() {
         assert_eq!(execute(c"/nonexistent/program", &[], &[]).raw_os_error(), Some(libc::ENOENT));
+    }
+
+    #[test]
+    fn b22_a_group_is_signalled_by_its_leader_whatever_became_of_that_and_its_number() {
+        let start = |group| Command::new("sleep").arg("60").process_group(group).spawn().unwrap();
+        let mut leader = start(0);
+        let mut member = start(leader.id().cast_signed());
+        let pidfd = pidfd_open(Pid::from_child(&leader), PidfdFlags::empty()).unwrap();
+        leader.kill().unwrap();
+        leader.wait().unwrap();
+        let sent = signal_group(&pidfd, Signal::TERM);
+        let release = rustix::system::uname();
+        let numbers = release.release().to_str().unwrap().split('.').map(|number| number.parse::<u32>());
+        let knows_groups = numbers.take(2).flatten().ge([6, 9]);
+        assert_eq!(sent.is_ok(), knows_groups, "{sent:?}");
+        member.kill().unwrap();
+        let first = if knows_groups { libc::SIGTERM } else { libc::SIGKILL };
+        assert_eq!(member.wait().unwrap().signal(), Some(first));
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(crate) fn tests() -> Vec<Test> {
     let setups = [Tier::None, Tier::Namespaced, Tier::Landlocked].map(|tier| Setup {
         tier,
         port: false,
+        proxied: false,
         abi: None,
         user: User::Root,
         first_party: false,

@@ -1,15 +1,18 @@
 //! How a plugin ends, and how the broker gets to know.
 
-use std::fs::File;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use outrigger_sandbox::Exit;
-use rustix::process::Signal;
+use rustix::process::{Signal, WaitOptions, waitpid};
 
-use crate::runner::Case;
-use crate::support::{PATIENCE, Watch, first_party, is_reaped, readable, role, shell, start};
+use crate::probe::raw::call;
+use crate::runner::{Case, Test};
+use crate::support::{PATIENCE, Started, Watch, first_party, is_reaped, readable, role, shell, start};
 
 pub(crate) const CASES: &[Case] = &[
     ("p1_exit_code_is_reported", code),
@@ -26,6 +29,21 @@ pub(crate) const CASES: &[Case] = &[
     ("p1_the_descriptor_of_a_child_wakes_its_watcher", wakes),
     ("p1_starts_and_ends_leave_no_descriptor_and_no_zombie", no_leaks),
 ];
+
+/// Those that not every machine can run.
+pub(crate) fn tests() -> Vec<Test> {
+    let tests = [
+        Test::plain(
+            "p1_a_number_that_was_given_away_is_not_signalled",
+            a_number_that_was_given_away_is_not_signalled,
+        ),
+        Test::plain(
+            "p1_nor_is_it_for_what_is_left",
+            a_number_that_was_given_away_is_not_signalled_for_what_is_left,
+        ),
+    ];
+    tests.map(|test| Test { missing: Box::new(no_choice_of_numbers), ..test }).into()
+}
 
 fn code() {
     for program in [first_party("code-3"), role("code-3")] {
@@ -154,4 +172,62 @@ fn no_leaks() {
         assert!(!std::path::Path::new(&format!("/proc/{keeper}")).exists(), "zombie {keeper}");
     }
     File::create("/dev/null").unwrap().write_all(b"still able to open").unwrap();
+}
+
+/// The last process number that was given out; who writes it chooses the next.
+const LAST_NUMBER: &str = "/proc/sys/kernel/ns_last_pid";
+
+fn no_choice_of_numbers() -> Option<String> {
+    let chosen = fs::read(LAST_NUMBER).and_then(|number| fs::write(LAST_NUMBER, number));
+    chosen.err().map(|error| format!("needs the choice of process numbers: {error}"))
+}
+
+/// A process that gives back what it is told, with a number of its own choice, and a group of it.
+fn with_number(number: u32) -> Child {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        fs::write(LAST_NUMBER, (number - 1).to_string()).unwrap();
+        let mut cat = Command::new("cat");
+        let mut cat = cat.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        if cat.id() == number {
+            return cat;
+        }
+        cat.kill().unwrap(); // others take numbers too
+        cat.wait().unwrap();
+    }
+    panic!("{number} is not to be had")
+}
+
+/// Gives the number of a plugin that has ended to another process, which must not notice how the rest ends.
+fn ends_beside_a_stranger(started: &mut Started) {
+    let mut stranger = with_number(started.child.pid());
+    started.child.destroy();
+    stranger.stdin.take().unwrap().write_all(b"alive").unwrap();
+    let mut said = String::new();
+    stranger.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert!(stranger.wait().unwrap().success());
+    assert_eq!(said, "alive");
+}
+
+/// The broker has not heard of the end yet.
+/// Holds S65.
+fn a_number_that_was_given_away_is_not_signalled() {
+    let mut started = start(role("code-3"));
+    assert!(Watch::of(started.child.keeper_pid()).ends());
+    ends_beside_a_stranger(&mut started);
+    assert_eq!(started.end().exit, Exit::Code(3));
+}
+
+/// The broker has heard of the end, and the keeper stays: what is left is traced, and cannot be taken away.
+/// Holds S65.
+fn a_number_that_was_given_away_is_not_signalled_for_what_is_left() {
+    const SEIZE: i64 = 0x4206;
+    let mut started = start(first_party("daemon"));
+    let daemon = started.log.pid("daemon ");
+    call!(libc::SYS_ptrace, SEIZE, daemon.as_raw_nonzero().get(), 0, 0).unwrap();
+    Watch::of(started.child.pid()).signal(Signal::KILL);
+    assert_eq!(started.end().exit, Exit::Signal(9));
+    assert!(!started.child.poll_gone().unwrap());
+    ends_beside_a_stranger(&mut started);
+    waitpid(Some(daemon), WaitOptions::empty()).unwrap();
 }

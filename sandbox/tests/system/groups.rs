@@ -4,13 +4,15 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
 
 use outrigger_sandbox::{Ceiling, Guarantee, Policy, Profile, Standing, Tier};
 
 use crate::leftovers::groups;
 use crate::matrix::tier_missing;
 use crate::runner::Test;
-use crate::support::{PATIENCE, Started, role, start_with};
+use crate::support::{PATIENCE, Started, first_party, role, start_with};
 
 const MEMORY: u64 = 96 << 20;
 const PROCESSES: u32 = 9;
@@ -26,7 +28,18 @@ const BOUNDS: [Bound; 3] = [
 ];
 
 pub(crate) fn tests() -> Vec<Test> {
-    [Tier::Namespaced, Tier::Landlocked].into_iter().flat_map(tests_of).collect()
+    let of_systemd = Test {
+        name: "systemd_takes_no_bound_away_with_its_own_groups".into(),
+        body: Box::new(kept),
+        missing: Box::new(|| no_systemd().or_else(|| not_bounded(&start(Tier::Landlocked)))),
+    };
+    let asked = Test {
+        name: "a_process_is_moved_once_and_only_for_a_plugin_that_needs_a_group".into(),
+        body: Box::new(asked),
+        missing: Box::new(no_manager_to_ask),
+    };
+    let tiers = [Tier::Namespaced, Tier::Landlocked].into_iter().flat_map(tests_of);
+    tiers.chain([of_systemd, asked]).collect()
 }
 
 fn tests_of(tier: Tier) -> [Test; 2] {
@@ -93,6 +106,99 @@ fn is_held(started: &Started, folders: &[PathBuf], (_, files, wanted): Bound) ->
 
 fn holds(folder: &Path, plugin: u32, files: [&str; 2], wanted: [&str; 2]) -> bool {
     let read = |file| fs::read_to_string(folder.join(file)).unwrap_or_default();
-    let is_in = read("cgroup.procs").lines().any(|pid| pid == plugin.to_string());
+    let is_among = |processes: &str| processes.lines().any(|pid| pid == plugin.to_string());
+    let is_in = ["cgroup.procs", "plugin/cgroup.procs"].map(read).iter().any(|processes| is_among(processes));
     is_in && files.into_iter().zip(wanted).any(|(file, wanted)| read(file).trim_end() == wanted)
+}
+
+fn no_systemd() -> Option<String> {
+    (!Path::new("/run/systemd/system").exists()).then(|| "systemd is not there".into())
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Systemd puts its groups in order again when it loads its units anew, and when one begins.
+fn kept() {
+    let started = start(Tier::Landlocked);
+    let folders = folders(&started);
+    let manager: &[&str] = if is_root() { &[] } else { &["--user"] };
+    for (program, arguments) in
+        [("systemctl", &["daemon-reload"][..]), ("systemd-run", &["--quiet", "--wait", "true"])]
+    {
+        let ended = Command::new(program).args(manager).args(arguments).status().unwrap();
+        assert!(ended.success(), "{program}");
+    }
+    for bound in BOUNDS {
+        assert!(is_held(&started, &folders, bound), "{}: {folders:?}", bound.0);
+    }
+}
+
+fn own_group() -> String {
+    fs::read_to_string("/proc/self/cgroup").unwrap()
+}
+
+fn no_manager_to_ask() -> Option<String> {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).unwrap_or_default();
+    let is_there = runtime.join("systemd/private").exists() && !is_root();
+    let own = own_group();
+    match () {
+        () if !is_there => Some("no systemd user manager is there for this user".into()),
+        () if own.contains("/user@") => Some("this process is in a group of its user already".into()),
+        () => None,
+    }
+}
+
+fn asked() {
+    let output = Command::new(std::env::current_exe().unwrap()).args(["role", "asking"]).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let [pid, before, first_party, program, again, child] = said.lines().collect::<Vec<_>>()[..] else {
+        panic!("{said}")
+    };
+    println!("     {program}");
+    assert_eq!((first_party, child), (before, before));
+    assert!(program.ends_with(&format!("/outrigger-{pid}.scope/main")), "{program}");
+    assert_eq!(again, program);
+}
+
+/// `role asking`: where this process is before it starts anything, after a plugin of one process, after
+/// a program, and after another; and where a child is that it had before.
+pub(crate) fn asking() -> i32 {
+    let own = || println!("{}", own_group().trim_end());
+    let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+    println!("{}", std::process::id());
+    own();
+    let strict = |launch: &mut outrigger_sandbox::Launch| launch.policy.profile = Profile::Strict;
+    drop(start_with(first_party("code-3"), strict));
+    own();
+    for _ in 0..2 {
+        drop(start_with(role("wait"), strict));
+        own();
+    }
+    print!("{}", fs::read_to_string(format!("/proc/{}/cgroup", child.id())).unwrap());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    0
+}
+
+/// `role timing`: what a group adds to the start of a program, one start of each in turn. A program that
+/// may have one process has no group. The first start of all may have to get this process a group.
+pub(crate) fn timing() -> i32 {
+    const ROUNDS: usize = 30;
+    let start = |processes| {
+        let begun = Instant::now();
+        drop(start_with(role("wait"), |launch| {
+            let at_most = Ceiling { tier: Some(Tier::Landlocked), landlock_abi: None };
+            launch.policy = Policy { processes: Some(processes), at_most, ..Policy::default() };
+        }));
+        begun.elapsed()
+    };
+    let (alone, first) = (start(1), start(PROCESSES));
+    println!("     the first start without a group {alone:?}, with one {first:?}");
+    let (mut without, mut with): (Vec<_>, Vec<_>) = (0..ROUNDS).map(|_| (start(1), start(PROCESSES))).unzip();
+    without.sort();
+    with.sort();
+    println!("     medians of {ROUNDS}: without {:?}, with {:?}", without[ROUNDS / 2], with[ROUNDS / 2]);
+    0
 }

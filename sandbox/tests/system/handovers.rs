@@ -71,7 +71,7 @@ fn stray() {
     let note = handover.note.clone();
     assert!(Child::adopt(handover).is_err(), "a descriptor is missing");
     let pipes = std::iter::repeat_with(|| std::io::pipe().unwrap().0.into());
-    assert!(Child::adopt(Handover { note, descriptors: pipes.take(4).collect() }).is_err());
+    assert!(Child::adopt(Handover { note, descriptors: pipes.take(5).collect() }).is_err());
     drop(control);
     assert!(readable(&lent, PATIENCE), "it outlived its control socket");
 }

@@ -43,6 +43,7 @@ fn main() -> std::process::ExitCode {
     let cases = [starts::CASES, ends::CASES, cleanup::CASES, refusals::CASES, handovers::CASES].concat();
     let mut tests: Vec<runner::Test> =
         cases.into_iter().map(|(name, body)| runner::Test::plain(name, body)).collect();
+    tests.extend(ends::tests());
     tests.extend(matrix::tests());
     tests.extend(compat::tests());
     tests.extend(leftovers::tests());

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use outrigger_sandbox::{
-    ExecFailure, Guarantee, Helper, Launch, LaunchError, Policy, Profile, Program, Protected,
+    ExecFailure, Exit, Guarantee, Helper, Launch, LaunchError, Policy, Profile, Program, Protected,
 };
 
 use crate::roles::THREADED;
@@ -22,6 +22,7 @@ pub(crate) const CASES: &[Case] = &[
     ("p1_unknown_first_party_plugin_is_an_error", unknown),
     ("p1_helper_that_is_silent_meets_the_deadline", silent_helper),
     ("p1_helper_that_ends_is_an_error_with_a_hint", ended_helper),
+    ("p1_helper_that_is_killed_is_told_from_one_that_leaves", killed_helper),
     ("p1_helper_that_is_not_there_is_an_error", missing_helper),
     ("p1_launch_that_makes_no_sense_starts_nothing", invalid),
     ("p1_required_guarantee_that_is_missing_refuses", required),
@@ -100,8 +101,22 @@ fn silent_helper() {
 
 fn ended_helper() {
     let error = refused(first_party("wait"), |launch| launch.helper = Helper::Executable("/bin/true".into()));
-    assert!(matches!(error, LaunchError::HelperEnded { .. }), "{error:?}");
+    assert!(matches!(error, LaunchError::HelperEnded { exit: Some(Exit::Code(0)), .. }), "{error:?}");
+    assert_eq!(error.killed(), None);
     assert!(error.to_string().contains("host_main_if_requested"), "{error}");
+}
+
+fn killed_helper() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), b"#!/bin/sh\nkill -9 $$\n", 0o755);
+    let error = refused(first_party("wait"), |launch| launch.helper = Helper::Executable(path));
+    assert!(matches!(error, LaunchError::HelperEnded { .. }), "{error:?}");
+    assert_eq!(error.killed(), Some(Exit::Signal(9)));
+    // One that closes its end and lives on is killed by us.
+    let path = file(folder.path(), b"#!/bin/sh\nexec sleep 1000 <&-\n", 0o755);
+    let error = refused(first_party("wait"), |launch| launch.helper = Helper::Executable(path));
+    assert!(matches!(error, LaunchError::HelperEnded { exit: None, .. }), "{error:?}");
+    assert_eq!(error.killed(), None);
 }
 
 fn missing_helper() {
@@ -116,6 +131,11 @@ fn invalid() {
     let variable =
         refused(first_party("wait"), |launch| launch.environment = vec![("A=B".into(), "".into())]);
     let zero = refused(executable("/bin/true".into(), &["a\0b"]), |_| {});
+    let both = refused(executable("/bin/true".into(), &[]), |launch| {
+        let (profile, network) = (Profile::Network, vec!["tcp:1".into()]);
+        launch.policy = Policy { profile, network, proxied: true, ..Policy::default() };
+    });
+    assert!(matches!(both, LaunchError::Invalid { .. }), "{both:?}");
     assert!(matches!(relative, LaunchError::Invalid { .. }), "{relative:?}");
     assert!(matches!(variable, LaunchError::Invalid { .. }), "{variable:?}");
     assert!(matches!(zero, LaunchError::Failed(_)), "{zero:?}");

@@ -58,6 +58,8 @@ pub(crate) fn run_if_requested() -> Option<ExitCode> {
         "orphan" => leave_behind(&rest[0]),
         "linger" => linger(),
         "keeping" => crate::leftovers::broker(&rest[0]),
+        "asking" => crate::groups::asking(),
+        "timing" => crate::groups::timing(),
         "daemon-beside" => crate::leftovers::daemon_beside(),
         "daemon-between" => crate::leftovers::daemon_between(),
         "stay" => stay(),

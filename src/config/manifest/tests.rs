@@ -38,6 +38,7 @@ protocol = "0.9 - 1.0"
 object_types = ["contact"]
 formats = ["vcard"]
 command = ["/usr/bin/python3", "-B", "./bin/people.py"]
+start_timeout = "90s"
 [sandbox]
 profile = "network"
 read = ["{plugin}", "/usr/share/zoneinfo/"]
@@ -60,6 +61,7 @@ options = { path = "{scratch}" }
         ("1.2.0-rc.1", "0.9 - 1.0".into())
     );
     assert_eq!(manifest.program, Path::new("/usr/bin/python3"));
+    assert_eq!(manifest.start_timeout, Some(std::time::Duration::from_secs(90)));
     assert_eq!(manifest.args, ["-B", "/opt/people/bin/people.py"]);
     assert_eq!(manifest.covered, [Path::new("/usr/bin/python3"), Path::new("/opt/people/bin/people.py")]);
     assert_eq!(manifest.check, [("path".to_owned(), "{scratch}".to_owned())]);
@@ -112,6 +114,7 @@ fn what_is_wrong_is_said_with_its_place() {
             format!("{HEAD}[sandbox]\nreed = []"),
             "7:1: unknown key `reed` in [sandbox] of a manifest (did you mean `read`?)",
         ),
+        (format!("{HEAD}start_timeout = \"11m\""), "6:17: `start_timeout` is at most 10m"),
         (
             format!("{HEAD}[check]\noptoins = {{}}"),
             "7:1: unknown key `optoins` in [check] (did you mean `options`?)",

@@ -48,7 +48,7 @@ impl World {
         let member = config.member("a").unwrap();
         let found = match config.plugin(&member.plugin) {
             Some(plugin) => Found::of(plugin),
-            None => Found::Program(Program::FirstParty { name: member.plugin.clone() }),
+            None => Found::ours(Program::FirstParty { name: member.plugin.clone() }),
         };
         if member.plugin == "people" {
             self.trust(&config);

@@ -48,6 +48,7 @@ fn only_the_code_that_it_shows_approves_it() {
     assert_eq!(desk.run(&["peers", "list", "--json"]).json()["peers"][0]["standing"], "approved");
 }
 
+/// Holds S67.
 #[test]
 fn one_with_another_key_is_refused_and_both_codes_are_told() {
     let desk = Desk::new();
@@ -181,6 +182,7 @@ fn an_end_in_python_serves_no_broker_without_the_secret() {
     app.lives();
 }
 
+/// Holds S67.
 #[test]
 fn one_that_claims_the_name_without_the_secret_is_found_out() {
     let desk = Desk::new();
@@ -204,6 +206,7 @@ fn one_that_claims_the_name_without_the_secret_is_found_out() {
 }
 
 /// The end's side of it: brokers that guess make all wait.
+/// Holds S67.
 #[test]
 fn brokers_with_wrong_proofs_make_the_next_wait() {
     let desk = Desk::new();
@@ -227,7 +230,7 @@ fn brokers_with_wrong_proofs_make_the_next_wait() {
 
 /// As another user: neither side talks to the other, though the files let them meet.
 #[test]
-#[allow(clippy::print_stdout, reason = "says why it could not be tried")]
+#[ignore = "needs root"]
 fn b15_processes_of_two_users_do_not_talk() {
     if let Some(socket) = std::env::var_os(KNOCK) {
         let mut stream = UnixStream::connect(&socket).unwrap();
@@ -237,11 +240,6 @@ fn b15_processes_of_two_users_do_not_talk() {
         let mut heard = Vec::new();
         stream.read_to_end(&mut heard).ok();
         assert!(heard.is_empty(), "it was served: {heard:?}");
-        return;
-    }
-    if !nix::unistd::geteuid().is_root() {
-        // One user alone cannot be two; the build machine is root, and tries it.
-        println!("not root: no second user to be had");
         return;
     }
     let desk = Desk::new();
@@ -268,7 +266,7 @@ fn b15_processes_of_two_users_do_not_talk() {
     let own = std::env::current_exe().unwrap();
     fs::hard_link(&own, &program).or_else(|_| fs::copy(&own, &program).map(|_| ())).unwrap();
     let mut knocks = Command::new(&program);
-    knocks.args(["--exact", "prestarted::strangers::b15_processes_of_two_users_do_not_talk"]);
+    knocks.args(["--ignored", "--exact", "prestarted::strangers::b15_processes_of_two_users_do_not_talk"]);
     knocks.env(KNOCK, &socket).uid(NOBODY).gid(NOBODY).current_dir("/").stdin(Stdio::null());
     let knocked = knocks.output().unwrap();
     assert!(knocked.status.success(), "{knocked:?}");

@@ -44,6 +44,7 @@ pub(crate) fn example(name: &str, source: &str) -> PathBuf {
             ("comparing_plugin", "tests/system/comparing_plugin.rs"),
             ("reaching_plugin", "tests/system/reaching_plugin.rs"),
             ("showing_plugin", "tests/system/showing_plugin.rs"),
+            ("flooding_plugin", "tests/system/flooding_plugin.rs"),
             ("prestarted", "examples/prestarted/main.rs"),
             ("mortal_plugin", "tests/system/mortal_plugin.rs"),
         ];
@@ -176,6 +177,18 @@ pub(crate) async fn live(host: &PluginHost) -> Result<(), Error> {
     read(&sink, &["note-1"]).await?;
     commit(&sink, write(CommitKind::Create, "", None, "x")).await?;
     finish(instance, &sink).await
+}
+
+/// Reads one item again and again until something has come about: that takes many answers. One that
+/// waits for what comes about is the only one. How soon each comes is measured in
+/// `broker/benches/flood.rs`.
+pub(crate) async fn answers_until(sink: &SinkClient, come_about: impl Fn() -> bool) {
+    let mut calls = 0;
+    while !come_about() {
+        assert_eq!(read(sink, &["first"]).await.unwrap(), [Some(b"hello".to_vec())]);
+        calls += 1;
+    }
+    assert!(calls > 50, "only {calls} calls were answered");
 }
 
 pub(crate) fn signal(host: &PluginHost, signal: Signal) {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use cards::{card, event, todo};
 pub(crate) use forbids::Forbids;
-pub(crate) use processes::{no_process_is_left, processes};
+pub(crate) use processes::{Process, no_process_is_left, processes};
 pub(crate) use tree::{Tree, tree};
 pub(crate) use world::{LAPTOP, Link, PHONE, Run, Running, World};
 

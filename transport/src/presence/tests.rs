@@ -65,7 +65,9 @@ fn b12_only_what_a_dead_end_left_is_cleaned() {
     let ends = Ends::within(root.path()).unwrap();
     let mut presence = take(root.path()).unwrap();
     assert!(!ends.clean(&name()).unwrap(), "it lives");
-    presence.lock = File::open("/dev/null").unwrap(); // as after a kill -9: nothing is cleaned up
+    let elsewhere = root.0.path().join("lock");
+    presence.lock = Held::take(&elsewhere).unwrap().unwrap();
+    fs::remove_file(elsewhere).unwrap(); // as after a kill -9: nothing is cleaned up
     drop(presence);
     assert_eq!(files(root.path()).len(), 4);
     assert!(ends.clean(&name()).unwrap());

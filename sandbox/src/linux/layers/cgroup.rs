@@ -11,6 +11,7 @@
 //! no group.
 
 mod folders;
+mod handed;
 mod unified;
 
 use std::fs::{self, File, OpenOptions};
@@ -19,7 +20,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use folders::{CONTROLLERS, create, name_of, own_name, sweep};
+use folders::{CONTROLLERS, create, name_of, own_name, sweep, take_away};
+pub(in super::super) use handed::{is_handed_over, step_aside};
 use unified::Group;
 
 /// The period over which processor time is counted, in microseconds.
@@ -91,6 +93,14 @@ impl Cgroup {
         Self { memory, processes, cpu, ..made }
     }
 
+    /// The same, where there is none also for this reason.
+    pub(in super::super) fn or_because(self, why: Option<&str>) -> Self {
+        let Some(why) = why else { return self };
+        let also = |controlled: Controlled| controlled.map_err(|first| format!("{first}; {why}"));
+        let [memory, processes, cpu] = [self.memory, self.processes, self.cpu].map(also);
+        Self { memory, processes, cpu, folders: self.folders, doors: self.doors, cradle: self.cradle }
+    }
+
     /// Makes the group of version 2, unless version 1 has all controllers.
     fn unify(&mut self, hierarchies: &[Hierarchy]) -> Result<Group, String> {
         let is_free = |controller: &&str| !hierarchies.iter().any(|hierarchy| hierarchy.has(controller));
@@ -100,7 +110,7 @@ impl Cgroup {
             .ok_or_else(|| "no hierarchy has it".to_owned())?;
         let group = unified::make(&hierarchy.own, &hierarchy.top, &own_name())?;
         self.folders.push(group.folder.clone());
-        self.cradle = Some(File::open(&group.folder).map_err(|error| failed(&group.folder, &error))?);
+        self.cradle = Some(File::open(&group.cradle).map_err(|error| failed(&group.cradle, &error))?);
         Ok(group)
     }
 
@@ -165,7 +175,7 @@ fn failed(path: &Path, error: &io::Error) -> String {
 /// makes the next one.
 pub(in super::super) fn remove(folders: &[PathBuf]) {
     for folder in folders {
-        fs::remove_dir(folder).ok();
+        take_away(folder).ok();
     }
 }
 
@@ -180,12 +190,20 @@ pub(in super::super) fn remove_of(keeper: u32) {
     };
     let mut left: Vec<PathBuf> = hierarchies().iter().flat_map(around).collect();
     for _ in 0..PATIENCE {
-        left.retain(|folder| fs::remove_dir(folder).is_err() && folder.exists());
+        left.retain(|folder| take_away(folder).is_err() && folder.exists());
         if left.is_empty() {
             return;
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The group of this process, where only groups of version 2 bound anything.
+pub(in super::super) fn own() -> Option<PathBuf> {
+    let hierarchies = hierarchies();
+    let bounds = |hierarchy: &Hierarchy| CONTROLLERS.iter().any(|controller| hierarchy.has(controller));
+    let version_1 = hierarchies.iter().any(bounds);
+    hierarchies.into_iter().find(|hierarchy| hierarchy.unified && !version_1).map(|hierarchy| hierarchy.own)
 }
 
 /// A mounted hierarchy, and where in it we are.

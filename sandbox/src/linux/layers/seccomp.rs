@@ -31,7 +31,7 @@ pub(super) struct Needs {
     pub(super) owns_all: bool,
     /// Cutting a file off must be refused here: nothing else would.
     pub(super) keeps_length: bool,
-    /// It makes TCP connections itself.
+    /// It makes TCP connections itself, be it only in a network of its own.
     pub(super) tcp: bool,
     /// It is one process with one thread, and stays so.
     pub(super) single: bool,

@@ -15,7 +15,7 @@ pub(super) struct Facts<'f> {
     pub(super) seccomp: &'f Result<(), Failure>,
     pub(super) cgroup: &'f Cgroup,
     pub(super) limits: &'f Limits,
-    /// It makes TCP connections itself.
+    /// It makes TCP connections itself, in the network of the machine.
     pub(super) tcp: bool,
     /// It is one process with one thread.
     pub(super) single: bool,
@@ -157,8 +157,7 @@ impl Facts<'_> {
 }
 
 /// How a control group can be had.
-const GROUP_HINT: &str =
-    "run as root, or, where systemd runs, in a unit with `Delegate=yes` and `DelegateSubgroup=`";
+const GROUP_HINT: &str = "run as root, or in a systemd unit with `Delegate=yes`, or with a systemd user manager (`loginctl enable-linger`)";
 
 fn group(why: &str) -> Standing {
     Standing::unavailable(why, GROUP_HINT)

@@ -152,7 +152,7 @@ fn look_for_secrets(started: &Started) {
 
 /// What the probe is granted: a folder to read, one to write, two programs, perhaps a port.
 pub(crate) fn policy(setup: &Setup, targets: &Targets) -> Policy {
-    let profile = match (setup.tier, setup.port) {
+    let profile = match (setup.tier, setup.port || setup.proxied) {
         (Tier::None, _) => Profile::None,
         (_, true) => Profile::Network,
         (_, false) => Profile::Strict,
@@ -163,6 +163,7 @@ pub(crate) fn policy(setup: &Setup, targets: &Targets) -> Policy {
         write: vec![targets.write.clone()],
         execute: vec![RUNNER.into(), QUIET.into()],
         network: setup.port.then(|| format!("tcp:{}", targets.network.granted)).into_iter().collect(),
+        proxied: setup.proxied,
         memory: Some(LIMITS.memory),
         processes: Some(if setup.first_party { 1 } else { LIMITS.processes }),
         file_size: Some(LIMITS.file_size),

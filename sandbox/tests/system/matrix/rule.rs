@@ -112,6 +112,14 @@ pub(super) fn with_scope(setup: &Setup) -> Expected {
     }
 }
 
+/// Only a network of its own can have a listener of its own. Without a sandbox it is anybody's.
+pub(super) fn with_proxy(setup: &Setup) -> Expected {
+    match setup.tier {
+        Tier::None => Expected::Either,
+        tier => open_if(setup.proxied && tier == Tier::Namespaced),
+    }
+}
+
 /// Ports are granted by Landlock, from version 4 on. Before that the report has to say what holds.
 pub(super) fn with_port(setup: &Setup) -> Expected {
     match setup.tier {

@@ -10,7 +10,8 @@ use super::rule::Rule::{
     self, Always, AsReported, ByWitness, Ever, Landlocked, Namespaced, Never, OfKernel, OfRoot,
 };
 use super::rule::{
-    Expected, always, as_a_program, in_namespaces, with_children, with_port, with_refer, with_scope,
+    Expected, always, as_a_program, in_namespaces, with_children, with_port, with_proxy, with_refer,
+    with_scope,
 };
 
 /// What must not work.
@@ -182,7 +183,7 @@ pub(super) const CONTROLS: &[(When, &[&str])] = &[
         "can_rename_granted", "can_replace_granted", "can_remove_granted", "can_link_granted",
         "can_sync_and_lock_granted", "can_map_granted", "can_signal_itself", "can_use_pipes",
         "can_use_pairs_of_streams", "can_wait_for_events", "can_tell_the_time", "can_draw_random_numbers",
-        "can_map_memory", "can_make_code", "can_ask_about_itself",
+        "can_wait_for_a_moment", "can_map_memory", "can_make_code", "can_ask_about_itself",
     ]),
     (as_a_program, &[
         "can_use_devices", "can_read_system_libraries", "can_read_certificates", "can_see_itself",
@@ -196,4 +197,5 @@ pub(super) const CONTROLS: &[(When, &[&str])] = &[
     ]),
     (with_scope, &["can_end_its_child"]),
     (with_port, &["can_reach_granted_port"]),
+    (with_proxy, &["can_reach_its_proxy"]),
 ];

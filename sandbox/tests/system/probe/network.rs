@@ -167,7 +167,12 @@ fn bind_granted(to: &Targets) -> Attempt {
 fn without_waiting(to: &Targets) -> Attempt {
     let socket = socket(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_NONBLOCK, 0)?;
     match connect(&socket, &v4(to.network.tcp4)) {
-        Err(Failed::Errno(libc::EINPROGRESS)) => Ok(()),
+        Err(Failed::Errno(libc::EINPROGRESS)) => {
+            // That it has begun does not mean that anybody is there.
+            let mut watched = libc::pollfd { fd: socket.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+            call!(libc::SYS_ppoll, into(&mut watched), 1, 0, 0, 0)?;
+            write(&socket)
+        }
         other => other,
     }
 }

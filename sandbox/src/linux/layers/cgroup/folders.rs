@@ -32,6 +32,19 @@ pub(super) fn create(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// What a group within one of ours is called, where there is one.
+pub(super) const WITHIN: &str = "plugin";
+
+/// Takes a group away, with the one within it.
+///
+/// # Errors
+///
+/// It has processes in it, or is not there.
+pub(super) fn take_away(folder: &Path) -> io::Result<()> {
+    fs::remove_dir(folder.join(WITHIN)).ok(); // most have none
+    fs::remove_dir(folder)
+}
+
 /// Takes away the groups of keepers that have gone. One with processes in it stays.
 pub(super) fn sweep(around: &Path) {
     let Ok(entries) = fs::read_dir(around) else { return };
@@ -41,7 +54,7 @@ pub(super) fn sweep(around: &Path) {
             name.to_str().and_then(|name| name.strip_prefix(PREFIX)).and_then(|pid| pid.parse().ok());
         if keeper.and_then(Pid::from_raw).is_some_and(|keeper| test_kill_process(keeper) == Err(Errno::SRCH))
         {
-            fs::remove_dir(entry.path()).ok();
+            take_away(&entry.path()).ok();
         }
     }
 }

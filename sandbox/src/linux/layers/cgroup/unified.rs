@@ -5,12 +5,16 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::folders::{CONTROLLERS, create, sweep};
+use super::folders::{CONTROLLERS, WITHIN, create, sweep, take_away};
+use super::handed::is_of_systemd;
 
 /// A group that was made.
 #[derive(Debug)]
 pub(super) struct Group {
+    /// Where its bounds are set.
     pub(super) folder: PathBuf,
+    /// Where its processes are: there, or in a group within it.
+    pub(super) cradle: PathBuf,
     /// What it can bound, of [`CONTROLLERS`].
     controllers: Vec<&'static str>,
 }
@@ -36,7 +40,7 @@ pub(super) fn make(own: &Path, top: &Path, name: &str) -> Result<Group, String> 
     let mut failures = Vec::new();
     let around = own.ancestors().take_while(|around| around.starts_with(top));
     for around in around.filter(|around| may_hand_on(around)) {
-        match make_in(around, name) {
+        match make_in(around, top, name) {
             Ok(group) => best = Some(better(best, group)),
             Err(error) => failures.push(format!("no group in {}: {error}", around.display())),
         }
@@ -58,7 +62,7 @@ fn may_hand_on(group: &Path) -> bool {
     is_root || fs::read_to_string(group.join("cgroup.procs")).is_ok_and(|processes| processes.is_empty())
 }
 
-fn make_in(around: &Path, name: &str) -> io::Result<Group> {
+fn make_in(around: &Path, top: &Path, name: &str) -> io::Result<Group> {
     let handed_on = around.join("cgroup.subtree_control");
     let missing = listed(&around.join("cgroup.controllers"));
     if missing.is_empty() {
@@ -76,7 +80,22 @@ fn make_in(around: &Path, name: &str) -> io::Result<Group> {
         fs::remove_dir(&folder).ok();
         return Err(io::Error::other("it hands no controllers on"));
     }
-    Ok(Group { folder, controllers })
+    if !is_of_systemd(around, top) {
+        return Ok(Group { cradle: folder.clone(), folder, controllers });
+    }
+    if let Err(error) = hold(&folder, &controllers) {
+        take_away(&folder).ok();
+        return Err(error);
+    }
+    Ok(Group { cradle: folder.join(WITHIN), folder, controllers })
+}
+
+/// Hands the controllers on to a group within this one. Who owns the group around it cannot take them
+/// away as long as that is so, and with them the bounds.
+fn hold(folder: &Path, controllers: &[&str]) -> io::Result<()> {
+    create(&folder.join(WITHIN))?;
+    let all: Vec<String> = controllers.iter().map(|controller| format!("+{controller}")).collect();
+    fs::write(folder.join("cgroup.subtree_control"), all.join(" "))
 }
 
 /// Which of ours a file lists.
@@ -91,6 +110,6 @@ fn better(known: Option<Group>, new: Group) -> Group {
     let Some(known) = known else { return new };
     let is_better = new.controllers.len() > known.controllers.len();
     let (better, worse) = if is_better { (new, known) } else { (known, new) };
-    fs::remove_dir(worse.folder).ok();
+    take_away(&worse.folder).ok();
     better
 }
