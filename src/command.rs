@@ -36,6 +36,7 @@ use crate::cli::{Cli, Verb};
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::parse();
     terminal::set_up(&cli);
+    outrigger::report::call_us(call_of(&cli));
     let ended = match &cli.verb {
         Verb::Sync(args) => sync::sync(&cli, args),
         Verb::Plan(args) => sync::plan(&cli, args),
@@ -87,7 +88,7 @@ fn secret(cli: &Cli) -> Vec<Protected> {
 }
 
 /// How this command was called, as the user can call it again.
-fn called(cli: &Cli) -> String {
+fn call_of(cli: &Cli) -> String {
     let Some(file) = &cli.config else { return "outrigger".to_owned() };
     let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
     let file = file.to_str().and_then(outrigger::report::shell_word);

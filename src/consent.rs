@@ -12,7 +12,7 @@ use std::path::Path;
 use outrigger_protocol::Printable;
 
 use crate::clock;
-use crate::config::{Manifest, ProtocolRange, Wish, beyond};
+use crate::config::{Manifest, Wish, beyond};
 use crate::exit::Exit;
 use crate::report::Failure;
 use pins::Pin;
@@ -69,15 +69,11 @@ impl Standing {
 /// # Errors
 /// The manifest, what it names, or the state cannot be read.
 pub fn examine(state: &Path, name: Option<&str>, file: &Path) -> Result<Examined, Failure> {
-    let manifest = Manifest::load(file).map_err(|error| broken(&error))?;
+    let manifest = Manifest::load(file)?;
     let digest = digest::of(&manifest)?;
     let pin = name.map_or(Ok(None), |name| pins::find(state, name))?;
     let standing = standing(&manifest, &digest, pin.as_ref());
     Ok(Examined { manifest, digest, standing })
-}
-
-fn broken(error: &crate::config::ConfigError) -> Failure {
-    Failure { hint: error.hint.clone(), ..Failure::new(Exit::Plugin, error.to_string()) }
 }
 
 fn standing(manifest: &Manifest, digest: &str, pin: Option<&Pin>) -> Standing {
@@ -102,18 +98,12 @@ fn standing(manifest: &Manifest, digest: &str, pin: Option<&Pin>) -> Standing {
 /// noted as such, unless this is a run that `only_looks`.
 ///
 /// # Errors
-/// He did not, or it cannot be told. `command` is how the hint calls us.
-pub(crate) fn admit(
-    state: &Path,
-    name: &str,
-    file: &Path,
-    command: &str,
-    only_looks: bool,
-) -> Result<Manifest, Failure> {
+/// He did not, or it cannot be told.
+pub(crate) fn admit(state: &Path, name: &str, file: &Path, only_looks: bool) -> Result<Manifest, Failure> {
     let examined = examine(state, Some(name), file)?;
-    speaks(name, examined.manifest.protocol)?;
+    speaks(name, &examined)?;
     if let Some(why) = examined.standing.refusal(name) {
-        let hint = format!("`{command} plugin trust {name}` shows what it wants, and asks");
+        let hint = format!("`outrigger plugin trust {name}` shows what it wants, and asks");
         return Err(Failure::new(Exit::Plugin, why).hint(hint));
     }
     if matches!(examined.standing, Standing::Updated { .. }) && !only_looks {
@@ -124,7 +114,12 @@ pub(crate) fn admit(
     Ok(examined.manifest)
 }
 
-fn speaks(name: &str, range: ProtocolRange) -> Result<(), Failure> {
+/// Whether it can ever be started by this version.
+///
+/// # Errors
+/// It speaks no version of the protocol that this one does.
+pub fn speaks(name: &str, examined: &Examined) -> Result<(), Failure> {
+    let range = examined.manifest.protocol;
     if range.is_ours() {
         return Ok(());
     }

@@ -260,7 +260,7 @@ mod tests {
     #[test]
     fn what_every_sandbox_needs_decides() {
         let mut report = whole();
-        report.set(Guarantee::Memory, Standing::advisory("no group"));
+        report.set(Guarantee::Memory, Standing::advisory("no group", ""));
         assert_eq!(diagnosis(report.clone(), Runtime::default()).exit(), Exit::Done);
         report.set(Guarantee::Exec, Standing::unavailable("no Landlock", "boot another kernel"));
         let refused = diagnosis(report, Runtime::default());
@@ -285,6 +285,15 @@ mod tests {
             (got.missing.unwrap(), got.hint.unwrap()),
             ("no namespaces: EPERM".into(), "a sysctl".into())
         );
+    }
+
+    #[test]
+    fn a_hint_is_a_key_of_its_own_and_never_empty() {
+        let json = |standing: Standing| serde_json::to_value(standing).unwrap();
+        let partly = serde_json::json!({"standing": "advisory", "reason": "no group", "hint": "be root"});
+        assert_eq!(json(Standing::advisory("no group", "be root")), partly);
+        let not = serde_json::json!({"standing": "unavailable", "reason": "none were to be used"});
+        assert_eq!(json(Standing::unavailable("none were to be used", "")), not);
     }
 
     #[test]

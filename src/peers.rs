@@ -269,8 +269,8 @@ fn approve_code(name: &EndName, said: &Announcement, code: &str) -> Result<(), F
     }
     let failure = Failure::usage(format!("the end called {name} does not have the code {code}"));
     let text = format!(
-        "process {} has announced itself under that name, with the code {shown}; approve only the code that the \
-         program itself shows you",
+        "process {} has announced itself under that name, with another code; approve only the code that the \
+         program itself shows you", // the right one is not said here: it would be pasted
         said.pid
     );
     Err(failure.hint(text))

@@ -5,6 +5,7 @@
 //! plugin passes through [`Words`](outrigger_protocol::Words) or
 //! [`Printable`](outrigger_protocol::Printable) without exception.
 
+mod called;
 mod failure;
 mod human;
 mod kept;
@@ -14,6 +15,7 @@ mod standings;
 mod summary;
 mod tally;
 
+pub use called::{as_called, call_us, called};
 pub use failure::{Cause, Failure};
 pub use human::{write_errors, write_run};
 pub use kept::Kept;

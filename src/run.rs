@@ -29,14 +29,14 @@ use std::cell::Cell;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::config::{Config, GroupConfig};
+use crate::config::Config;
 use crate::report::{Failure, GroupReport, RunReport};
 use group::GroupRun;
 
 pub use check::{CheckReport, check};
 pub use grants::{Note, notes, would_grant};
 pub use keeper::Asker;
-pub use members::{Plugins, first_party, unknown_plugin};
+pub use members::{Plugins, check_plugin, first_party, unknown_plugin};
 pub use options::{Options, Unwatched, Watcher};
 pub use stored::store_failure;
 pub use targets::unknown_group;
@@ -51,7 +51,7 @@ pub async fn run(config: &Config, options: &Options, watcher: &dyn Watcher) -> R
     let mut report = RunReport { dry_run: options.dry_run, ..RunReport::default() };
     let leave = Cell::new(options.allow_deletes);
     for (group, collections) in targets::wanted(config, options)? {
-        let empty = empty(group, options);
+        let empty = GroupReport::new(&group.name, group.members.clone());
         let mut run = GroupRun { config, group, options, collections, watcher, leave: &leave, report: empty };
         let mut plugins = Vec::new();
         if let Err(failure) = run.run(&mut plugins).await {
@@ -63,15 +63,6 @@ pub async fn run(config: &Config, options: &Options, watcher: &dyn Watcher) -> R
     report.duration = begun.elapsed();
     report.peak_rss_bytes = peak_rss();
     Ok(report)
-}
-
-fn empty(group: &GroupConfig, options: &Options) -> GroupReport {
-    let report = GroupReport::new(&group.name, group.members.clone());
-    if options.command.is_empty() {
-        report
-    } else {
-        GroupReport { command: options.command.clone(), ..report }
-    }
 }
 
 /// The most memory that this process held, where the system tells.

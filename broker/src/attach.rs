@@ -5,7 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outrigger_sandbox::{Child, Exit, Handover, Launch, LaunchError, Protected};
@@ -23,7 +23,7 @@ const SLACK: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum AttachError {
     /// No broker of this user runs.
-    #[error("no broker runs: {}: {error}", path.display())]
+    #[error("no broker runs: {}", placed(path, error))]
     NotThere {
         /// Where it would listen.
         path: PathBuf,
@@ -50,6 +50,11 @@ pub enum AttachError {
     /// It did not answer, or its answer makes no sense.
     #[error("the broker did not answer: {0}")]
     Io(io::Error),
+}
+
+/// What the system said of a path; what we said of it names it already.
+fn placed(path: &Path, error: &io::Error) -> String {
+    if error.raw_os_error().is_some() { format!("{}: {error}", path.display()) } else { error.to_string() }
 }
 
 impl AttachError {

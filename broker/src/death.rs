@@ -33,8 +33,10 @@ impl fmt::Display for Death {
             (None, Some(exit)) => write!(f, "{exit}")?,
             (None, None) => f.write_str("broke its connection")?,
         }
-        if self.calls_in_flight > 0 {
-            write!(f, " with {} call(s) open", self.calls_in_flight)?;
+        match self.calls_in_flight {
+            0 => {}
+            1 => f.write_str(" with 1 call open")?,
+            calls => write!(f, " with {calls} calls open")?,
         }
         if let Some(words) = self.last_words.last() {
             write!(f, "; it said last: {}", Words(words))?;

@@ -1,10 +1,13 @@
 //! What was found: the verdict on each rule, gathered over all conversations.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use outrigger_protocol::Codec;
 
 use crate::rule::Rule;
+use crate::verdict::Verdict;
+use crate::watcher::Watcher;
 
 /// Why a conversation stopped before its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub(crate) enum Stop {
     Settings(String),
     /// The rest cannot be tried, through nobody's fault.
     Pointless(String),
+    /// Who watches wants no more.
+    Interrupted,
 }
 
 /// What a step of a conversation comes to.
@@ -25,20 +30,9 @@ pub(crate) fn hold(right: bool, rule: Rule, why: impl FnOnce() -> String) -> Ste
     if right { Ok(()) } else { Err(Stop::Broken(rule, why())) }
 }
 
-/// What became of one rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It was tried and held.
-    Held,
-    /// It was broken; says how.
-    Broken(String),
-    /// It could not be tried; says why.
-    NotTried(String),
-}
-
 /// The verdicts so far. A rule that was broken once stays broken.
-#[derive(Debug, Default)]
 pub(crate) struct Findings {
+    watcher: Arc<dyn Watcher>,
     verdicts: BTreeMap<Rule, Verdict>,
     stopped: Option<String>,
     /// Why something could not be tried.
@@ -54,6 +48,8 @@ pub enum Obstacle {
     Settings(String),
     /// Something else; in words.
     Other(String),
+    /// Who watches wanted no more.
+    Interrupted,
 }
 
 /// What a plugin says of itself in its HELLO.
@@ -66,11 +62,16 @@ pub(crate) struct Greeting {
 }
 
 impl Findings {
+    /// Nothing yet; `watcher` hears of what is found.
+    pub(crate) fn new(watcher: Arc<dyn Watcher>) -> Self {
+        Self { watcher, verdicts: BTreeMap::new(), stopped: None, obstacle: None, greeting: None }
+    }
+
     /// The rule was tried and held, in this conversation.
     pub(crate) fn held(&mut self, rule: Rule) {
-        let verdict = self.verdicts.entry(rule).or_insert(Verdict::Held);
-        if matches!(verdict, Verdict::NotTried(_)) {
-            *verdict = Verdict::Held;
+        if !matches!(self.verdicts.get(&rule), Some(Verdict::Held | Verdict::Broken(_))) {
+            self.watcher.rule(rule, &Verdict::Held);
+            self.verdicts.insert(rule, Verdict::Held);
         }
     }
 
@@ -85,11 +86,18 @@ impl Findings {
             Stop::Broken(rule, why) => {
                 self.stopped.get_or_insert_with(|| format!("the conversation ended at the rule {rule}"));
                 if !matches!(self.verdicts.get(&rule), Some(Verdict::Broken(_))) {
-                    self.verdicts.insert(rule, Verdict::Broken(why));
+                    let broken = Verdict::Broken(why);
+                    self.watcher.rule(rule, &broken);
+                    self.verdicts.insert(rule, broken);
                 }
             }
             Stop::Settings(why) => self.obstacle(why.clone(), Obstacle::Settings(why)),
             Stop::Pointless(why) => self.obstacle(why.clone(), Obstacle::Other(why)),
+            Stop::Interrupted => {
+                // Whatever was in the way before: this is why the rest was left.
+                self.stopped = Some(Obstacle::Interrupted.to_string());
+                self.obstacle = Some(Obstacle::Interrupted);
+            }
         }
     }
 
@@ -113,15 +121,30 @@ impl Findings {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<(Rule, Verdict)>>);
+
+    impl Watcher for Heard {
+        fn rule(&self, rule: Rule, verdict: &Verdict) {
+            self.0.lock().unwrap().push((rule, verdict.clone()));
+        }
+    }
 
     #[test]
     fn broken_once_stays_broken_and_held_once_is_tried() {
-        let mut findings = Findings::default();
+        let heard = Arc::new(Heard::default());
+        let mut findings = Findings::new(Arc::clone(&heard) as _);
         findings.skip(Rule::Cancel, "too few items");
         findings.held(Rule::Cancel);
         findings.stop(Stop::Broken(Rule::Ping, "no".into()));
         findings.held(Rule::Ping);
+        findings.held(Rule::Cancel);
+        let once = [(Rule::Cancel, Verdict::Held), (Rule::Ping, Verdict::Broken("no".into()))];
+        assert_eq!(*heard.0.lock().unwrap(), once, "each is told once");
         let verdicts: BTreeMap<Rule, Verdict> = findings.verdicts().into_iter().collect();
         assert_eq!(verdicts[&Rule::Cancel], Verdict::Held);
         assert_eq!(verdicts[&Rule::Ping], Verdict::Broken("no".into()));

@@ -35,22 +35,29 @@ mod scenario;
 mod settings;
 mod talk;
 mod tape;
+mod verdict;
 mod visit;
+mod watcher;
 mod wire;
 
+use std::sync::Arc;
+
 pub use describe::Describer;
-pub use findings::{Obstacle, Verdict};
+pub use findings::Obstacle;
 pub use message::Message;
 pub use recording::{Entry, Recording, RecordingError};
 pub use replay::replay;
-pub use report::Report;
+pub use report::{Report, write_rule};
 pub use rule::Rule;
 pub use settings::{Settings, Subject};
 pub use tape::{Direction, Heard, Listener};
+pub use verdict::Verdict;
 pub use visit::visit;
+pub use watcher::{Unwatched, Watcher};
 
-/// Drives a plugin through all rules. Takes seconds: the process is started about eight times.
+/// Drives a plugin through all rules. Takes seconds: the process is started about eight times. One that
+/// is slow may take [`Settings::answer`] for each answer, so `watcher` hears how it goes, and may end it.
 #[must_use]
-pub fn check(subject: &Subject, settings: &Settings) -> Report {
-    Report::new(&subject.name, scenario::play(subject, settings))
+pub fn check(subject: &Subject, settings: &Settings, watcher: &Arc<dyn Watcher>) -> Report {
+    Report::new(&subject.name, scenario::play(subject, settings, watcher))
 }

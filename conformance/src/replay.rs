@@ -9,6 +9,7 @@
 //! Everything else must be the same, in the same order.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Instant;
 
 use outrigger_protocol::{Codec, Commit, Initialize, Kind, Method, Printable, Revision};
@@ -23,6 +24,7 @@ use crate::rule::Rule;
 use crate::settings::{Settings, Subject};
 use crate::talk::Talk;
 use crate::tape::{Direction, Tape};
+use crate::watcher::{Unwatched, Watcher};
 
 /// Fields that may differ from one run to the next.
 const VOLATILE: [&str; 8] = ["revision", "anchor", "cursor", "next", "store", "settled", "message", "bytes"];
@@ -34,11 +36,13 @@ const VOLATILE: [&str; 8] = ["revision", "anchor", "cursor", "next", "store", "s
 pub fn replay(subject: &Subject, settings: &Settings, recording: &Recording) -> Result<Vec<String>, String> {
     let told = |stop| match stop {
         Stop::Broken(_, why) | Stop::Settings(why) | Stop::Pointless(why) => why,
+        Stop::Interrupted => "interrupted".into(),
     };
-    let mut talk = Talk::start(subject, settings, Tape::off()).map_err(told)?;
+    let watcher: Arc<dyn Watcher> = Arc::new(Unwatched);
+    let mut talk = Talk::start(subject, settings, Tape::off(), &watcher).map_err(told)?;
     let mut player = Player { recording, then: Side::default(), now: Side::default() };
     let played = player.play(&mut talk);
-    talk.end(&mut Findings::default());
+    talk.end(&mut Findings::new(watcher));
     let mut differences = compare(&player.then.told, &player.now.told);
     if let Err(stop) = played {
         differences.push(told(stop));

@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use outrigger_protocol::Printable;
 use serde_json::{Value, json};
 
-use crate::findings::{Findings, Obstacle, Verdict};
+use crate::findings::{Findings, Obstacle};
 use crate::rule::Rule;
+use crate::verdict::Verdict;
 
 /// The verdict on every rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,19 +58,21 @@ impl Report {
         self.broken().next().is_none() && self.obstacle.is_none()
     }
 
-    /// Writes a line a rule, what to mend, and a badge.
+    /// Writes what a [`Watcher`](crate::Watcher) was not told: the rules that were not tried, what the
+    /// plugin is, the counts, and a badge.
     ///
     /// # Errors
     /// `out` takes no more.
-    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        if let (Some(software), Some(level)) = (&self.software, self.level) {
-            writeln!(out, "{} is \"{software}\", level {level}", self.name)?;
-        }
-        for (rule, verdict) in &self.rules {
+    pub fn write_rest(&self, out: &mut dyn Write) -> io::Result<()> {
+        let is_untold = |verdict: &Verdict| matches!(verdict, Verdict::NotTried(_));
+        for (rule, verdict) in self.rules.iter().filter(|(_, verdict)| is_untold(verdict)) {
             write_rule(*rule, verdict, out)?;
         }
-        if let Some(Obstacle::Settings(why) | Obstacle::Other(why)) = &self.obstacle {
+        if let Some(why) = &self.obstacle {
             writeln!(out, "\nNot everything could be tried: {why}")?;
+        }
+        if let (Some(software), Some(level)) = (&self.software, self.level) {
+            write!(out, "\n{} is \"{software}\", level {level}", self.name)?;
         }
         let broken = self.broken().count();
         let left = self.rules.len() - self.held() - broken;
@@ -108,7 +111,11 @@ impl Report {
     }
 }
 
-fn write_rule(rule: Rule, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
+/// Writes a line about a rule; of one that is broken also how to mend it.
+///
+/// # Errors
+/// `out` takes no more.
+pub fn write_rule(rule: Rule, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
     let id = rule.id();
     match verdict {
         Verdict::Held => writeln!(out, "  ok         {id:14} {}", rule.says()),
@@ -123,18 +130,23 @@ fn write_rule(rule: Rule, verdict: &Verdict, out: &mut dyn Write) -> io::Result<
 
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Self::Settings(why) | Self::Other(why)) = self;
-        f.write_str(why)
+        match self {
+            Self::Settings(why) | Self::Other(why) => f.write_str(why),
+            Self::Interrupted => f.write_str("interrupted"),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
     use crate::findings::Stop;
+    use crate::watcher::Unwatched;
 
     fn report(stop: Option<Stop>) -> Report {
-        let mut findings = Findings::default();
+        let mut findings = Findings::new(Arc::new(Unwatched));
         Rule::ALL.iter().skip(1).for_each(|rule| findings.held(*rule));
         stop.into_iter().for_each(|stop| findings.stop(stop));
         Report::new("demo", findings)
@@ -144,7 +156,7 @@ mod tests {
     fn a_failure_says_what_happened_what_the_rule_is_and_what_to_do() {
         let report = report(Some(Stop::Broken(Rule::Ping, "nothing came".into())));
         let mut out = Vec::new();
-        report.write(&mut out).unwrap();
+        report.rules.iter().for_each(|(rule, verdict)| write_rule(*rule, verdict, &mut out).unwrap());
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("FAILED     ping           nothing came\n"), "{text}");
         assert!(text.contains("to mend it: answer PING"), "{text}");

@@ -6,14 +6,17 @@ mod manners;
 mod many;
 mod meeting;
 
+use std::sync::Arc;
+
 use outrigger_protocol::ObjectId;
 
 use crate::corpus::Format;
-use crate::findings::{Findings, Step};
+use crate::findings::{Findings, Step, Stop};
 use crate::rule::Rule;
 use crate::settings::{Settings, Subject};
 use crate::talk::Talk;
 use crate::tape::Tape;
+use crate::watcher::Watcher;
 
 /// Bytes that a stream may go ahead where credit is not the question.
 const WINDOW: u64 = 256 << 10;
@@ -22,6 +25,7 @@ const WINDOW: u64 = 256 << 10;
 struct Scene<'k> {
     subject: &'k Subject,
     settings: &'k Settings,
+    watcher: &'k Arc<dyn Watcher>,
 }
 
 impl<'k> Scene<'k> {
@@ -31,8 +35,12 @@ impl<'k> Scene<'k> {
         findings: &mut Findings,
         story: impl FnOnce(&mut Talk<'k>, &mut Findings) -> Step<T>,
     ) -> Step<T> {
-        let mut talk = Talk::start(self.subject, self.settings, Tape::off())?;
+        let mut talk = Talk::start(self.subject, self.settings, Tape::off(), self.watcher)?;
         let told = story(&mut talk, findings);
+        if self.watcher.is_over() {
+            // What it does now may be our doing; dropping the talk ends it.
+            return Err(Stop::Interrupted);
+        }
         talk.end(findings);
         told
     }
@@ -44,10 +52,10 @@ const STREAMS: [Rule; 3] = [Rule::StreamCounts, Rule::StreamOnce, Rule::Credit];
 type Scenario = fn(&Scene<'_>, &mut Findings) -> Step<()>;
 
 /// Plays all scenarios. A plugin that cannot even shake hands is left alone after the first.
-pub(crate) fn play(subject: &Subject, settings: &Settings) -> Findings {
+pub(crate) fn play(subject: &Subject, settings: &Settings, watcher: &Arc<dyn Watcher>) -> Findings {
     const REST: [Scenario; 5] =
         [meeting::version, manners::manners, items::items, many::many, ending::ending];
-    let (scene, mut findings) = (Scene { subject, settings }, Findings::default());
+    let (scene, mut findings) = (Scene { subject, settings, watcher }, Findings::new(Arc::clone(watcher)));
     if let Err(stop) = meeting::greet(&scene, &mut findings) {
         findings.stop(stop);
         return findings;
@@ -56,6 +64,10 @@ pub(crate) fn play(subject: &Subject, settings: &Settings) -> Findings {
         STREAMS.iter().for_each(|rule| findings.skip(*rule, "level 0 has no streams"));
     }
     for scenario in REST {
+        if watcher.is_over() {
+            findings.stop(Stop::Interrupted);
+            break;
+        }
         if let Err(stop) = scenario(&scene, &mut findings) {
             findings.stop(stop);
         }

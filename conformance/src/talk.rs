@@ -1,6 +1,7 @@
 //! A talk: one plugin process, one connection, calls and their answers, with a deadline for each.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_protocol::{
@@ -18,6 +19,7 @@ use crate::process::Process;
 use crate::rule::Rule;
 use crate::settings::{Settings, Subject};
 use crate::tape::Tape;
+use crate::watcher::Watcher;
 use crate::wire::{Lost, Wire};
 
 /// How long a process whose connection ended may take to say how it ended.
@@ -43,7 +45,12 @@ pub(crate) struct Talk<'k> {
 
 impl<'k> Talk<'k> {
     /// Starts the plugin; nothing is said yet.
-    pub(crate) fn start(subject: &Subject, settings: &'k Settings, tape: Tape) -> Step<Self> {
+    pub(crate) fn start(
+        subject: &Subject,
+        settings: &'k Settings,
+        tape: Tape,
+        watcher: &Arc<dyn Watcher>,
+    ) -> Step<Self> {
         let machine = |error: std::io::Error| Stop::Pointless(format!("this machine: {error}"));
         let scratch = tempfile::Builder::new().prefix("outrigger-check-").tempdir().map_err(machine)?;
         let mut granted = subject.clone();
@@ -52,7 +59,7 @@ impl<'k> Talk<'k> {
         let (process, stream) = started.map_err(|error| {
             Stop::Broken(Rule::Handshake, format!("it could not be started: {}", with_causes(&error)))
         })?;
-        let wire = Wire::new(stream, settings.answer, tape).map_err(machine)?;
+        let wire = Wire::new(stream, settings.answer, tape, Arc::clone(watcher)).map_err(machine)?;
         let (answers, items) = (BTreeMap::new(), BTreeMap::new());
         Ok(Self { process, wire, settings, scratch, next: 1, level: 1, main: None, answers, items })
     }

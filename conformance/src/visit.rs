@@ -1,6 +1,7 @@
 //! A visit: one ordinary conversation with a plugin, for traces and recordings.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use outrigger_protocol::{CommitKind, CommitOutcome, Discovered, Href, Method, ObjectId, Sink};
 
@@ -10,6 +11,7 @@ use crate::rule::Rule;
 use crate::settings::{Settings, Subject};
 use crate::talk::Talk;
 use crate::tape::{Listener, Tape};
+use crate::watcher::{Unwatched, Watcher};
 
 /// Items that are read of each collection.
 const READ: usize = 10;
@@ -33,11 +35,13 @@ pub fn visit(
     let told = |stop| match stop {
         Stop::Broken(rule, why) => format!("{why} (rule `{rule}`: {})", rule.says()),
         Stop::Settings(why) | Stop::Pointless(why) => why,
+        Stop::Interrupted => "interrupted".into(),
     };
-    let mut talk = Talk::start(subject, settings, Tape::to(listener)).map_err(told)?;
+    let watcher: Arc<dyn Watcher> = Arc::new(Unwatched);
+    let mut talk = Talk::start(subject, settings, Tape::to(listener), &watcher).map_err(told)?;
     let scratch = talk.scratch().to_owned();
     let played = play(&mut talk, subject, write);
-    talk.end(&mut Findings::default());
+    talk.end(&mut Findings::new(watcher));
     played.map(|()| scratch).map_err(told)
 }
 

@@ -5,6 +5,7 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use outrigger_protocol::{
@@ -18,6 +19,10 @@ use crate::message::Message;
 use crate::process::Stream;
 use crate::rule::Rule;
 use crate::tape::{Direction, Tape};
+use crate::watcher::Watcher;
+
+/// How long to wait before looking whether the check is to end.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Why nothing more comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +41,7 @@ pub(crate) struct Wire {
     decoder: Decoder,
     pub(crate) judge: Judge,
     tape: Tape,
+    pub(crate) watcher: Arc<dyn Watcher>,
     codec: Codec,
     /// Whether data is granted as it comes.
     pub(crate) granting: bool,
@@ -43,7 +49,12 @@ pub(crate) struct Wire {
 
 impl Wire {
     /// Takes a connection over, before its first byte.
-    pub(crate) fn new(stream: Stream, patience: Duration, tape: Tape) -> io::Result<Self> {
+    pub(crate) fn new(
+        stream: Stream,
+        patience: Duration,
+        tape: Tape,
+        watcher: Arc<dyn Watcher>,
+    ) -> io::Result<Self> {
         stream.set_write_timeout(Some(patience))?;
         let decoder = Decoder::new(limits::MAX_BODY);
         Ok(Self {
@@ -51,6 +62,7 @@ impl Wire {
             decoder,
             judge: Judge::new(Codec::Bincode, 1, 0),
             tape,
+            watcher,
             codec: Codec::Bincode,
             granting: true,
         })
@@ -191,14 +203,17 @@ impl Wire {
         }
     }
 
-    /// Reads once.
+    /// Reads once, or waits for a moment: whoever watches may want no more.
     fn fill(&mut self, until: Instant) -> Result<(), Lost> {
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(Lost::Late);
         }
+        if self.watcher.is_over() {
+            return Err(Lost::Stop(Stop::Interrupted));
+        }
         // A timeout of less than a microsecond would mean none.
-        let limited = self.stream.set_read_timeout(Some(left.max(Duration::from_micros(1))));
+        let limited = self.stream.set_read_timeout(Some(left.clamp(Duration::from_micros(1), MOMENT)));
         match limited.and_then(|()| self.stream.read(self.decoder.space())) {
             Ok(0) => Err(Lost::Closed),
             Ok(count) => {
@@ -206,8 +221,8 @@ impl Wire {
                 Ok(())
             }
             Err(error) => match error.kind() {
-                io::ErrorKind::Interrupted => Ok(()),
-                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Err(Lost::Late),
+                // Whether it is late is looked at before the next read.
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Ok(()),
                 _ => Err(Lost::Closed),
             },
         }

@@ -6,9 +6,12 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use outrigger_conformance::{Report, Rule, Settings, Subject, Verdict, check};
+use outrigger_conformance::{
+    Report, Rule, Settings, Subject, Unwatched, Verdict, Watcher, check, write_rule,
+};
 use outrigger_sandbox::Helper;
 
 const PLUGIN: &str = env!("CARGO_BIN_EXE_outrigger-faulty-plugin");
@@ -45,9 +48,14 @@ fn plugin(args: &[&str]) -> Subject {
     subject
 }
 
+fn unwatched() -> Arc<dyn Watcher> {
+    Arc::new(Unwatched)
+}
+
 fn text(report: &Report) -> String {
     let mut out = Vec::new();
-    report.write(&mut out).unwrap();
+    report.rules.iter().for_each(|(rule, verdict)| write_rule(*rule, verdict, &mut out).unwrap());
+    report.write_rest(&mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -117,7 +125,7 @@ fn breaks_one_rule(fault: &str) {
         Rule::Memory => settings = as_many_as_an_author_is_asked_for(),
         _ => {}
     }
-    let report = check(&plugin(&["--fault", fault]), &settings);
+    let report = check(&plugin(&["--fault", fault]), &settings, &unwatched());
     assert_eq!(report.broken().collect::<Vec<_>>(), [rule], "\n{}", text(&report));
 }
 
@@ -130,7 +138,7 @@ fn every_rule_has_a_fault_and_every_fault_a_test() {
 
 #[test]
 fn without_a_fault_every_rule_holds() {
-    let report = check(&plugin(&[]), &settings());
+    let report = check(&plugin(&[]), &settings(), &unwatched());
     let held = report.rules.iter().all(|(_, verdict)| *verdict == Verdict::Held);
     assert!(held && report.passed(), "\n{}", text(&report));
 }
@@ -139,19 +147,19 @@ fn without_a_fault_every_rule_holds() {
 fn ten_thousand_items_take_no_more_memory_than_is_allowed() {
     let settings = as_many_as_an_author_is_asked_for();
     assert_eq!(settings.items, 10_000);
-    let report = check(&plugin(&[]), &settings);
+    let report = check(&plugin(&[]), &settings, &unwatched());
     assert!(report.passed() && report.held() == Rule::ALL.len(), "\n{}", text(&report));
 }
 
 #[test]
 fn json_holds_every_rule_too() {
-    let report = check(&plugin(&["--codec", "2"]), &settings());
+    let report = check(&plugin(&["--codec", "2"]), &settings(), &unwatched());
     assert!(report.passed() && report.held() == Rule::ALL.len(), "\n{}", text(&report));
 }
 
 #[test]
 fn without_streams_the_rules_of_streams_are_not_tried_and_said_so() {
-    let report = check(&plugin(&["--codec", "2", "--level", "0"]), &settings());
+    let report = check(&plugin(&["--codec", "2", "--level", "0"]), &settings(), &unwatched());
     let left = report.rules.iter().filter(|(_, verdict)| *verdict != Verdict::Held);
     let left: Vec<Rule> = left.map(|(rule, _)| *rule).collect();
     let streams = [Rule::StreamCounts, Rule::StreamOnce, Rule::Credit, Rule::Cancel];
@@ -164,7 +172,7 @@ fn a_program_that_is_none_is_told_with_its_last_words() {
     let mut subject =
         Subject::executable("/bin/sh".into(), vec!["-c".into(), "echo 'no such table' >&2; exit 3".into()]);
     subject.helper = Helper::Executable(PLUGIN.into());
-    let report = check(&subject, &settings());
+    let report = check(&subject, &settings(), &unwatched());
     assert_eq!(report.broken().collect::<Vec<_>>(), [Rule::Handshake]);
     let text = text(&report);
     assert!(text.contains("left with code 3; it said last: \"no such table\""), "{text}");

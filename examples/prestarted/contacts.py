@@ -135,7 +135,7 @@ def main():
     try:
         end = outrigger.End(name, profile)
     except OSError as error:
-        sys.exit(str(error))
+        sys.exit(error.strerror or str(error))  # without the number of the error
     serving = threading.Thread(target=end.serve, args=(lambda: Connector(book),))
     serving.start()
     print(f"{name} is here; its code is {end.code}", flush=True)

@@ -28,11 +28,12 @@ pub struct Policy {
     /// else, and what listens there comes out as `Child::take_listener`. Only in tier *namespaced*;
     /// elsewhere it reaches nothing.
     pub proxied: bool,
-    /// Memory of all its processes together, in bytes.
+    /// Memory of all its processes together, in bytes; else [`Policy::MEMORY`].
     pub memory: Option<u64>,
-    /// How many processes and threads it may have at once. With 1 it cannot start any.
+    /// How many processes and threads it may have at once; else [`Policy::PROCESSES`]. With 1 it
+    /// cannot start any.
     pub processes: Option<u32>,
-    /// The longest file that it may write, in bytes.
+    /// The longest file that it may write, in bytes; else [`Policy::FILE_SIZE`].
     pub file_size: Option<u64>,
     /// What must be enforced for it to be started at all, besides [`Guarantee::BASIC`].
     pub require: Vec<Guarantee>,
@@ -101,6 +102,19 @@ pub enum OnUnsupported {
 }
 
 impl Policy {
+    /// Bytes of memory where a policy does not say.
+    pub const MEMORY: u64 = 1 << 30;
+
+    /// Bytes of memory below which no program starts, found by trying: `true` needs 3 MiB to map the C
+    /// library. Less is refused where it is written.
+    pub const LEAST_MEMORY: u64 = 4 << 20;
+
+    /// Processes and threads of a program where its policy does not say. A plugin of our own has one.
+    pub const PROCESSES: u32 = 64;
+
+    /// Bytes of the longest file where a policy does not say.
+    pub const FILE_SIZE: u64 = 1 << 30;
+
     /// Whether no grant to write opens any of these places. Any order of the two lists will do: the
     /// first that is found is told.
     ///
@@ -185,7 +199,7 @@ mod tests {
     #[test]
     fn advisory_is_not_enforced() {
         let mut report = Report::nothing("", "");
-        report.set(Guarantee::Memory, Standing::advisory("no cgroup"));
+        report.set(Guarantee::Memory, Standing::advisory("no cgroup", ""));
         assert!(requiring(Guarantee::Memory).check(&report).is_err());
         report.set(Guarantee::Memory, Standing::Enforced);
         assert!(requiring(Guarantee::Memory).check(&report).is_ok());

@@ -113,20 +113,24 @@ pub enum Standing {
     Advisory {
         /// How it can be got around.
         reason: String,
+        /// What the user could do about it; empty if nothing.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        hint: String,
     },
     /// It does not hold.
     Unavailable {
         /// Why not.
         reason: String,
         /// What the user could do about it; empty if nothing.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
         hint: String,
     },
 }
 
 impl Standing {
     /// Holds against mistakes only.
-    pub fn advisory(reason: impl Into<String>) -> Self {
-        Self::Advisory { reason: reason.into() }
+    pub fn advisory(reason: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Advisory { reason: reason.into(), hint: hint.into() }
     }
 
     /// Does not hold.
@@ -139,7 +143,8 @@ impl fmt::Display for Standing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Enforced => f.write_str("enforced"),
-            Self::Advisory { reason } => write!(f, "advisory: {reason}"),
+            Self::Advisory { reason, hint } if hint.is_empty() => write!(f, "advisory: {reason}"),
+            Self::Advisory { reason, hint } => write!(f, "advisory: {reason} ({hint})"),
             Self::Unavailable { reason, hint } if hint.is_empty() => write!(f, "unavailable: {reason}"),
             Self::Unavailable { reason, hint } => write!(f, "unavailable: {reason} ({hint})"),
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use outrigger::broker::Grant;
 use outrigger::config::parse_size;
-use outrigger::sandbox::Guarantee;
+use outrigger::sandbox::{Guarantee, Policy};
 
 /// Show what this machine can enforce on plugins, and what could be done about the rest
 ///
@@ -61,8 +61,8 @@ pub(crate) struct SandboxRunArgs {
     #[arg(long, value_name = "HOST:PORT", value_parser = endpoint)]
     pub(crate) connect: Vec<String>,
 
-    /// Memory of all its processes together, such as 256MiB [default: 1GiB]
-    #[arg(long, value_name = "SIZE", value_parser = size)]
+    /// Memory of all its processes together, such as 256MiB; at least 4MiB [default: 1GiB]
+    #[arg(long, value_name = "SIZE", value_parser = memory)]
     pub(crate) memory: Option<u64>,
 
     /// Processes and threads at once; with 1 it can start none [default: 64]
@@ -103,6 +103,15 @@ pub(crate) enum WantedTier {
 
 fn size(text: &str) -> Result<u64, &'static str> {
     parse_size(text).ok_or("write it as a number and a unit, such as 256MiB")
+}
+
+fn memory(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    if bytes < Policy::LEAST_MEMORY {
+        let least = Policy::LEAST_MEMORY >> 20;
+        return Err(format!("no program starts with so little: it must be at least {least}MiB"));
+    }
+    Ok(bytes)
 }
 
 fn guarantee(text: &str) -> Result<Guarantee, String> {
@@ -156,5 +165,22 @@ mod tests {
         assert!(guarantee("metadata").unwrap_err().contains("fs_metadata"));
         assert_eq!(size("1MiB"), Ok(1 << 20));
         assert!(size("1000").is_err());
+        assert_eq!(memory("4MiB"), Ok(Policy::LEAST_MEMORY));
+        assert!(memory("4095KiB").unwrap_err().contains("at least 4MiB"));
+    }
+
+    #[test]
+    fn the_defaults_of_the_help_are_those_of_the_sandbox() {
+        use clap::CommandFactory as _;
+        let help = |flag: &str| {
+            let command = crate::cli::Cli::command();
+            let run = command.find_subcommand("sandbox").and_then(|it| it.find_subcommand("run")).unwrap();
+            let told = run.get_arguments().find(|it| it.get_long() == Some(flag)).unwrap().get_help();
+            let told = told.unwrap().to_string();
+            told.rsplit_once("[default: ").unwrap().1.trim_end_matches(']').to_owned()
+        };
+        assert_eq!(size(&help("memory")), Ok(Policy::MEMORY));
+        assert_eq!(size(&help("file-size")), Ok(Policy::FILE_SIZE));
+        assert_eq!(help("processes"), Policy::PROCESSES.to_string());
     }
 }

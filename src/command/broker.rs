@@ -14,7 +14,9 @@ pub(crate) fn broker() -> Ended {
         // Listened for before anybody can know that it is there.
         let stop = told_to_end().map_err(|error| Failure::internal("no signals").because(&error))?;
         let service = Service::take().await.map_err(|error| not_taken(&error))?;
-        tracing::info!(socket = %service.socket().display(), "the broker waits for engines");
+        // Told without -v too: whoever starts it in the background waits for this line.
+        let (socket, process) = (service.socket(), std::process::id());
+        tracing::info!(target: "broker", "serving on {}, process {process}", socket.display());
         service.serve(stop).await;
         tracing::info!("the broker has ended");
         Ok(Exit::Done)

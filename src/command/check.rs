@@ -3,7 +3,7 @@
 use outrigger::report::Failure;
 use outrigger::run::{CheckReport, Options, check as check_members};
 
-use super::{Ended, block_on, called, load, print};
+use super::{Ended, block_on, load, print};
 use crate::cli::{CheckArgs, Cli};
 
 /// Starts every member's plugin once, and says what it found.
@@ -26,7 +26,7 @@ pub(crate) fn check(cli: &Cli, args: &CheckArgs) -> Ended {
 fn look(cli: &Cli, args: &CheckArgs) -> Result<CheckReport, Failure> {
     let config = load(cli)?;
     let targets = args.groups.iter().map(|group| (group.clone(), None)).collect();
-    let options = Options { targets, dry_run: true, command: called(cli), ..Options::default() };
+    let options = Options { targets, dry_run: true, ..Options::default() };
     block_on(check_members(&config, &options))
 }
 

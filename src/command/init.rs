@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use outrigger::config::{Config, Draft, DraftMember, Places, is_valid_name};
 use outrigger::exit::Exit;
-use outrigger::report::Failure;
+use outrigger::report::{Failure, called};
 use outrigger::run::unknown_plugin;
 
-use super::{Ended, called, config_file, print};
+use super::{Ended, config_file, print};
 use crate::cli::{Cli, InitArgs};
 
 /// Writes a configuration; never over one that is there.
@@ -24,9 +24,12 @@ pub(crate) fn init(cli: &Cli, args: &InitArgs) -> Ended {
     let text = draft.to_string();
     let config = Config::parse(&text, &file, &Places::from_environment());
     // A line of a file that is not written would help nobody.
-    let config = config.map_err(|error| Failure { hint: error.hint, ..Failure::usage(error.what) })?;
+    let config = config.map_err(|error| {
+        let failure = Failure::usage(error.what);
+        error.hint.into_iter().fold(failure, Failure::hint)
+    })?;
     write(&file, &text)?;
-    let (command, group) = (called(cli), &draft.group);
+    let (command, group) = (called(), &draft.group);
     print(|out| {
         writeln!(out, "wrote {}", file.display())?;
         config.members.iter().filter_map(place_note).try_for_each(|note| writeln!(out, "note:  {note}"))?;

@@ -6,9 +6,9 @@ use outrigger::config::{Config, Places};
 use outrigger::exit::Exit;
 use outrigger::peers::{PeerStatus, Peers, Standing};
 use outrigger::protocol::{EndName, Words};
-use outrigger::report::Failure;
+use outrigger::report::{Failure, as_called};
 
-use super::{Ended, called, config_file, print};
+use super::{Ended, config_file, print};
 use crate::cli::{Cli, PeersApproveArgs, PeersArgs, PeersListArgs, PeersRevokeArgs, PeersVerb};
 
 /// Does what was asked.
@@ -16,30 +16,29 @@ pub(crate) fn peers(cli: &Cli, args: &PeersArgs) -> Ended {
     // A configuration without groups will do: the state is all that is needed of it.
     let config = Config::load(&config_file(cli)?, &Places::from_environment())?;
     match &args.verb {
-        PeersVerb::List(args) => list(cli, &config, args),
-        PeersVerb::Approve(args) => approve(cli, &config, args),
+        PeersVerb::List(args) => list(&config, args),
+        PeersVerb::Approve(args) => approve(&config, args),
         PeersVerb::Revoke(args) => revoke(&config, args),
     }
 }
 
-fn list(cli: &Cli, config: &Config, args: &PeersListArgs) -> Ended {
+fn list(config: &Config, args: &PeersListArgs) -> Ended {
     let peers = Peers::load(&config.state)?.list()?;
     if args.json {
         let text = serde_json::json!({ "peers": peers }).to_string();
         print(|out| writeln!(out, "{text}"))?;
         return Ok(Exit::Done);
     }
-    let command = called(cli);
     print(|out| {
         if peers.is_empty() {
             writeln!(out, "no end is known, and none has announced itself")?;
         }
-        peers.iter().try_for_each(|peer| write(peer, &command, out))
+        peers.iter().try_for_each(|peer| write(peer, out))
     })?;
     Ok(Exit::Done)
 }
 
-fn write(peer: &PeerStatus, command: &str, out: &mut dyn Write) -> io::Result<()> {
+fn write(peer: &PeerStatus, out: &mut dyn Write) -> io::Result<()> {
     let PeerStatus { name, standing, code, pid, software } = peer;
     let standing_words = match standing {
         Standing::Approved => "approved",
@@ -53,32 +52,29 @@ fn write(peer: &PeerStatus, command: &str, out: &mut dyn Write) -> io::Result<()
         _ => writeln!(out, "not there")?,
     }
     if *standing == Standing::Waiting {
-        writeln!(
-            out,
-            "  next: compare the code with the one that the program shows, then {command} peers approve {name} CODE"
-        )?;
+        let next = format!("then `outrigger peers approve {name} CODE`");
+        writeln!(out, "  next: compare the code with the one that the program shows, {}", as_called(&next))?;
     }
     Ok(())
 }
 
-fn approve(cli: &Cli, config: &Config, args: &PeersApproveArgs) -> Ended {
+fn approve(config: &Config, args: &PeersApproveArgs) -> Ended {
     let PeersApproveArgs { name, code, key } = args;
     let code = match (code, key) {
         (_, Some(key)) => Peers::approve_key(&config.state, name, key)?,
         (Some(code), None) => Peers::approve(&config.state, name, code)?,
-        (None, None) => Peers::approve(&config.state, name, &ask(cli, name)?)?,
+        (None, None) => Peers::approve(&config.state, name, &ask(name)?)?,
     };
     print(|out| writeln!(out, "approved {name}, whose code is {code}"))?;
     Ok(Exit::Done)
 }
 
 /// Asks for the code, which is to come from the program's own window.
-fn ask(cli: &Cli, name: &EndName) -> Result<String, Failure> {
+fn ask(name: &EndName) -> Result<String, Failure> {
     if !io::stdin().is_terminal() {
         let failure = Failure::usage(format!("the code of {name} is missing"));
-        let command = called(cli);
         return Err(failure.hint(format!(
-            "look at the code that the program shows, then: {command} peers approve {name} CODE"
+            "look at the code that the program shows, then: `outrigger peers approve {name} CODE`"
         )));
     }
     let (mut line, mut terminal) = (String::new(), anstream::stderr());

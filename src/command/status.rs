@@ -9,7 +9,7 @@ mod write;
 use outrigger::config::{Config, GroupConfig};
 use outrigger::exit::Exit;
 use outrigger::report::{Absent, Failure, FailureSummary, GuardStop, Kept, Outcome};
-use outrigger::run::{Note, notes, store_failure, unknown_group};
+use outrigger::run::{Note, Plugins, check_plugin, notes, store_failure, unknown_group};
 use outrigger::store::{CollectionStatus, Error, Run, Status, status as status_of};
 use serde::Serialize;
 
@@ -117,10 +117,21 @@ fn read(config: &Config, group: &GroupConfig) -> GroupStatus {
     let notes = members.flat_map(|member| notes(config, member)).collect();
     let is_found = |name: &&String| config.member(name).is_some_and(|member| member.locate.is_some());
     let not_sandboxed = group.members.iter().filter(is_found).cloned().collect();
-    GroupStatus { notes, not_sandboxed, ..status }
+    let members = group.members.iter().filter_map(|name| config.member(name));
+    let broken = members.filter_map(|member| check_plugin(config, member, &Plugins::default()).err());
+    GroupStatus { notes, not_sandboxed, ..status }.with(broken)
 }
 
 impl GroupStatus {
+    /// With what the next run would fail over before it starts anything.
+    fn with(mut self, failures: impl Iterator<Item = Failure>) -> Self {
+        for failure in failures {
+            self.exit = exit_of(self.exit).or_worse(failure.exit).code();
+            self.failures.push(FailureSummary::of(&failure));
+        }
+        self
+    }
+
     fn unreadable(group: &GroupConfig, error: &Error) -> Self {
         let failure = FailureSummary::of(&store_failure(&group.name, error));
         let mut status = Self::of(group, &Status::default(), Vec::new(), Vec::new());

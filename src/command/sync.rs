@@ -16,7 +16,7 @@ pub(crate) fn sync(cli: &Cli, args: &SyncArgs) -> Ended {
         allow_deletes: args.allow_deletes,
         retry_crashed: args.retry_crashed,
         asker: Terminal::open(),
-        ..options(cli, &args.targets)
+        ..options(&args.targets)
     };
     let output = Output { json: args.json, quiet: args.quiet };
     let ended = load(cli).and_then(|config| go(&config, &options, args.quiet));
@@ -36,14 +36,14 @@ fn note_other_number(mut report: RunReport, allowed: Option<u64>) -> RunReport {
 
 /// Shows what a sync would do.
 pub(crate) fn plan(cli: &Cli, args: &PlanArgs) -> Ended {
-    let options = Options { dry_run: true, ..options(cli, &args.targets) };
+    let options = Options { dry_run: true, ..options(&args.targets) };
     let output = Output { json: args.json, quiet: args.quiet };
     output.tell(load(cli).and_then(|config| plan_with(&config, &options, args.quiet)))
 }
 
-fn options(cli: &Cli, targets: &[Target]) -> Options {
+fn options(targets: &[Target]) -> Options {
     let targets = targets.iter().map(|target| (target.group.clone(), target.collection.clone())).collect();
-    Options { targets, command: super::called(cli), ..Options::default() }
+    Options { targets, ..Options::default() }
 }
 
 fn go(config: &Config, options: &Options, quiet: bool) -> Result<RunReport, Failure> {

@@ -1,7 +1,7 @@
 //! What depends on who watches: colours, messages, progress.
 
 use std::io::{IsTerminal as _, stderr};
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,7 +19,7 @@ pub(crate) fn set_up(cli: &Cli) {
         Color::Never => anstream::ColorChoice::Never.write_global(),
     }
     let level = match cli.verbose {
-        0 => "error,plugin=warn,consent=warn",
+        0 => "error,plugin=warn,consent=warn,broker=info",
         1 => "info",
         2 => "debug",
         _ => "trace",
@@ -60,6 +60,19 @@ impl Progress {
 
     pub(crate) fn finish(&self) {
         self.with(ProgressBar::finish_and_clear);
+    }
+
+    /// Shows what goes on.
+    pub(crate) fn say(&self, text: &str) {
+        self.with(|bar| bar.set_message(text.to_owned()));
+    }
+
+    /// Does something that prints, and shows the line again below.
+    pub(crate) fn beside(&self, prints: impl FnOnce()) {
+        match &self.0 {
+            Some(bar) => bar.lock().unwrap_or_else(PoisonError::into_inner).suspend(prints),
+            None => prints(),
+        }
     }
 
     fn with(&self, act: impl FnOnce(&ProgressBar)) {

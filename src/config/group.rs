@@ -2,8 +2,9 @@
 
 use outrigger_engine::{ConflictPolicy, EditVsDelete, MaxDelete};
 
-use super::error::Position;
-use super::fields::{Fields, Result, Value, not_built_yet};
+use super::error::{ConfigError, Position};
+use super::fields::{Fields, Result, Value, not_built_yet, unknown_key};
+use super::nearest::nearest;
 use super::policy::Policies;
 
 /// One group.
@@ -51,9 +52,7 @@ impl GroupConfig {
         let place = format!("in group `{}`", value.name);
         let mut fields = value.fields()?;
         fields.not_built_yet(&["mode", "every", "match", "readonly", "max_create_on_slow"])?;
-        let members = fields.take("members").ok_or_else(|| {
-            value.key_error(format!("the key `members` is missing {place}")).hint("name two members")
-        })?;
+        let members = fields.take("members").ok_or_else(|| without_members(&value, &fields, &place))?;
         let members = members_of(members, known_members)?;
         let names: Vec<&str> = members.iter().map(String::as_str).collect();
         let policies = defaults.clone().overridden(&mut fields, &names)?;
@@ -73,12 +72,23 @@ impl GroupConfig {
     }
 }
 
+/// Perhaps the key is there, and misspelt.
+fn without_members(value: &Value<'_>, fields: &Fields<'_>, place: &str) -> ConfigError {
+    let meant = |other: &&Value<'_>| nearest(other.name, ["members"]).is_some();
+    match fields.left().find(meant) {
+        Some(misspelt) => unknown_key(misspelt, place, &["members"]),
+        None => value.key_error(format!("the key `members` is missing {place}")).hint("name two members"),
+    }
+}
+
 fn members_of(value: Value<'_>, known: &[&str]) -> Result<[String; 2]> {
     let mut names = Vec::new();
     for item in value.list()? {
         let name = item.text()?;
         if !known.contains(&name) {
-            return Err(item.error(format!("no member is called `{name}`")).did_you_mean(name, known));
+            let left: Vec<&str> =
+                known.iter().copied().filter(|known| !names.iter().any(|other| other == known)).collect();
+            return Err(item.error(format!("no member is called `{name}`")).did_you_mean(name, &left));
         }
         if names.iter().any(|other| other == name) {
             return Err(item.error(format!("`{name}` is named twice")));

@@ -87,8 +87,8 @@ pub(super) fn read(value: Value<'_>, protected: &[Protected]) -> Result<Sandbox>
         read: fields.read("read", |value| each(value, |path| path.path()))?,
         write: fields.read("write", |value| each(value, |path| writable(path, protected)))?,
         execute: fields.read("execute", |value| each(value, |path| path.path()))?,
-        network: fields.read("network", |value| each(value, endpoint))?,
-        memory: fields.read("memory", |value| value.size())?,
+        network: fields.read("network", network)?,
+        memory: fields.read("memory", memory)?,
         processes: fields.read("processes", processes)?,
         file_size: fields.read("file_size", |value| value.size())?,
         require: fields.read("require", |value| each(value, guarantee))?,
@@ -143,11 +143,44 @@ pub(super) fn on_unsupported(value: Value<'_>) -> Result<OnUnsupported> {
     value.word(&[("refuse", OnUnsupported::Refuse), ("weaken", OnUnsupported::Weaken)])
 }
 
+/// So much that the smallest program starts.
+pub(super) fn memory(value: Value<'_>) -> Result<u64> {
+    let bytes = value.size()?;
+    if bytes >= Policy::LEAST_MEMORY {
+        return Ok(bytes);
+    }
+    let least = Policy::LEAST_MEMORY >> 20;
+    Err(value
+        .error(format!("`memory` is too little for any program to start: it must be at least {least} MiB"))
+        .hint("write a number with a unit, such as \"64MiB\""))
+}
+
 pub(super) fn processes(value: Value<'_>) -> Result<u32> {
     let number = value.number(u64::from(u32::MAX))?;
     u32::try_from(number).ok().filter(|number| *number > 0).ok_or_else(|| {
         value.error("`processes` must be at least 1").hint("a plugin is a process itself: 1 means no others")
     })
+}
+
+fn network(value: Value<'_>) -> Result<Vec<String>> {
+    not_mixed(value)?;
+    each(value, endpoint)
+}
+
+/// Whoever connects to a port by himself needs no broker for hosts, and would get around it.
+pub(super) fn not_mixed(value: Value<'_>) -> Result<()> {
+    let entries = value.list()?;
+    let is_port =
+        |entry: &Value<'_>| entry.text().is_ok_and(|text| text.to_ascii_lowercase().starts_with("tcp:"));
+    let first = entries.first().is_some_and(is_port);
+    match entries.iter().find(|entry| is_port(entry) != first) {
+        None => Ok(()),
+        Some(other) => Err(other
+            .error("`network` names ports (\"tcp:443\") beside hosts, and they do not go together")
+            .hint(
+                "name hosts, which the broker connects to, or ports, which the plugin connects to by itself",
+            )),
+    }
 }
 
 pub(super) fn endpoint(value: Value<'_>) -> Result<String> {

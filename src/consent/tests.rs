@@ -55,7 +55,7 @@ impl World {
     }
 
     fn admit(&self, only_looks: bool) -> Result<Manifest, Failure> {
-        admit(&self.state(), "crm", &self.manifest(), "outrigger -c x", only_looks)
+        admit(&self.state(), "crm", &self.manifest(), only_looks)
     }
 
     fn trusted(&self) -> String {
@@ -71,7 +71,7 @@ fn nobody_is_trusted_before_he_was() {
     assert_eq!(world.examined().standing, Standing::Untrusted);
     let failure = world.admit(false).unwrap_err();
     assert_eq!((failure.exit, failure.message.as_str()), (Exit::Plugin, "the plugin crm is not trusted yet"));
-    assert_eq!(failure.hint.unwrap(), "`outrigger -c x plugin trust crm` shows what it wants, and asks");
+    assert_eq!(failure.hint.unwrap(), "`outrigger plugin trust crm` shows what it wants, and asks");
     assert!(!world.state().exists(), "nothing is written");
     world.trust();
     assert_eq!(world.examined().standing, AS_TRUSTED);

@@ -131,7 +131,7 @@ fn write_standing(
 ) -> io::Result<()> {
     let (verdict, reason, hint) = match standing {
         Standing::Enforced => ("holds", "", ""),
-        Standing::Advisory { reason } => ("partly", reason.as_str(), ""),
+        Standing::Advisory { reason, hint } => ("partly", reason.as_str(), hint.as_str()),
         Standing::Unavailable { reason, hint } => ("no", reason.as_str(), hint.as_str()),
     };
     writeln!(out, "  {verdict:7}{guarantee:27}{}{whose}", meaning(guarantee))?;
@@ -161,12 +161,13 @@ mod tests {
     fn both_kinds_share_a_line_unless_they_differ() {
         let own = Report::nothing("no Landlock", "boot another kernel");
         let mut program = own.clone();
-        program.set(Guarantee::Memory, Standing::advisory("no group"));
+        program.set(Guarantee::Memory, Standing::advisory("no group", "run as root"));
         let text = written(&Kinds { first_party: Got::report(own), program: Got::report(program) });
         assert_eq!(text.matches("its memory is bounded").count(), 2, "{text}");
         assert_eq!(text.matches("its share of the processor").count(), 1, "{text}");
         assert!(
-            text.contains("  partly memory") && text.contains("(programs)\n         no group\n"),
+            text.contains("  partly memory")
+                && text.contains("(programs)\n         no group\n         hint: run as root\n"),
             "{text}"
         );
         assert!(text.contains("         hint: boot another kernel\n"), "{text}");

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 
 use outrigger_protocol::{Printable, Words};
 
+use super::called::as_called;
 use crate::config::ConfigError;
 use crate::exit::Exit;
 
@@ -78,10 +79,10 @@ impl Failure {
         self
     }
 
-    /// Says what to do.
+    /// Says what to do. The commands in it are as the user can call them ([`as_called`]).
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+        Self { hint: Some(as_called(&hint.into())), ..self }
     }
 
     /// Writes it for people, with colours.
@@ -132,7 +133,8 @@ impl fmt::Display for Cause {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self { hint: error.hint.clone(), ..Self::usage(error.to_string()) }
+        let failure = Self::usage(error.to_string());
+        error.hint.into_iter().fold(failure, Self::hint)
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use outrigger_engine::{FailureClass, Report, Side, Summary};
 use outrigger_protocol::{Code, Printable};
 
+use super::called::called;
 use super::failure::Failure;
 use crate::exit::Exit;
 
@@ -50,8 +51,6 @@ pub struct GroupReport {
     pub name: String,
     /// Its members, in order.
     pub members: [String; 2],
-    /// How the command was called, for the commands that hints name: `outrigger -c FILE`.
-    pub command: String,
     /// What was synchronised.
     pub collections: Vec<CollectionReport>,
     /// Members that are not there and need not be; what is owed to them is kept.
@@ -75,11 +74,9 @@ impl GroupReport {
     /// Of a group that has not done anything yet.
     pub fn new(name: impl Into<String>, members: [String; 2]) -> Self {
         let name = name.into();
-        let command = "outrigger".to_owned();
         Self {
             name,
             members,
-            command,
             collections: Vec::new(),
             waiting: Vec::new(),
             failures: Vec::new(),
@@ -89,12 +86,12 @@ impl GroupReport {
 
     /// The command line that lets exactly `planned` deletions of a collection happen.
     pub(super) fn allow_deletes(&self, collection: &str, planned: u64) -> String {
-        format!("{} sync {} --allow-deletes {planned}", self.command, self.target(collection))
+        format!("{} sync {} --allow-deletes {planned}", called(), self.target(collection))
     }
 
     /// The command line that tries items again that a plugin crashed over.
     pub(super) fn retry_crashed(&self, collection: &str) -> String {
-        format!("{} sync {} --retry-crashed", self.command, self.target(collection))
+        format!("{} sync {} --retry-crashed", called(), self.target(collection))
     }
 
     /// What names a collection on a command line that the user may copy.

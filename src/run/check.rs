@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use outrigger_engine::MemberState;
-use outrigger_protocol::Printable;
+use outrigger_protocol::{Printable, Words};
 use outrigger_sandbox::Report;
 use serde::Serialize;
 
@@ -56,7 +56,6 @@ pub async fn check(config: &Config, options: &Options) -> Result<CheckReport, Fa
                 config,
                 member,
                 plugins: &options.plugins,
-                command: &options.command,
                 only_looks: true,
                 locks: Vec::new(),
                 group: group_of(group, None, [&nothing, &nothing]),
@@ -175,7 +174,7 @@ impl Found {
             "ok: plugin {} in process {}, ready after {} ms",
             self.plugin, self.pid, self.start_ms
         )?;
-        let names: Vec<String> = self.collections.iter().map(|name| Printable(name).to_string()).collect();
+        let names: Vec<String> = self.collections.iter().map(|name| Words(name).to_string()).collect();
         writeln!(out, "  collections   {}", if names.is_empty() { "none".into() } else { names.join(", ") })?;
         write_standings(&self.sandbox, "  sandbox       ", out)
     }

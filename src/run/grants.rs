@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::config::{Config, Manifest, MemberConfig, PluginConfig, PluginSource};
 use crate::consent::{self, Standing};
 use crate::exit::Exit;
-use crate::report::Failure;
+use crate::report::{Failure, as_called};
 
 /// What a member's `plugin` leads to.
 #[derive(Debug, Clone)]
@@ -49,17 +49,8 @@ pub(super) struct Granted {
     pub(super) start_timeout: Option<Duration>,
 }
 
-/// How a start that needs consent is to be told, and whether it may write down what changed.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Leave<'l> {
-    /// How the command was called; empty: `outrigger`.
-    pub(super) command: &'l str,
-    /// This run writes nothing.
-    pub(super) only_looks: bool,
-}
-
 /// Grants a member's plugin what it wishes and the user allows. Reads the files that its digest
-/// covers, so it may take a while.
+/// covers, so it may take a while. A run that `only_looks` writes nothing down.
 ///
 /// # Errors
 /// The user has not consented; or a wish cannot be granted as the member is configured.
@@ -67,7 +58,7 @@ pub(super) fn grant(
     config: &Config,
     member: &MemberConfig,
     found: Found,
-    leave: Leave<'_>,
+    only_looks: bool,
 ) -> Result<Granted, Failure> {
     match found {
         Found::Program { program, start_timeout } => {
@@ -79,8 +70,7 @@ pub(super) fn grant(
             Ok(Granted { program, policy: tidy(policy), start_timeout })
         }
         Found::Manifest { plugin, file } => {
-            let command = if leave.command.is_empty() { "outrigger" } else { leave.command };
-            let manifest = consent::admit(&config.state, &plugin, &file, command, leave.only_looks)?;
+            let manifest = consent::admit(&config.state, &plugin, &file, only_looks)?;
             let policy = would_grant(config, member, &manifest)?;
             let program = Program::Executable { path: manifest.program, args: manifest.args };
             Ok(Granted { program, policy, start_timeout: manifest.start_timeout })
@@ -189,6 +179,7 @@ pub fn notes(config: &Config, member: &MemberConfig) -> Vec<Note> {
     let of_consent = examined.and_then(|examined| consent_note(&member.plugin, examined));
     let lines = of_consent.into_iter().chain(sandbox_note(member, wished));
     lines
+        .map(|(what, words)| (what, as_called(&words)))
         .map(|(what, words)| Note { member: member.name.clone(), plugin: member.plugin.clone(), what, words })
         .collect()
 }
@@ -219,6 +210,8 @@ fn sandbox_note(member: &MemberConfig, wished: OnUnsupported) -> Option<Line> {
 fn consent_note(plugin: &str, examined: Result<consent::Examined, Failure>) -> Option<Line> {
     let standing = match examined {
         Ok(examined) => examined.standing,
+        // Told as a failure before anything starts: see `check_plugin`.
+        Err(failure) if failure.exit == Exit::Usage => return None,
         Err(failure) => return Some(("untrusted", format!("cannot be started: {failure}"))),
     };
     if let Some(why) = standing.refusal(plugin) {

@@ -9,7 +9,7 @@ use outrigger_transport::LinkError;
 
 use super::found::BROKER_HINT;
 use super::grants::Found;
-use crate::config::{Config, MemberConfig, nearest};
+use crate::config::{Config, ConfigError, Manifest, MemberConfig, nearest};
 use crate::exit::Exit;
 use crate::report::Failure;
 
@@ -47,12 +47,30 @@ impl Plugins {
 }
 
 /// Fails where the member's plugin is none that could be started: what can be said before anything is
-/// made or started.
+/// made or started. Reads its manifest, if it has one.
 ///
 /// # Errors
-/// No plugin has that name.
-pub(crate) fn check_plugin(config: &Config, member: &MemberConfig, plugins: &Plugins) -> Result<(), Failure> {
-    if member.locate.is_some() { Ok(()) } else { find_plugin(config, member, plugins).map(|_| ()) }
+/// No plugin has that name, or its manifest cannot be used.
+pub fn check_plugin(config: &Config, member: &MemberConfig, plugins: &Plugins) -> Result<(), Failure> {
+    if member.locate.is_some() {
+        return Ok(());
+    }
+    match find_plugin(config, member, plugins)? {
+        Found::Program { .. } => Ok(()),
+        Found::Manifest { plugin, file } => {
+            let read = Manifest::load(&file).map(drop);
+            read.map_err(|error| unusable(config, &plugin, error).into())
+        }
+    }
+}
+
+/// A mistake in a manifest has its place there; one that cannot be read at all has it where the
+/// configuration names it.
+fn unusable(config: &Config, plugin: &str, error: ConfigError) -> ConfigError {
+    let named = config.plugin(plugin).filter(|_| error.at.is_none());
+    let Some(named) = named else { return error };
+    let hint = error.hint.clone().unwrap_or_else(|| format!("correct `manifest` in [plugin.{plugin}]"));
+    config.error(named.at, format!("the manifest of the plugin {plugin}: {error}"), Some(hint))
 }
 
 /// What the member's plugin is.
@@ -166,6 +184,7 @@ pub(super) fn failure_of(member: &str, plugin: &str, what: &str, error: &Error) 
         Failure::new(exit, format!("the plugin of {member} {what}")).said_by(plugin, error.to_string());
     match exit {
         Exit::Usage => failure.hint(format!("mend [member.{member}] in the configuration")),
+        _ if error.code == Code::PANIC => failure.hint("`outrigger -v check` shows what it printed"),
         _ => failure,
     }
 }
@@ -199,6 +218,14 @@ mod tests {
             assert!(said.contains("outrigger doctor") && said.contains("on_unsupported"), "{said}");
             assert!(!said.contains("`require") && !said.contains("manifest"), "{said}");
         }
+    }
+
+    #[test]
+    fn a_defect_of_a_plugin_says_where_to_look() {
+        use outrigger_protocol::Code;
+        let failure = failure_of("a", "p", "failed in initialize", &Error::new(Code::PANIC, "KeyError"));
+        assert_eq!(failure.exit, Exit::Plugin);
+        assert_eq!(failure.hint.unwrap(), "`outrigger -v check` shows what it printed");
     }
 
     #[test]

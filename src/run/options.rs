@@ -12,8 +12,6 @@ pub struct Options {
     pub targets: Vec<(String, Option<String>)>,
     /// Decide, and write nothing at all.
     pub dry_run: bool,
-    /// How the command was called, for the commands that hints name; empty: `outrigger`.
-    pub command: String,
     /// The user's leave to delete so many items in spite of the guard, good for one member of one
     /// collection in the whole run; see [`outrigger_engine::Settings::allow_deletes`].
     pub allow_deletes: Option<u64>,

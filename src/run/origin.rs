@@ -8,7 +8,7 @@ use outrigger_broker::{PluginHost, PluginSpec, StartBy, StartError, TryError};
 use outrigger_sandbox::Descriptor;
 
 use super::found;
-use super::grants::{Granted, Leave, grant};
+use super::grants::{Granted, grant};
 use super::members::{Plugins, find_plugin, start_failure};
 use crate::config::{Config, MemberConfig};
 use crate::report::Failure;
@@ -20,8 +20,6 @@ pub(super) struct Origin {
     pub(super) config: Config,
     pub(super) member: MemberConfig,
     pub(super) plugins: Plugins,
-    /// How the command was called, for hints; empty: `outrigger`.
-    pub(super) command: String,
     /// Nothing is written down.
     pub(super) only_looks: bool,
 }
@@ -68,10 +66,8 @@ impl Origin {
     /// What is started, and what it may do. Found out beside: it reads files.
     async fn granted(&self) -> Result<Granted, Failure> {
         let found = find_plugin(&self.config, &self.member, &self.plugins)?;
-        let Self { config, member, command, only_looks, .. } = self.clone();
-        let granted = tokio::task::spawn_blocking(move || {
-            grant(&config, &member, found, Leave { command: &command, only_looks })
-        });
+        let Self { config, member, only_looks, .. } = self.clone();
+        let granted = tokio::task::spawn_blocking(move || grant(&config, &member, found, only_looks));
         granted.await.unwrap_or_else(|panic| Err(Failure::internal("what a plugin may do").because(&panic)))
     }
 }

@@ -33,8 +33,6 @@ pub(crate) struct Start<'s> {
     pub(crate) config: &'s Config,
     pub(crate) member: &'s MemberConfig,
     pub(crate) plugins: &'s Plugins,
-    /// How the command was called, for hints; empty: `outrigger`.
-    pub(crate) command: &'s str,
     /// Nothing is written down.
     pub(crate) only_looks: bool,
     /// Held by each of its processes until the last one that it started has gone (decisions X3).
@@ -227,7 +225,7 @@ impl MemberSession {
 
 /// The member's plugin under supervision, not started yet.
 fn supervise(start: Start<'_>) -> Supervised<Failure> {
-    let Start { config, member, plugins, command, only_looks, locks, crashes, .. } = start;
+    let Start { config, member, plugins, only_looks, locks, crashes, .. } = start;
     let care = Care {
         budget: member.restart,
         now: clock::now(),
@@ -238,7 +236,6 @@ fn supervise(start: Start<'_>) -> Supervised<Failure> {
         config: config.clone(),
         member: member.clone(),
         plugins: plugins.clone(),
-        command: command.to_owned(),
         only_looks,
     });
     Supervised::new(&member.name, care, move || {
@@ -281,9 +278,18 @@ async fn introduce(
 ) -> Result<(Instance, Discovered), (&'static str, Error)> {
     let seen = keeper.seen().await;
     let initialized = host.initialize_with(Initialize::new(seen, group), Arc::clone(keeper) as _).await;
-    let instance = initialized.map_err(|error| ("refused its settings", error))?;
+    let instance = initialized.map_err(|error| (refusal(&error), error))?;
     let discovered = instance.discover().await.map_err(|error| ("cannot say what it has", error))?;
     Ok((instance, discovered))
+}
+
+/// A refusal is an answer; a defect of the plugin says nothing of its settings.
+fn refusal(error: &Error) -> &'static str {
+    use outrigger_protocol::Code;
+    match error.code {
+        Code::PANIC | Code::INTERNAL => "failed in initialize",
+        _ => "refused its settings",
+    }
 }
 
 fn down_failure(member: &MemberConfig, down: Down<Failure>) -> Failure {

@@ -99,12 +99,11 @@ impl GroupRun<'_> {
         };
         let failed = |failure| (member.name.clone(), StartFailure { failure, crashes: Vec::new() });
         let (crashes, locks) = before.await.map_err(failed)?;
-        let Options { plugins, command, dry_run, .. } = self.options;
+        let Options { plugins, dry_run, .. } = self.options;
         let start = Start {
             config: self.config,
             member,
             plugins,
-            command,
             only_looks: *dry_run,
             locks,
             group: shown.clone(),

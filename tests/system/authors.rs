@@ -1,14 +1,17 @@
 //! The verbs for authors of plugins: `plugin check`, `run`, `replay`, `new`.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::python::people_in;
 use crate::support::host::example;
-use crate::support::{Link, World};
+use crate::support::{Link, World, no_process_is_left};
 
 /// Enough that a listing does not fit the smallest window.
 const ITEMS: [&str; 2] = ["--items", "1000"];
@@ -169,6 +172,29 @@ fn a_plugin_that_refuses_its_settings_is_told_from_one_that_is_wrong() {
     assert_eq!(wrong.status.code(), Some(7), "{}", text(&wrong));
     assert!(text(&wrong).contains("FAILED     handshake"), "{}", text(&wrong));
     assert_eq!(plugin(&world, &["check", "nowhere"]).status.code(), Some(2));
+}
+
+/// What was tried until then is told at once; neither the process nor its folder is left.
+#[test]
+fn an_interrupted_check_says_what_it_has_found() {
+    let world = World::empty(Link::Inherited);
+    let hostile = path(example("hostile_plugin", "tests/system/hostile_plugin.rs"));
+    let mut command = Command::new(world.program());
+    command.current_dir(world.root()).env_clear().env("TMPDIR", world.path("tmp"));
+    command.args(["plugin", "check", &hostile, "--patience", "3600", "--", "discover", "hang"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let before: Vec<String> = lines.by_ref().take_while(|line| !line.contains("empty-body")).collect();
+    assert!(before.iter().any(|line| line.starts_with("  ok         handshake")), "{before:#?}");
+    kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGINT).unwrap();
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(child.wait().unwrap().code(), Some(130), "{rest:#?}");
+    for told in ["  not tried  discover       interrupted", "Not everything could be tried: interrupted"] {
+        assert!(rest.iter().any(|line| line == told), "{rest:#?}");
+    }
+    assert!(!rest.iter().any(|line| line.contains("FAILED")), "{rest:#?}");
+    no_process_is_left(world.root());
+    assert!(fs::read_dir(world.path("tmp")).unwrap().next().is_none(), "its folder goes away with it");
 }
 
 /// Holds S29, S74.

@@ -101,7 +101,7 @@ impl Drop for Office {
 }
 
 fn command(world: &World, runtime: &Path) -> Command {
-    let mut command = world.command(["-v", "broker"]);
+    let mut command = world.command(["broker"]);
     command.env("XDG_RUNTIME_DIR", runtime);
     command
 }
@@ -110,7 +110,8 @@ fn command(world: &World, runtime: &Path) -> Command {
 fn start(world: &World, runtime: &Path) -> Child {
     let mut broker = command(world, runtime).spawn().unwrap();
     let mut lines = BufReader::new(broker.stderr.take().unwrap()).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line.contains("waits for engines")), "it never said that it waits");
+    let serves = format!("broker.sock, process {}", broker.id());
+    assert!(lines.any(|line| line.contains(&serves)), "it never said that it serves");
     std::thread::spawn(move || lines.for_each(drop));
     broker
 }
@@ -142,7 +143,7 @@ fn holding(desk: &Desk) -> App {
 fn without_a_broker_nothing_is_started_and_it_is_said_what_to_do() {
     let desk = Desk::new();
     through_broker(&desk);
-    let words = ["no broker runs", "broker.sock", "start `outrigger broker`"];
+    let words = ["no broker runs", "broker.sock", " broker`, or take `broker = true` out"];
     desk.sync().expect(4).says(&words).says(&["the end of phone was not looked for"]);
     desk.run(&["check"]).expect(4).says(&words);
     no_process_is_left(desk.world.root());

@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use crate::support::host::example;
 use crate::support::{LAPTOP, Link, PHONE, World, card, over_both_connections};
 
 over_both_connections!(check_says_what_there_is, init_writes_what_check_and_sync_take);
@@ -15,7 +16,7 @@ fn check_says_what_there_is(world: World) {
     let run = run.says(&[
         "contacts/laptop",
         "contacts/phone",
-        "collections   book, work",
+        "collections   \"book\", \"work\"",
         "env_and_descriptors_clean",
     ]);
     assert!(run.stdout.contains("enforced: "), "{run:?}");
@@ -59,7 +60,9 @@ fn a_plugin_that_is_not_there_is_named_with_what_was_meant() {
     };
     let before = world.members();
     with("poeple");
-    world.sync().expect(2).says(&["no plugin is called `poeple`", "did you mean `people`?"]);
+    for verb in ["sync", "status"] {
+        world.run([verb]).expect(2).says(&["no plugin is called `poeple`", "did you mean `people`?"]);
+    }
     with("crm");
     world.sync().expect(2).says(&["the plugins are: vdir, people", "[plugin.crm]"]);
     with("people");
@@ -124,6 +127,19 @@ fn two_members_at_one_place_are_refused_before_anything_starts() {
 }
 
 #[test]
+fn what_a_plugin_printed_too_much_is_told_once_and_by_its_size() {
+    let world = World::new(Link::Inherited);
+    let noisy = example("hostile_plugin", "tests/system/hostile_plugin.rs");
+    let text = fs::read_to_string(world.config()).unwrap().replacen("\"vdir\"", "\"noisy\"", 1);
+    let command = format!("command = [\"{}\", \"discover\", \"flood\"]", noisy.display());
+    world.configure_as(&format!("{text}[plugin.noisy]\n{command}\n"));
+    let run = world.run(["check", "-v"]).expect(0);
+    let told = run.stderr.lines().filter(|line| line.contains("it said more than is logged"));
+    assert_eq!(told.count(), 1, "{}", run.stderr);
+    assert!(run.stderr.contains("WARN"), "{}", run.stderr);
+}
+
+#[test]
 fn a_requirement_that_cannot_be_met_says_what_to_take_out() {
     let world = World::new(Link::Inherited);
     world.configure("", "[member.phone.sandbox]\nrequire = [\"disk\"]");
@@ -141,7 +157,7 @@ fn without_a_home_configuration_the_usual_place_is_named() {
     let world = World::empty(Link::Inherited);
     let place = world.path("home").join(".config/outrigger/config.toml");
     let run = crate::support::Running::new(world.command(["sync"]).spawn().unwrap()).wait().expect(2);
-    run.says(&[&place.display().to_string(), "outrigger init"]);
+    run.says(&[&place.display().to_string(), "`outrigger init`"]);
     fs::create_dir_all(place.parent().unwrap()).unwrap();
     let config = "[member.a]\nplugin = \"vdir\"\npath = \"~/a\"\n[member.b]\nplugin = \"vdir\"\npath = \"~/b\"\n\
                   [group.g]\nmembers = [\"a\", \"b\"]\ncreate_collections = true\n";
@@ -228,7 +244,7 @@ fn one_collection_is_all_that_is_touched_where_one_is_named() {
         .run(["sync", "contacts/bok"])
         .expect(2)
         .says(&["no collection is called `bok`", "did you mean `book`?"]);
-    world.run(["sync", "contacts/else"]).expect(2).says(&["`outrigger check` lists"]);
+    world.run(["sync", "contacts/else"]).expect(2).says(&["check` lists"]);
 }
 
 #[test]

@@ -82,10 +82,18 @@ fn a_plugin_runs_when_its_user_has_agreed_and_stops_when_it_wants_more() {
         let words = ["the plugin notes is not trusted yet", &hint(&notes)];
         notes.run(&[verb, "contacts"]).expect(7).says(&words);
     }
-    notes.run(&["plugin", "trust", "notes"]).expect(2).says(&["nobody is there to ask", "--yes"]);
+    let agrees = format!("`{} --yes` agrees without a question", hint(&notes));
+    notes.run(&["plugin", "trust", "notes"]).expect(2).says(&["nobody is there to ask", &agrees]);
+    notes.run(&["status"]).says(&[&format!("`{}` asks", hint(&notes))]);
     assert_eq!(notes.trusted(), "", "nobody agreed");
 
-    let told = ["An echo", "read what the option `first` names", "use 64 MiB of memory", "notes is trusted"];
+    let told = [
+        "An echo",
+        "read what the option `first` names",
+        "use up to 64 MiB of memory",
+        "have up to 64 processes and threads (the default)",
+        "notes is trusted",
+    ];
     notes.run(&["plugin", "trust", "notes", "--yes"]).expect(0).says(&told);
     notes.run(&["check", "contacts"]).expect(0).says(&["plugin notes in process"]);
     notes.syncs();
@@ -225,9 +233,31 @@ fn a_manifest_that_cannot_be_used_costs_its_member_and_is_told_with_its_place() 
     let notes = Notes::new();
     notes.wishes("reed = []\n");
     let words = ["notes/plugin.toml:8:1: unknown key `reed`", "did you mean `read`?"];
-    notes.run(&["sync", "contacts"]).expect(7).says(&words);
-    notes.run(&["status"]).says(&["note      phone cannot be started: ", words[0]]);
-    notes.run(&["plugin", "info", "notes"]).expect(7).says(&words);
+    for args in [&["sync", "contacts"][..], &["check"], &["status"], &["plugin", "info", "notes"]] {
+        notes.run(args).expect(2).says(&words);
+    }
+    notes.wishes("network = [\"tcp:443\", \"a.example:443\"]\n");
+    let words = ["notes/plugin.toml:8:23: `network` names ports", "name hosts, which the broker"];
+    notes.run(&["plugin", "trust", "notes", "--yes"]).expect(2).says(&words);
+    fs::remove_file(notes.manifest()).unwrap();
+    let words =
+        ["the manifest of the plugin notes", "cannot be read", "correct `manifest` in [plugin.notes]"];
+    for verb in ["sync", "plan", "status"] {
+        let line = format!("{}:", notes.0.config().display());
+        notes.run(&[verb, "contacts"]).expect(2).says(&words).says(&[&line]);
+    }
+}
+
+/// To agree to what can never start would mean nothing.
+#[test]
+fn a_plugin_of_another_protocol_is_not_trusted() {
+    let notes = Notes::new();
+    let text = fs::read_to_string(notes.manifest()).unwrap().replace("\"0.9\"", "\"7.0\"");
+    fs::write(notes.manifest(), text).unwrap();
+    notes.run(&["plugin", "info", "notes"]).expect(0).says(&["7.0: it cannot be started, for this is"]);
+    notes.run(&["plugin", "trust", "notes", "--yes"]).expect(7).says(&["speaks version 7.0 of the protocol"]);
+    assert_eq!(notes.trusted(), "");
+    assert_eq!(notes.run(&["plugin", "info", "notes", "--json"]).json()["may_start"], false);
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn the_hint_about_control_groups_works() {
     world.give_to(NOBODY);
     let memory = |run: Run| told(&run.json(), "program")["memory"].clone();
     let of_nobody = memory(as_nobody(&world));
-    let told = of_nobody["reason"].as_str().unwrap_or_else(|| panic!("{of_nobody}"));
+    let told = of_nobody["hint"].as_str().unwrap_or_else(|| panic!("{of_nobody}"));
     assert_eq!(of_nobody["standing"], "advisory");
     assert!(told.contains("run as root, or in a systemd unit with `Delegate=yes`"), "{told}");
     let of_root = memory(world.run(["doctor", "--json"]));

@@ -78,7 +78,8 @@ fn a_stopped_process_is_found_out_and_ended_and_no_other_notices(world: World) {
             assert!(after >= SHORT_CALLS && after < SHORT_CALLS + AT_ONCE, "{after:?}");
             assert_eq!((error.blame, error.effect), (Blame::Plugin, Effect::Unknown), "{error:?}");
             assert_eq!(&*error.message, "commit: not answered in time");
-            assert_eq!(death.to_string(), "the plugin of phone was ended by signal 9 (SIGKILL)");
+            let told = "the plugin of phone was ended: it answered neither a call in time nor its cancel";
+            assert_eq!((death.to_string().as_str(), death.exit), (told, Some(Exit::Signal(9))));
         }
         finish(instance, &sink).await.unwrap();
         good.stop().await;

@@ -231,7 +231,10 @@ fn a_crash_loop_ends_and_other_groups_go_on(world: World) {
         let said = ["the plugin of phone crashed 2 times", "is not started again for 10 minutes", "SIGKILL"];
         run.says(&said).says(&["1 group in sync, 1 group with trouble"]);
         assert_eq!(world.get("shelf", "olga.vcf"), card("olga", "Olga"));
-        world.run(["status"]).expect(7).says(&["2 times lately", "sync contacts --retry-crashed"]);
+        let command = format!("`outrigger -c {}", world.config().display());
+        let mend = format!("{command} sync contacts --retry-crashed` starts it at once");
+        world.run(["status"]).expect(7).says(&["2 times lately", &mend]);
+        world.run(["sync"]).expect(7).says(&[&format!("{command} -v check` shows what it says")]);
         let status = world.run(["status", "--json"]).expect(7).json();
         let told = &status["groups"][0]["plugins"][0];
         assert_eq!((&told["member"], &told["crashes"]), (&PHONE.into(), &2.into()));

@@ -38,7 +38,7 @@ fn found_used_left_and_found_again(language: Language) {
     desk.sync().expect(6).says(&[
         "contacts waits to be approved",
         &app.code,
-        "outrigger peers approve contacts",
+        &format!("`outrigger -c {} peers approve contacts", desk.world.config().display()),
     ]);
     desk.run(&["peers", "list"]).expect(0).says(&["waits to be approved", &app.code]);
     desk.approve(&app);

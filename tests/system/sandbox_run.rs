@@ -190,6 +190,22 @@ fn all_of_a_long_output_comes_out() {
     assert_eq!(run.stdout.len(), 3_000_000);
 }
 
+/// As with `> log 2>&1`: both outputs share one place in the file.
+#[test]
+fn both_outputs_may_go_into_one_file() {
+    let place = Place::new();
+    for _ in 0..10 {
+        let log = fs::File::create(place.0.path("log")).unwrap();
+        let mut command = place.command(&["--", "sh", "-c", "echo abcdefghi >&2; echo x; echo end >&2"]);
+        command.stdout(log.try_clone().unwrap()).stderr(log);
+        assert!(command.spawn().unwrap().wait().unwrap().success());
+        let text = fs::read_to_string(place.0.path("log")).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["abcdefghi", "end", "x"]);
+    }
+}
+
 #[test]
 fn the_exit_code_is_that_of_the_command() {
     let place = Place::new();
@@ -206,6 +222,7 @@ fn the_exit_code_is_that_of_the_command() {
     place.run(&["--read", "gone", "--", "true"]).expect(2).says(&["no such file or folder"]);
     place.run(&["--write", ".", "--", "true"]).expect(125).says(&["outrigger"]);
     place.run(&["true"]).expect(2);
+    place.run(&["--memory", "1KiB", "--", "true"]).expect(2).says(&["at least 4MiB"]);
 }
 
 #[test]
@@ -379,6 +396,18 @@ fn memory_is_bounded() {
     let killed = run("64MiB", &[]);
     let has_group = !killed.stderr.contains("only what each process has of its own");
     killed.expect(if has_group { 137 } else { 1 });
+}
+
+/// What is refused as too little is not more than what suffices.
+#[test]
+fn the_least_memory_is_enough_for_a_program() {
+    let place = Place::new();
+    for tier in [&[][..], &["--tier", "landlocked"]] {
+        for processes in ["1", "64"] {
+            let args = ["--memory", "4MiB", "--processes", processes, "--", "true"];
+            place.run(&[tier, &args].concat()).expect(0);
+        }
+    }
 }
 
 #[test]

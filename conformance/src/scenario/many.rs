@@ -61,6 +61,7 @@ fn create(talk: &mut Talk<'_>, sink: ObjectId, format: Format) -> Step<()> {
             return Err(Stop::Pointless(format!("an item could not be created: {why}")));
         }
         left -= count;
+        talk.wire.watcher.written(talk.settings.items - left, talk.settings.items);
     }
     Ok(())
 }

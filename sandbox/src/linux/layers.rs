@@ -38,12 +38,6 @@ use limits::Limits;
 use places::{Place, Rights};
 use seccomp::Needs;
 
-/// Memory of a plugin whose policy does not say.
-const MEMORY: u64 = 1 << 30;
-
-/// Processes and threads of a program whose policy does not say. A plugin of our own has one.
-const PROCESSES: u32 = 64;
-
 /// Where programs are looked for, if the environment does not say.
 pub(super) const SEARCH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -59,7 +53,7 @@ pub(super) fn needs_group(policy: &Policy, program: bool) -> bool {
 }
 
 fn processes(policy: &Policy, program: bool) -> u32 {
-    policy.processes.unwrap_or(if program { PROCESSES } else { 1 })
+    policy.processes.unwrap_or(if program { Policy::PROCESSES } else { 1 })
 }
 
 /// What a program reads of itself where `/proc` is the host's. Not the folder: the host's mounts,
@@ -108,7 +102,7 @@ impl Confinement {
         let mut this = Self {
             program: program.is_some(),
             places: Vec::new(),
-            memory: policy.memory.unwrap_or(MEMORY),
+            memory: policy.memory.unwrap_or(Policy::MEMORY),
             processes: processes(&policy, program.is_some()),
             ports: policy.ports(),
             no_scope: start.no_scope.clone(),
@@ -188,7 +182,7 @@ impl Confinement {
     fn limits(&self, tier: Tier, group: &Cgroup) -> Limits {
         let bounded = group.memory.is_ok();
         Limits {
-            file_size: self.policy.file_size,
+            file_size: self.policy.file_size.unwrap_or(Policy::FILE_SIZE),
             address_space: self.single().then_some(self.memory),
             data: (!self.single() && !bounded).then_some(self.memory),
             // Its init is one of them.

@@ -72,7 +72,7 @@ fn without_birth_in_a_group() {
     match cpu {
         Standing::Unavailable { reason, .. } => assert!(reason.contains("control group"), "{reason}"),
         Standing::Enforced => assert!(std::path::Path::new("/sys/fs/cgroup/cpu").exists()),
-        Standing::Advisory { reason } => panic!("{reason}"),
+        Standing::Advisory { reason, .. } => panic!("{reason}"),
     }
 }
 

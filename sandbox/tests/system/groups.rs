@@ -122,10 +122,10 @@ fn unasked(tier: Tier) {
         let at_most = Ceiling { tier: Some(tier), landlock_abi: None };
         launch.policy = Policy { at_most, ..Policy::default() };
     });
-    let Standing::Advisory { reason } = started.child.report().standing(Guarantee::Memory) else {
+    let Standing::Advisory { hint, .. } = started.child.report().standing(Guarantee::Memory) else {
         panic!("{:?}", started.child.report())
     };
-    assert!(reason.contains("set or require `memory`"), "{reason}");
+    assert_eq!(hint, "set or require `memory`");
     assert_eq!(folders(&started), Vec::<PathBuf>::new());
     assert_eq!(started.child.report().standing(Guarantee::Cpu), Standing::Enforced);
 }

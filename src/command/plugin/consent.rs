@@ -77,6 +77,7 @@ pub(super) fn trust(cli: &Cli, args: &PluginTrustArgs) -> Ended {
         return print(|out| writeln!(out, "{name} is trusted already")).map(|()| Exit::Done);
     }
     print(|out| Info::named(&config, name, &examined).write(out))?;
+    consent::speaks(name, &examined)?; // else there is nothing to agree to
     if !args.yes && !agrees(name, &examined)? {
         return Err(Failure::new(Exit::Plugin, format!("{name} is not trusted, and not started")));
     }

@@ -62,7 +62,7 @@ impl<'i> Info<'i> {
         let members = config.members.iter().filter(|member| member.plugin == name);
         let granted = members.map(|member| Granted {
             member: member.name.clone(),
-            policy: would_grant(config, member, &examined.manifest),
+            policy: would_grant(config, member, &examined.manifest).map(with_defaults),
         });
         Self { name: Some(name), examined, members: granted.collect() }
     }
@@ -86,7 +86,7 @@ impl<'i> Info<'i> {
             wishes: texts(&manifest.asks().list()),
             require: manifest.wishes.require.iter().map(|guarantee| guarantee.name()).collect(),
             trust: word(standing),
-            may_start: standing.may_start(),
+            may_start: standing.may_start() && manifest.protocol.is_ours(),
             more: texts(more),
             less: texts(less),
             members: self.members.iter().map(Granted::json).collect(),
@@ -110,7 +110,7 @@ impl<'i> Info<'i> {
             ("id", manifest.id.clone()),
             ("version", manifest.version.clone()),
             ("license", manifest.license.clone()),
-            ("protocol", manifest.protocol.to_string()),
+            ("protocol", protocol(manifest)),
             ("serves", [&manifest.object_types[..], &manifest.formats].concat().join(", ")),
             ("manifest", manifest.file.display().to_string()),
             ("command", command(manifest)),
@@ -170,6 +170,19 @@ impl Granted {
     }
 }
 
+/// With the limits that are enforced where nobody says one. Without a sandbox there are none.
+fn with_defaults(policy: Policy) -> Policy {
+    if policy.profile == Profile::None {
+        return policy;
+    }
+    Policy {
+        memory: policy.memory.or(Some(Policy::MEMORY)),
+        processes: policy.processes.or(Some(Policy::PROCESSES)),
+        file_size: policy.file_size.or(Some(Policy::FILE_SIZE)),
+        ..policy
+    }
+}
+
 fn write_wishes(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
     let folder = manifest.folder().display().to_string();
     writeln!(out, "  it wants to\n    read and execute its own folder, {}", Printable(folder))?;
@@ -182,6 +195,15 @@ fn write_wishes(manifest: &Manifest, out: &mut dyn Write) -> io::Result<()> {
             writeln!(out, "  it starts only where these are enforced: {}", require.join(", "))
         }
         (_, OnUnsupported::Weaken) => writeln!(out, "  it would like these enforced: {}", require.join(", ")),
+    }
+}
+
+fn protocol(manifest: &Manifest) -> String {
+    let (range, ours) = (manifest.protocol, outrigger::protocol::VERSION);
+    if range.is_ours() {
+        range.to_string()
+    } else {
+        format!("{range}: it cannot be started, for this is {ours}")
     }
 }
 

@@ -145,11 +145,11 @@ mod tests {
 
     #[test]
     fn what_the_manifest_wishes_is_granted_and_no_more() {
-        let folder = folder("[sandbox]\nwrite = [\"{option:out}\", \"{path}\"]\nmemory = \"1MiB\"");
+        let folder = folder("[sandbox]\nwrite = [\"{option:out}\", \"{path}\"]\nmemory = \"8MiB\"");
         let options = [("out", "/srv/x"), ("path", "{scratch}")];
         let Policy { read, write, execute, memory, .. } =
             subject(&args(folder.path(), &options), Vec::new()).unwrap().policy;
-        assert_eq!((read, write, memory), (Vec::new(), vec!["/srv/x".into()], Some(1 << 20)));
+        assert_eq!((read, write, memory), (Vec::new(), vec!["/srv/x".into()], Some(8 << 20)));
         assert_eq!(execute, [folder.path()]);
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use outrigger::broker::{Circuit, Crash, Restarts};
 use outrigger::config::{Config, GroupConfig};
+use outrigger::report::as_called;
 use outrigger::store::Status;
 use serde::Serialize;
 
@@ -58,9 +59,7 @@ impl PluginStatus {
             return writeln!(out);
         }
         writeln!(out, "; it is not started for some minutes")?;
-        writeln!(
-            out,
-            "              hint: mend it; `outrigger sync {group} --retry-crashed` starts it at once"
-        )
+        let hint = format!("mend it; `outrigger sync {group} --retry-crashed` starts it at once");
+        writeln!(out, "            hint: {}", as_called(&hint))
     }
 }

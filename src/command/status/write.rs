@@ -83,8 +83,8 @@ fn write_failure(failure: &FailureSummary, out: &mut dyn Write) -> io::Result<()
         (place, Some(_)) => writeln!(out, "  failed    {place}: {}", Words(message))?,
         (place, None) => writeln!(out, "  failed    {place}: {}", Printable(message))?,
     }
-    causes.iter().try_for_each(|cause| writeln!(out, "              caused by: {}", Printable(cause)))?;
-    hint.iter().try_for_each(|hint| writeln!(out, "              hint: {}", Printable(hint)))
+    causes.iter().try_for_each(|cause| writeln!(out, "            caused by: {}", Printable(cause)))?;
+    hint.iter().try_for_each(|hint| writeln!(out, "            hint: {}", Printable(hint)))
 }
 
 /// A moment, roughly, as people say it.
@@ -128,6 +128,6 @@ mod tests {
         let mut out = Vec::new();
         write_failure(&failure, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
-        assert_eq!(text, "  failed    family at usb: \"gone\\u{1b}[2J\"\n              hint: look\n");
+        assert_eq!(text, "  failed    family at usb: \"gone\\u{1b}[2J\"\n            hint: look\n");
     }
 }

@@ -193,6 +193,8 @@ fn only_the_user_can_do_without_a_sandbox() {
     assert!(complaint("profile = \"none\"").contains("cannot be \"none\" in a manifest"));
     assert!(complaint("profile = \"strict\"\nnetwork = [\"h:1\"]").contains("names hosts"));
     assert!(complaint("profile = \"netwrok\"").contains("did you mean `network`?"));
+    assert!(complaint("network = [\"{host:url}\", \"tcp:1\"]").contains("beside hosts"));
+    assert!(complaint("memory = 64").contains("at least 4 MiB"));
     assert!(complaint("network = [\"host\"]").contains("is not a host and a port"));
     assert!(complaint("network = [\"{host}\"]").contains("stands for nothing"));
     assert!(complaint("require = [\"fs_raed\"]").contains("did you mean `fs_read`?"));
@@ -316,7 +318,7 @@ proptest::proptest! {
     fn a_damaged_manifest_is_read_or_refused(at in 0_usize..400, cut in 0_usize..20, put in "\\PC{0,8}") {
         let whole = format!(
             "{HEAD}[sandbox]\nread = [\"{{option:in}}\", \"/usr/share\"]\nnetwork = [\"{{host:url}}\", \"h:1\"]\n\
-             memory = \"1MiB\"\nrequire = [\"fs_read\"]\n[check]\noptions = {{ path = \"x\" }}\n"
+             memory = \"8MiB\"\nrequire = [\"fs_read\"]\n[check]\noptions = {{ path = \"x\" }}\n"
         );
         let chars: Vec<char> = whole.chars().collect();
         let at = at.min(chars.len());

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use outrigger_sandbox::{Guarantee, OnUnsupported, Profile};
+use outrigger_sandbox::{Guarantee, OnUnsupported, Policy, Profile};
 
 use super::wishes::{HostWish, PathWish, Wishes};
 
@@ -19,11 +19,11 @@ pub enum Wish {
     Network,
     /// To reach a host.
     Reach(HostWish),
-    /// To use so many bytes of memory; `None`: without a limit.
+    /// To use so many bytes of memory; `None`: as many as any plugin, [`Policy::MEMORY`].
     Memory(Option<u64>),
-    /// To have so many processes.
+    /// To have so many processes; `None`: [`Policy::PROCESSES`].
     Processes(Option<u32>),
-    /// To write files of so many bytes.
+    /// To write files of so many bytes; `None`: [`Policy::FILE_SIZE`].
     FileSize(Option<u64>),
     /// To be started where this is not enforced, which was required before.
     Without(Guarantee),
@@ -47,9 +47,9 @@ pub fn beyond(old: &Wishes, new: &Wishes) -> Vec<Wish> {
     more.extend(uncovered(&new.write, &writable).map(Wish::Write));
     more.extend(uncovered(&new.execute, &executable).map(Wish::Execute));
     more.extend(new.network.iter().filter(|host| !old.network.contains(host)).cloned().map(Wish::Reach));
-    more.extend(raised(old.memory, new.memory).map(Wish::Memory));
-    more.extend(raised(old.processes, new.processes).map(Wish::Processes));
-    more.extend(raised(old.file_size, new.file_size).map(Wish::FileSize));
+    more.extend(raised(old.memory, new.memory, Policy::MEMORY).map(Wish::Memory));
+    more.extend(raised(old.processes, new.processes, Policy::PROCESSES).map(Wish::Processes));
+    more.extend(raised(old.file_size, new.file_size, Policy::FILE_SIZE).map(Wish::FileSize));
     more.extend(old.require.iter().filter(|one| !new.require.contains(one)).copied().map(Wish::Without));
     let weakened = (old.on_unsupported, new.on_unsupported) == (OnUnsupported::Refuse, OnUnsupported::Weaken);
     more.extend(weakened.then_some(Wish::Weakened));
@@ -85,13 +85,9 @@ fn covers(grant: &PathWish, wish: &PathWish) -> bool {
     }
 }
 
-/// The new limit, where it is higher.
-fn raised<T: PartialOrd + Copy>(old: Option<T>, new: Option<T>) -> Option<Option<T>> {
-    match (old, new) {
-        (None, _) => None,
-        (Some(old), Some(new)) if new <= old => None,
-        (Some(_), new) => Some(new),
-    }
+/// The new limit as it was written, where it is higher. Where none is, the default is enforced.
+fn raised<T: PartialOrd + Copy>(old: Option<T>, new: Option<T>, default: T) -> Option<Option<T>> {
+    (new.unwrap_or(default) > old.unwrap_or(default)).then_some(new)
 }
 
 impl fmt::Display for Wish {
@@ -103,13 +99,17 @@ impl fmt::Display for Wish {
             Self::Network => f.write_str("use the network"),
             Self::Reach(HostWish::Fixed(host)) => write!(f, "reach {host}"),
             Self::Reach(HostWish::Option(name)) => write!(f, "reach the host of the option `{name}`"),
-            Self::Memory(Some(bytes)) => write!(f, "use {} of memory", Size(*bytes)),
-            Self::Memory(None) => f.write_str("use memory without a limit"),
+            Self::Memory(Some(bytes)) => write!(f, "use up to {} of memory", Size(*bytes)),
+            Self::Memory(None) => write!(f, "use up to {} of memory (the default)", Size(Policy::MEMORY)),
             Self::Processes(Some(1)) => f.write_str("be one process, without threads"),
-            Self::Processes(Some(count)) => write!(f, "have {count} processes and threads"),
-            Self::Processes(None) => f.write_str("have processes without a limit"),
+            Self::Processes(Some(count)) => write!(f, "have up to {count} processes and threads"),
+            Self::Processes(None) => {
+                write!(f, "have up to {} processes and threads (the default)", Policy::PROCESSES)
+            }
             Self::FileSize(Some(bytes)) => write!(f, "write files of up to {}", Size(*bytes)),
-            Self::FileSize(None) => f.write_str("write files of any length"),
+            Self::FileSize(None) => {
+                write!(f, "write files of up to {} (the default)", Size(Policy::FILE_SIZE))
+            }
             Self::Without(guarantee) => write!(f, "start where `{guarantee}` is not enforced"),
             Self::Weakened => f.write_str("start where what it requires cannot be enforced"),
         }

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use outrigger_sandbox::{Guarantee, OnUnsupported, Profile, reserved};
 
 use super::super::fields::{Result, Value};
-use super::super::sandbox::{endpoint, guarantee, on_unsupported, processes};
+use super::super::sandbox::{endpoint, guarantee, memory, not_mixed, on_unsupported, processes};
 use super::entries;
 
 /// What a plugin wishes to be allowed. Its own folder it may read and execute without a word.
@@ -23,7 +23,7 @@ pub struct Wishes {
     pub execute: Vec<PathWish>,
     /// What it wants to reach.
     pub network: Vec<HostWish>,
-    /// Bytes; `None`: without a limit. So for the others.
+    /// Bytes; `None`: the default of every sandbox. So for the others.
     pub memory: Option<u64>,
     /// Processes and threads at once.
     pub processes: Option<u32>,
@@ -73,7 +73,7 @@ impl Wishes {
             write,
             execute,
             network,
-            memory: fields.read("memory", |value| value.size())?,
+            memory: fields.read("memory", memory)?,
             processes: fields.read("processes", processes)?,
             file_size: fields.read("file_size", |value| value.size())?,
             require: fields.read("require", guarantees)?.unwrap_or_default(),
@@ -166,6 +166,7 @@ fn unknown_word(value: Value<'_>, known: &str) -> super::ConfigError {
 }
 
 fn hosts(value: Value<'_>) -> Result<Vec<HostWish>> {
+    not_mixed(value)?;
     entries(value)?.into_iter().map(host).collect()
 }
 

@@ -116,6 +116,16 @@ fn a_sandbox_that_cannot_be_is_told_with_what_can() {
              connects to by itself)",
         ),
         (
+            member("[member.a.sandbox]\nnetwork = [\"tcp:443\", \"h:443\"]"),
+            "5:23: `network` names ports (\"tcp:443\") beside hosts, and they do not go together (name hosts, which \
+             the broker connects to, or ports, which the plugin connects to by itself)",
+        ),
+        (
+            member("[member.a.sandbox]\nmemory = \"64KiB\""),
+            "5:10: `memory` is too little for any program to start: it must be at least 4 MiB (write a number with \
+             a unit, such as \"64MiB\")",
+        ),
+        (
             member("[member.a.sandbox]\nrestart = { max = 0 }"),
             "5:19: `max` must be at least 1 (with 1, a plugin that has crashed is not started again)",
         ),
@@ -138,6 +148,14 @@ fn a_sandbox_that_cannot_be_is_told_with_what_can() {
 fn a_group_that_cannot_be_is_told_with_what_is_wrong() {
     assert_told(&[
         ("[group.g]".into(), "1:8: the key `members` is missing in group `g` (name two members)"),
+        (
+            format!("{TWO}[group.g]\nmember = [\"a\", \"b\"]"),
+            "8:1: unknown key `member` in group `g` (did you mean `members`?)",
+        ),
+        (
+            format!("{TWO}[group.g]\nmembers = [\"a\", \"c\"]"),
+            "8:17: no member is called `c` (did you mean `b`?)",
+        ),
         (
             format!("{TWO}[group.g]\nmembers = [\"a\"]"),
             "8:11: a group has exactly two members, and this one has 1 (larger groups are not built yet; two groups that share a member come close)",

@@ -6,6 +6,7 @@ use outrigger_engine::{CRASHED, Counts, Report, Side};
 use outrigger_protocol::{CommitKind, Href, Printable, Words};
 
 use super::words::{grouped, named, plural, quoted};
+use crate::report::called;
 use crate::report::failure::{BOLD, PLAIN};
 use crate::report::run::{CollectionReport, GroupReport};
 
@@ -81,7 +82,7 @@ impl Account<'_> {
                 text += &format!("   {}{tail}", plural(count, one, many));
             }
         };
-        let status = format!(": {} status", self.group.command);
+        let status = format!(": {} status", called());
         add(summary.conflicts, "conflict waits", "conflicts wait", &status);
         let tail = if summary.conflicts > 0 { "" } else { &status };
         add(summary.quarantined, "item is left alone", "items are left alone", tail);

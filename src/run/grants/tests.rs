@@ -13,7 +13,7 @@ impl World {
         let world = Self(tempfile::tempdir().unwrap());
         fs::create_dir(world.path("people")).unwrap();
         fs::write(world.path("people/main"), "").unwrap();
-        world.wishes("write = [\"{path}\"]\nread = [\"{option:in}\"]\nmemory = \"1MiB\"");
+        world.wishes("write = [\"{path}\"]\nread = [\"{option:in}\"]\nmemory = \"8MiB\"");
         world
     }
 
@@ -53,7 +53,7 @@ impl World {
         if member.plugin == "people" {
             self.trust(&config);
         }
-        grant(&config, member, found, Leave { command: "", only_looks: false })
+        grant(&config, member, found, false)
     }
 
     fn policy(&self, member: &str) -> Policy {
@@ -93,7 +93,7 @@ fn a_manifest_is_granted_what_it_wishes_for_this_member() {
     let expected = Policy {
         write: vec![world.path("db")],
         execute: vec![world.path("people")],
-        memory: Some(1 << 20),
+        memory: Some(8 << 20),
         ..Policy::default()
     };
     assert_eq!(granted.policy, expected, "an option that is not set grants nothing");
@@ -103,10 +103,10 @@ fn a_manifest_is_granted_what_it_wishes_for_this_member() {
 fn the_user_narrows_and_widens() {
     let world = World::new();
     let policy = world.policy(
-        "plugin = \"people\"\npath = \"./db\"\nin = \"./in\"\n[member.a.sandbox]\nwrite = []\nmemory = \"2MiB\"\n\
+        "plugin = \"people\"\npath = \"./db\"\nin = \"./in\"\n[member.a.sandbox]\nwrite = []\nmemory = \"16MiB\"\n\
          network = [\"h:1\"]",
     );
-    assert_eq!((policy.write, policy.memory), (Vec::new(), Some(2 << 20)));
+    assert_eq!((policy.write, policy.memory), (Vec::new(), Some(16 << 20)));
     assert_eq!((policy.read, policy.network), (vec![world.path("in")], vec!["h:1".to_owned()]));
     assert_eq!(policy.profile, Profile::Network);
     let policy = world.policy("plugin = \"people\"\npath = \"./db\"\n[member.a.sandbox]\nprofile = \"none\"");

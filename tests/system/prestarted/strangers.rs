@@ -30,9 +30,9 @@ fn chmod(path: &Path, mode: u32) {
 fn only_the_code_that_it_shows_approves_it() {
     let desk = Desk::new();
     let app = desk.app();
-    desk.run(&["peers", "approve", NAME, "0000-0000-0000"])
-        .expect(2)
-        .says(&["does not have the code", &app.code]);
+    let wrong = desk.run(&["peers", "approve", NAME, "0000-0000-0000"]).expect(2);
+    let wrong = wrong.says(&["does not have the code", "with another code"]);
+    assert!(!wrong.stderr.contains(&app.code), "it would be pasted: {wrong:?}");
     desk.run(&["peers", "approve", "nobody", &app.code]).expect(2).says(&["no end called nobody"]);
     desk.run(&["peers", "approve", NAME]).expect(2).says(&["the code of contacts is missing"]);
     desk.run(&["peers", "approve", "a/b", "x"]).expect(2).says(&["letters, digits"]);

@@ -7,14 +7,11 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 /// The most open descriptors of a plugin.
 const DESCRIPTORS: u64 = 512;
 
-/// The longest file that a plugin may write unless its policy says otherwise.
-pub(super) const FILE_SIZE: u64 = 1 << 30;
-
 /// What is limited.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Limits {
     /// The longest file.
-    pub(super) file_size: Option<u64>,
+    pub(super) file_size: u64,
     /// All memory that it maps, whatever for: for a plugin that is one process for ever.
     pub(super) address_space: Option<u64>,
     /// Private memory that it maps to write.
@@ -38,7 +35,7 @@ pub(super) fn apply(limits: &Limits) -> io::Result<()> {
     set(Resource::Memlock, 0)?;
     set(Resource::Msgqueue, 0)?;
     lower(Resource::Nofile, DESCRIPTORS)?;
-    lower(Resource::Fsize, limits.file_size.unwrap_or(FILE_SIZE))?;
+    lower(Resource::Fsize, limits.file_size)?;
     optional
         .into_iter()
         .filter_map(|(resource, most)| Some((resource, most?)))

@@ -60,7 +60,7 @@ fn of_promise(setup: &Setup, report: &Report, row: &Row, outcome: &Outcome) -> O
 fn of_reasons(report: &Report) -> Vec<String> {
     let silent = |standing: &Standing| match standing {
         Standing::Enforced => false,
-        Standing::Advisory { reason } | Standing::Unavailable { reason, .. } => reason.is_empty(),
+        Standing::Advisory { reason, .. } | Standing::Unavailable { reason, .. } => reason.is_empty(),
     };
     let named = |(guarantee, _): (Guarantee, Standing)| {
         format!("{guarantee} is not enforced, and no reason is given")

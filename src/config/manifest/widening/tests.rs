@@ -42,8 +42,8 @@ fn what_is_more_is_said_in_plain_words() {
         "execute /bin/sh",
         "reach h:1",
         "reach the host of the option `url`",
-        "use 3 GiB of memory",
-        "have processes without a limit",
+        "use up to 3 GiB of memory",
+        "have up to 64 processes and threads (the default)",
         "write files of up to 1001 bytes",
         "start where `fs_read` is not enforced",
         "start where what it requires cannot be enforced",
@@ -64,11 +64,28 @@ fn a_neighbour_is_not_within() {
 }
 
 #[test]
-fn all_wishes_are_listed_also_those_without_a_limit() {
+fn all_wishes_are_listed_with_the_limits_that_are_enforced() {
     let listed: Vec<String> = Wishes::default().list().iter().map(ToString::to_string).collect();
-    let without =
-        ["use memory without a limit", "have processes without a limit", "write files of any length"];
-    assert_eq!(listed, without);
+    let defaults = [
+        "use up to 1 GiB of memory (the default)",
+        "have up to 64 processes and threads (the default)",
+        "write files of up to 1 GiB (the default)",
+    ];
+    assert_eq!(listed, defaults);
+}
+
+#[test]
+fn a_limit_that_is_left_out_is_the_default() {
+    let default = Wishes::default();
+    let said = Wishes {
+        memory: Some(Policy::MEMORY),
+        processes: Some(Policy::PROCESSES),
+        file_size: Some(Policy::FILE_SIZE),
+        ..Wishes::default()
+    };
+    assert_eq!((beyond(&default, &said), beyond(&said, &default)), (Vec::new(), Vec::new()));
+    let more = Wishes { memory: Some(Policy::MEMORY + 1), ..Wishes::default() };
+    assert_eq!(beyond(&default, &more), [Wish::Memory(more.memory)]);
 }
 
 /// A small world, so that wishes meet.
@@ -92,11 +109,12 @@ fn hosts() -> impl Strategy<Value = Vec<HostWish>> {
 }
 
 fn wishes() -> impl Strategy<Value = Wishes> {
-    let limit = || prop::option::of(0_u64..4);
+    let limit = |default: u64| prop::option::of(prop_oneof![0_u64..4, default - 1..default + 2]);
     let guarantees =
         prop::sample::subsequence(vec![Guarantee::FsRead, Guarantee::Memory, Guarantee::Network], 0..=3);
     let grants = (paths(), paths(), paths(), hosts());
-    let limits = (limit(), prop::option::of(1_u32..4), limit());
+    let processes = prop::option::of(prop_oneof![1_u32..4, Policy::PROCESSES - 1..Policy::PROCESSES + 2]);
+    let limits = (limit(Policy::MEMORY), processes, limit(Policy::FILE_SIZE));
     (grants, limits, guarantees, any::<bool>()).prop_map(|(grants, limits, require, weaken)| {
         let (read, write, execute, network) = grants;
         let (memory, processes, file_size) = limits;
@@ -137,7 +155,9 @@ const FILES: [&str; 9] = ["/x", "/x/y", "/x/y/z", "/xy", "/w", "/f/a", "/f/other
 fn deeds() -> Vec<Deed> {
     let files = FILES.into_iter().flat_map(|file| [Deed::Read(file), Deed::Write(file), Deed::Execute(file)]);
     let hosts = ["h:1", "h:2", "i:1", "the host of a"].into_iter().map(Deed::Reach);
-    let amounts = (0..5).flat_map(|n| [Deed::Use(n), Deed::Grow(n)]).chain((1..5).map(Deed::Fork));
+    let bytes = |default: u64| (0..5).chain(default - 1..default + 3);
+    let uses = bytes(Policy::MEMORY).map(Deed::Use).chain(bytes(Policy::FILE_SIZE).map(Deed::Grow));
+    let amounts = uses.chain((1..5).chain(Policy::PROCESSES - 1..Policy::PROCESSES + 3).map(Deed::Fork));
     let starts = [Guarantee::FsRead, Guarantee::Memory, Guarantee::Network].map(Deed::StartWithout);
     files.chain(hosts).chain(amounts).chain(starts).collect()
 }
@@ -155,9 +175,9 @@ fn allows(wishes: &Wishes, deed: &Deed) -> bool {
         Deed::Reach(host) => {
             wishes.profile != Profile::Strict && wishes.network.iter().any(|wish| reaches(wish, host))
         }
-        Deed::Use(bytes) => wishes.memory.is_none_or(|most| *bytes <= most),
-        Deed::Fork(count) => wishes.processes.is_none_or(|most| *count <= most),
-        Deed::Grow(bytes) => wishes.file_size.is_none_or(|most| *bytes <= most),
+        Deed::Use(bytes) => *bytes <= wishes.memory.unwrap_or(Policy::MEMORY),
+        Deed::Fork(count) => *count <= wishes.processes.unwrap_or(Policy::PROCESSES),
+        Deed::Grow(bytes) => *bytes <= wishes.file_size.unwrap_or(Policy::FILE_SIZE),
         Deed::StartWithout(guarantee) => {
             wishes.on_unsupported == OnUnsupported::Weaken || !wishes.require.contains(guarantee)
         }
