@@ -29,7 +29,7 @@ impl fmt::Display for Death {
         write!(f, "the plugin of {} ", self.plugin)?;
         match (&self.fault, self.exit) {
             _ if self.with_broker => f.write_str("was ended with the broker that started it")?,
-            (Some(fault), _) => write!(f, "was ended: {fault}")?,
+            (Some(_), _) => f.write_str("was ended")?,
             (None, Some(exit)) => write!(f, "{exit}")?,
             (None, None) => f.write_str("broke its connection")?,
         }
@@ -37,6 +37,9 @@ impl fmt::Display for Death {
             0 => {}
             1 => f.write_str(" with 1 call open")?,
             calls => write!(f, " with {calls} calls open")?,
+        }
+        if let (false, Some(fault)) = (self.with_broker, &self.fault) {
+            write!(f, ": {fault}")?;
         }
         if let Some(words) = self.last_words.last() {
             write!(f, "; it said last: {}", Words(words))?;

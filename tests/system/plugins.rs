@@ -279,7 +279,8 @@ fn what_breaks_the_protocol_ends_the_connection_and_nothing_else(world: World) {
             let (death, _) = host.stop().await;
             assert!(begun.elapsed() < EVERY_RUNG, "{deed}: {:?}", begun.elapsed());
             // Also of one that lives on, and first has to be ended.
-            assert!(told.contains(&death.exit.unwrap().to_string()), "{deed}: {told}: {death}");
+            let why = death.fault.clone().unwrap_or_else(|| death.exit.unwrap().to_string());
+            assert!(told.contains(&why), "{deed}: {told}: {death}");
             assert!(death.connection.is_some() || *deed == "close", "{deed}: {death:?}");
             assert_eq!(read(&sink, &["first"]).await.unwrap().len(), 1, "{deed}");
         }
