@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::channel;
-use super::child::{Child, plugin_number};
+use super::child::{Child, Leader, plugin_number};
 use super::layers::cgroup;
 use super::spawn::Process;
 use crate::{Handover, HandoverNote};
@@ -62,7 +62,7 @@ impl Child {
         let note = HandoverNote { pid: self.pid(), keeper: self.keeper_pid(), report: self.report.clone() };
         let outputs = self.take_stdout().zip(self.take_stderr());
         let (stdout, stderr) = outputs.ok_or(io::ErrorKind::InvalidInput)?;
-        let plugin = self.plugin.take().ok_or(io::ErrorKind::InvalidInput)?;
+        let plugin = self.plugin.take().ok_or(io::ErrorKind::InvalidInput)?.into_pidfd();
         let keeper = Pid::from_raw(note.keeper.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
         // Ours to reap, so its number is its own.
         let ended = pidfd_open(keeper, PidfdFlags::empty())?;
@@ -88,6 +88,6 @@ impl Child {
         let pid = plugin_number(pid.cast_signed()).filter(|_| channel::is_channel(&control));
         let pid = pid.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is no plugin"))?;
         let process = Process::adopted(keeper, control, ended, [stdout, stderr]);
-        Ok(Self { process, report, pid, plugin: Some(plugin), ended: None, gone: false })
+        Ok(Self { process, report, pid, plugin: Some(Leader::new(plugin)), ended: None, gone: false })
     }
 }

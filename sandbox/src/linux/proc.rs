@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::process::{Pid, getpid};
 
@@ -44,6 +45,14 @@ fn parent(pid: i32) -> Option<i32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
+/// The number in this process namespace of the process that a pidfd is of, until it is reaped.
+pub(super) fn number_of(pidfd: impl AsFd) -> Option<Pid> {
+    let information = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd())).ok()?;
+    let number = information.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()?;
+    // -1: it was reaped; 0: it is in another namespace.
+    if number > 0 { Pid::from_raw(number) } else { None }
+}
+
 /// The most resident memory that a living process ever had, in bytes (`VmHWM`).
 pub(super) fn peak_rss(pid: Pid) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
@@ -66,6 +75,16 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!children_by_scan(getpid()).contains(&pid));
+    }
+
+    #[test]
+    fn a_number_is_told_until_the_process_is_reaped() {
+        let mut child = Command::new("true").spawn().unwrap();
+        let pid = Pid::from_child(&child);
+        let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap();
+        assert_eq!(number_of(&pidfd), Some(pid));
+        child.wait().unwrap();
+        assert_eq!(number_of(&pidfd), None);
     }
 
     #[test]

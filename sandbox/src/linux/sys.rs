@@ -11,9 +11,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::io::Errno;
 use rustix::mount::MountAttrFlags;
-use rustix::process::{Pid, Signal, pidfd_send_signal};
+use rustix::process::{Pid, Signal};
 
 use super::proc;
 use crate::{Exit, Usage};
@@ -110,8 +109,12 @@ pub(super) fn mount_setattr(mount: impl AsFd, add: MountAttrFlags, whole: bool) 
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Signals the process group of the process that a pidfd is of, which has to lead it; before Linux 6.9 that
-/// process alone. Whatever became of its number since, nobody else is reached.
+/// Signals the process group of the process that a pidfd is of, which has to lead it. Whatever became of
+/// its number since, nobody else is reached.
+///
+/// # Errors
+///
+/// `EINVAL` before Linux 6.9, which cannot do it; `ESRCH`: nobody is left in it.
 pub(super) fn signal_group(leader: impl AsFd, signal: Signal) -> io::Result<()> {
     /// `PIDFD_SIGNAL_PROCESS_GROUP`.
     const GROUP: libc::c_uint = 1 << 2;
@@ -121,12 +124,7 @@ pub(super) fn signal_group(leader: impl AsFd, signal: Signal) -> io::Result<()> 
     let sent = unsafe {
         libc::syscall(libc::SYS_pidfd_send_signal, descriptor, number, ptr::null::<libc::siginfo_t>(), GROUP)
     };
-    let error = io::Error::last_os_error();
-    match sent {
-        0 => Ok(()),
-        _ if Errno::from_io_error(&error) == Some(Errno::INVAL) => Ok(pidfd_send_signal(leader, signal)?),
-        _ => Err(error),
-    }
+    if sent == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Switches the loopback interface on, in the network that the socket belongs to.

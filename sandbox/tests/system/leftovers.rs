@@ -129,9 +129,8 @@ fn killed(victim: &str, tier: Tier) {
 /// All control groups of these keepers; other tests may run meanwhile.
 pub(crate) fn groups(keepers: &BTreeSet<u32>) -> BTreeSet<String> {
     let is_theirs = |name: &str| {
-        let keeper = name.rsplit_once("/outrigger-").and_then(|(_, name)| name.split_once('-'));
-        let keeper = keeper.and_then(|(keeper, _)| keeper.parse().ok());
-        keeper.is_some_and(|keeper: u32| keepers.contains(&keeper))
+        let keeper = name.strip_prefix("outrigger-").and_then(|name| name.split_once('-'));
+        keeper.and_then(|(keeper, _)| keeper.parse().ok()).is_some_and(|keeper| keepers.contains(&keeper))
     };
     let mut found = BTreeSet::new();
     let mut folders = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
@@ -139,8 +138,8 @@ pub(crate) fn groups(keepers: &BTreeSet<u32>) -> BTreeSet<String> {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
                 folders.push(entry.path());
-                let name = entry.path().display().to_string();
-                found.extend(is_theirs(&name).then_some(name));
+                let is_theirs = entry.file_name().to_str().is_some_and(is_theirs);
+                found.extend(is_theirs.then(|| entry.path().display().to_string()));
             }
         }
     }
