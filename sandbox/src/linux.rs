@@ -16,6 +16,7 @@ mod helper;
 mod init;
 mod keeper;
 mod layers;
+mod leader;
 mod messages;
 mod names;
 mod plugin;

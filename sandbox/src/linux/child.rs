@@ -6,16 +6,15 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group, pidfd_send_signal, test_kill_process};
+use rustix::process::Pid;
 
 use super::channel::{self, Received, Wait};
 use super::layers::cgroup;
+use super::leader::Leader;
 use super::messages::{Notice, Order};
 use super::proc;
 use super::scope;
 use super::spawn::{self, Process};
-use super::sys;
 use crate::{Deadlines, Descriptor, Ended, Exit, Launch, LaunchError, Report};
 
 /// How long a helper that closed its end may take to end: it is about to, if it is one.
@@ -137,45 +136,6 @@ impl Prepared {
 /// The number of a process that can be a plugin: not the system's first one, and none that stands for many.
 pub(super) fn plugin_number(pid: i32) -> Option<Pid> {
     if pid > 1 { Pid::from_raw(pid) } else { None }
-}
-
-/// The first process of a plugin, which leads a group. By its pidfd: what a number means by now, or in
-/// another process's eyes, is nobody's word.
-#[derive(Debug)]
-pub(super) struct Leader {
-    /// Opened by the keeper while it could be no other.
-    pidfd: OwnedFd,
-    /// The number that it has here; `None`: it lives in another process namespace, or was reaped.
-    number: Option<Pid>,
-}
-
-impl Leader {
-    pub(super) fn new(pidfd: OwnedFd) -> Self {
-        Self { number: proc::number_of(&pidfd), pidfd }
-    }
-
-    pub(super) fn into_pidfd(self) -> OwnedFd {
-        self.pidfd
-    }
-
-    fn kill_group(&self) {
-        match sys::signal_group(&self.pidfd, Signal::KILL) {
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => self.kill_group_by_number(),
-            _ => {} // fails only if none is left
-        }
-    }
-
-    /// Before Linux 6.9. As long as somebody is in the group, no new process gets its number: so the
-    /// group is the plugin's if that is the plugin's own, or nobody's.
-    fn kill_group_by_number(&self) {
-        pidfd_send_signal(&self.pidfd, Signal::KILL).ok();
-        let is_its_own = |number| {
-            proc::number_of(&self.pidfd) == Some(number) || test_kill_process(number) == Err(Errno::SRCH)
-        };
-        if let Some(number) = self.number.filter(|number| is_its_own(*number)) {
-            kill_process_group(number, Signal::KILL).ok();
-        }
-    }
 }
 
 /// A plugin that was started. Dropping it ends the plugin and everything it started, without
@@ -352,7 +312,7 @@ mod tests {
     use std::os::unix::process::{CommandExt, ExitStatusExt};
     use std::process::{self, Command};
 
-    use rustix::process::{PidfdFlags, kill_process, pidfd_open};
+    use rustix::process::{PidfdFlags, Signal, kill_process, pidfd_open};
 
     use super::*;
     use crate::{Handover, HandoverNote, Usage};
@@ -360,11 +320,6 @@ mod tests {
     /// A process that waits, in a group of its own.
     fn waiting() -> process::Child {
         Command::new("sleep").arg("60").process_group(0).spawn().unwrap()
-    }
-
-    fn waiting_in_the_group_of(leader: &process::Child) -> process::Child {
-        let group = i32::try_from(leader.id()).unwrap();
-        Command::new("sleep").arg("60").process_group(group).spawn().unwrap()
     }
 
     fn pidfd(of: &process::Child) -> OwnedFd {
@@ -418,22 +373,6 @@ mod tests {
             drop(child);
             assert!(is_spared(stranger), "heard: {heard}");
         }
-    }
-
-    /// As before Linux 6.9, which knows no group of a pidfd.
-    #[test]
-    fn b22_a_group_is_killed_by_number_only_while_that_is_its_own() {
-        let mut first = waiting();
-        let leader = Leader::new(pidfd(&first));
-        let mut member = waiting_in_the_group_of(&first);
-        first.kill().unwrap();
-        first.wait().unwrap();
-        leader.kill_group_by_number();
-        assert_eq!(member.wait().unwrap().signal(), Some(Signal::KILL.as_raw()), "it is left in its group");
-        let stranger = waiting();
-        let number = Some(Pid::from_child(&stranger));
-        Leader { pidfd: reaped(), number }.kill_group_by_number();
-        assert!(is_spared(stranger));
     }
 
     #[test]

@@ -9,8 +9,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::channel;
-use super::child::{Child, Leader, plugin_number};
+use super::child::{Child, plugin_number};
 use super::layers::cgroup;
+use super::leader::Leader;
 use super::spawn::Process;
 use crate::{Handover, HandoverNote};
 
