@@ -47,7 +47,7 @@ pub(super) fn wanted(policy: &Policy) -> bool {
 }
 
 /// Whether a control group is made to bound it: for one process with one thread, for ever, only if its
-/// memory matters, as a group may cost more than the rest of the start.
+/// memory matters: most are our own, and shall start fast.
 pub(super) fn needs_group(policy: &Policy, program: bool) -> bool {
     wanted(policy) && (processes(policy, program) != 1 || policy.bounds_memory())
 }
