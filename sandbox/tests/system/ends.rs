@@ -226,8 +226,10 @@ fn a_number_that_was_given_away_is_not_signalled_for_what_is_left() {
     let mut started = start(first_party("daemon"));
     let daemon = started.log.pid("daemon ");
     call!(libc::SYS_ptrace, SEIZE, daemon.as_raw_nonzero().get(), 0, 0).unwrap();
+    let left = Watch::new(daemon);
     Watch::of(started.child.pid()).signal(Signal::KILL);
     assert_eq!(started.end().exit, Exit::Signal(9));
+    assert!(left.ends(), "the keeper did not end it");
     assert!(!started.child.poll_gone().unwrap());
     ends_beside_a_stranger(&mut started);
     waitpid(Some(daemon), WaitOptions::empty()).unwrap();
