@@ -65,6 +65,7 @@ fn tell(keeper: &OwnedFd, word: &Inner, with: Option<&OwnedFd>) {
 }
 
 fn reap(plugin: Pid, keeper: &OwnedFd) -> ! {
+    sys::give_back_code();
     loop {
         match sys::reap_next() {
             Reaped::Child(pid, how, usage) if pid == plugin => {

@@ -238,6 +238,7 @@ impl Keeper {
             let pidfd: Vec<_> = self.pidfd.iter().map(AsFd::as_fd).collect();
             channel::send_with(control, &Notice::Started { pid }, &pidfd).ok(); // as `tell`
             self.pidfd = None;
+            sys::give_back_code();
         }
     }
 

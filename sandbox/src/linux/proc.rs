@@ -53,6 +53,21 @@ pub(super) fn number_of(pidfd: impl AsFd) -> Option<Pid> {
     if number > 0 { Pid::from_raw(number) } else { None }
 }
 
+/// Where the code of this process lies: from where to where, for each file that it is mapped from.
+pub(super) fn code() -> Vec<(usize, usize)> {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    maps.lines().filter_map(code_of).collect()
+}
+
+fn code_of(line: &str) -> Option<(usize, usize)> {
+    let mut words = line.split_ascii_whitespace();
+    let (range, rights) = (words.next()?, words.next()?);
+    let is_file = words.nth(3)?.starts_with('/');
+    let (from, to) = range.split_once('-')?;
+    let number = |text| usize::from_str_radix(text, 16).ok();
+    Some((number(from)?, number(to)?)).filter(|_| rights == "r-xp" && is_file)
+}
+
 /// The most resident memory that a living process ever had, in bytes (`VmHWM`).
 pub(super) fn peak_rss(pid: Pid) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero())).ok()?;
@@ -75,6 +90,21 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(!children_by_scan(getpid()).contains(&pid));
+    }
+
+    #[test]
+    fn code_is_what_is_executed_and_not_what_was_written() {
+        let executed = code_of("5566-5577 r-xp 0003c000 fe:00 11299734   /usr/bin/outrigger");
+        assert_eq!(executed, Some((0x5566, 0x5577)));
+        for other in [
+            "5577-5588 r--p 0010d000 fe:00 11299734   /usr/bin/outrigger",
+            "5577-5588 rwxp 0010d000 fe:00 11299734   /usr/bin/outrigger",
+            "7ffe-7fff r-xp 00000000 00:00 0          [vdso]",
+            "7ffe-7fff r-xp 00000000 00:00 0",
+        ] {
+            assert_eq!(code_of(other), None, "{other}");
+        }
+        assert!(!code().is_empty());
     }
 
     #[test]

@@ -109,6 +109,19 @@ pub(super) fn mount_setattr(mount: impl AsFd, add: MountAttrFlags, whole: bool) 
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Gives back the memory of the code that has run so far: what is needed of it comes again from its file.
+/// For a process that from now on does little, and long.
+pub(super) fn give_back_code() {
+    for (from, to) in proc::code() {
+        let at = ptr::with_exposed_provenance_mut(from);
+        // SAFETY: the kernel has just listed this mapping, and nothing unmaps code here: this is the only
+        // thread. It is private, of a file, and not writable, and code that is independent of its place has
+        // no relocations in it, so no page of it differs from the file: whatever is dropped is read again
+        // as it was, at the next touch, be it by the very function that runs now.
+        unsafe { libc::madvise(at, to - from, libc::MADV_DONTNEED) };
+    }
+}
+
 /// Signals the process group of the process that a pidfd is of, which has to lead it. Whatever became of
 /// its number since, nobody else is reached.
 ///
