@@ -17,6 +17,7 @@ mod tally;
 
 pub use called::{as_called, call_us, called};
 pub use failure::{Cause, Failure};
+pub(crate) use human::plural;
 pub use human::{write_errors, write_run};
 pub use kept::Kept;
 pub use outcome::{Absent, FailureSummary, GuardStop, Outcome};

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use outrigger_sandbox::{Child, Exit, Handover, Launch, LaunchError, Protected};
+use outrigger_sandbox::{Child, Handover, Launch, LaunchError, Protected};
 use outrigger_transport::{Packets, runtime_path, same_user};
 use tokio::time::timeout;
 
@@ -36,14 +36,6 @@ pub enum AttachError {
     /// It would not, and said why.
     #[error("the broker refused: {0}")]
     Refused(String),
-    /// A process that was to become the plugin was killed there, by somebody or for want of memory.
-    #[error("{why}")]
-    Killed {
-        /// How it ended.
-        exit: Exit,
-        /// What the broker said.
-        why: String,
-    },
     /// The plugin was not started, for the same reason as without a broker.
     #[error(transparent)]
     Launch(LaunchError),
@@ -55,16 +47,6 @@ pub enum AttachError {
 /// What the system said of a path; what we said of it names it already.
 fn placed(path: &Path, error: &io::Error) -> String {
     if error.raw_os_error().is_some() { format!("{}: {error}", path.display()) } else { error.to_string() }
-}
-
-impl AttachError {
-    /// How a process ended that was killed before the program ran.
-    pub(crate) const fn killed(&self) -> Option<Exit> {
-        match self {
-            Self::Killed { exit, .. } => Some(*exit),
-            _ => None,
-        }
-    }
 }
 
 /// The connection to the broker that started a plugin, kept as long as that is used.
@@ -166,7 +148,6 @@ pub(crate) const SOCKET: &str = "broker.sock";
 fn refused(answer: Answer) -> AttachError {
     match answer {
         Answer::Refused(why) => AttachError::Refused(why),
-        Answer::Killed(exit, why) => AttachError::Killed { exit, why },
         Answer::NotEnforced(missing) => AttachError::Launch(LaunchError::NotEnforced { missing }),
         Answer::Failed(failure) => AttachError::Launch(failure.into()),
         Answer::NotExecuted(error) => AttachError::Launch(error.into()),
@@ -214,9 +195,14 @@ mod tests {
 
     #[test]
     fn one_that_is_killed_before_its_program_runs_has_crashed_through_a_broker_too() {
-        let killed = Failure::ended("preparing the plugin", Exit::Signal(9));
-        let error = Box::new(travelled(killed.into()));
-        let tried = TryError::from(StartError::Launch { name: "phone".into(), error });
-        assert!(matches!(tried, TryError::Crashed(death) if death.exit == Some(Exit::Signal(9))));
+        let exit = Exit::Signal(9);
+        let (step, status, path) =
+            ("preparing the sandbox", "was killed".into(), "/usr/bin/outrigger".into());
+        let helper = LaunchError::HelperEnded { step, status, exit: Some(exit), path };
+        for killed in [Failure::ended("preparing the plugin", exit).into(), helper] {
+            let error = Box::new(travelled(killed));
+            let tried = TryError::from(StartError::Launch { name: "phone".into(), error });
+            assert!(matches!(tried, TryError::Crashed(death) if death.exit == Some(exit)));
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use outrigger_sandbox::{Child, Exit, Launch, LaunchError};
+use outrigger_sandbox::{Child, Launch, LaunchError};
 
 /// Why a broker in a process of its own did not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
@@ -13,13 +13,6 @@ pub enum AttachError {
     /// There is none on this system.
     #[error("a broker runs as a process of its own on Linux only: {0}")]
     Io(io::Error),
-}
-
-impl AttachError {
-    #[expect(clippy::unused_self, reason = "the Linux twin looks")]
-    pub(crate) const fn killed(&self) -> Option<Exit> {
-        None
-    }
 }
 
 /// The connection to a broker; there is none on this system.

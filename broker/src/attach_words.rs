@@ -63,8 +63,6 @@ pub(crate) enum Answer {
     Found(Option<Announcement>),
     /// It was not found.
     NotFound(NotFound),
-    /// A process that was to become the plugin was killed: how it ended, in words too.
-    Killed(Exit, String),
     /// Not done, and why.
     Refused(String),
     /// The broker is about to end, and what it has started with it.
@@ -170,10 +168,10 @@ impl From<LaunchError> for Answer {
             LaunchError::NotEnforced { missing } => Self::NotEnforced(missing),
             LaunchError::Failed(failure) => Self::Failed(failure),
             LaunchError::Exec(error) => Self::NotExecuted(error),
-            other => match other.killed() {
-                Some(exit) => Self::Killed(exit, other.to_string()),
-                None => Self::Refused(other.to_string()),
-            },
+            LaunchError::HelperEnded { step, exit: Some(exit @ Exit::Signal(_)), .. } => {
+                Self::Failed(Failure::ended(step, exit))
+            }
+            other => Self::Refused(other.to_string()),
         }
     }
 }

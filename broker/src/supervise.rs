@@ -104,14 +104,15 @@ pub(crate) async fn supervise(
     };
     finish_output(parts.outputs).await;
     parts.log.sum_up(parts.link.with(|connection| connection.counters.throttled));
-    let connection = match &ending {
-        Some(Ending::Failed(error)) => Some(error.to_string()),
+    let failure = match ending {
+        Some(Ending::Failed(error)) => Some(error),
+        _ => None,
+    };
+    let fault = match &failure {
+        Some(error @ (LinkError::Peer(_) | LinkError::Stalled(_))) => Some(error.to_string()),
         _ => fault.map(str::to_owned),
     };
-    let fault = match ending {
-        Some(Ending::Failed(error @ (LinkError::Peer(_) | LinkError::Stalled(_)))) => Some(error.to_string()),
-        _ => fault.map(str::to_owned),
-    };
+    let connection = failure.map(|error| error.to_string()).or_else(|| fault.clone());
     let with_broker = parted || is_lost(&parts.attachment).await;
     let death = Death {
         plugin: parts.name,

@@ -1,6 +1,5 @@
 //! Why one try to have a plugin came to nothing, and whether another may do better.
 
-use outrigger_sandbox::Exit;
 use outrigger_transport::LinkError;
 
 use crate::death::Death;
@@ -30,9 +29,10 @@ impl From<StartError> for TryError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Handshake { death, error, .. } if is_crash(&error) => Self::Crashed(death),
-            error => match killed(&error) {
-                Some((name, exit)) => Self::Crashed(Box::new(Death {
-                    plugin: name.to_owned(),
+            // By somebody, or for want of memory: that is no refusal of its sandbox.
+            StartError::Launch { name, error } => match error.killed() {
+                Some(exit) => Self::Crashed(Box::new(Death {
+                    plugin: name,
                     exit: Some(exit),
                     last_words: Vec::new(),
                     calls_in_flight: 0,
@@ -40,19 +40,10 @@ impl From<StartError> for TryError {
                     with_broker: false,
                     connection: Some(error.to_string()),
                 })),
-                None => Self::Refused(error),
+                None => Self::Refused(StartError::Launch { name, error }),
             },
+            error => Self::Refused(error),
         }
-    }
-}
-
-/// How a process ended that was killed before its program ran, here or at a broker of its own. That is no
-/// refusal of its sandbox.
-fn killed(error: &StartError) -> Option<(&str, Exit)> {
-    match error {
-        StartError::Launch { name, error } => Some((name, error.killed()?)),
-        StartError::Broker { name, error } => Some((name, error.killed()?)),
-        _ => None,
     }
 }
 
@@ -64,7 +55,7 @@ const fn is_crash(error: &LinkError) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use outrigger_sandbox::{Failure, Guarantee, LaunchError, Standing};
+    use outrigger_sandbox::{Exit, Failure, Guarantee, LaunchError, Standing};
 
     use super::*;
 
@@ -97,15 +88,6 @@ mod tests {
         for exit in [Some(Exit::Code(1)), None] {
             assert!(matches!(launch(helper(exit)), TryError::Refused(StartError::Launch { .. })));
         }
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn one_that_is_killed_at_a_broker_of_its_own_has_crashed_too() {
-        let error =
-            crate::attach::AttachError::Killed { exit: Exit::Signal(9), why: "the helper was killed".into() };
-        let tried = TryError::from(StartError::Broker { name: "phone".into(), error: Box::new(error) });
-        assert!(matches!(tried, TryError::Crashed(_)), "{tried:?}");
     }
 
     #[test]

@@ -32,6 +32,9 @@ mod linux {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
+    /// When they have given back what only the start needed.
+    const SETTLED: Duration = Duration::from_millis(50);
+
     /// The plugin: it waits for the end of its connection.
     pub(super) fn wait() -> i32 {
         let ended = std::io::stdin().read_to_end(&mut Vec::new());
@@ -102,6 +105,7 @@ mod linux {
     /// The proportional memory of the keeper, and of the first process of the namespaces.
     fn beside(program: &Program, tier: Tier) -> String {
         let (_, child, _connection) = start(program, tier);
+        std::thread::sleep(SETTLED);
         let keeper = child.keeper_pid();
         let children = fs::read_to_string(format!("/proc/{keeper}/task/{keeper}/children")).unwrap();
         let others = children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok());

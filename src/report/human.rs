@@ -19,7 +19,7 @@ use super::failure::{BOLD, Failure, PLAIN};
 use super::run::{CollectionReport, GroupReport, PluginReport, RunReport};
 use crate::exit::Exit;
 use account::Account;
-use words::plural;
+pub(crate) use words::plural;
 
 /// Writes the account of a run.
 ///

@@ -19,7 +19,7 @@ use super::origin::{Origin, duplicates};
 use crate::clock;
 use crate::config::{Config, MemberConfig};
 use crate::exit::Exit;
-use crate::report::{Failure, PluginReport};
+use crate::report::{Failure, PluginReport, plural};
 
 /// Why a member cannot take part.
 pub(crate) struct StartFailure {
@@ -299,8 +299,8 @@ fn down_failure(member: &MemberConfig, down: Down<Failure>) -> Failure {
             let (name, wait) = (&member.name, until.saturating_sub(clock::now()).as_secs().div_ceil(60));
             let text = format!(
                 "the plugin of {name} crashed {} in a short time, and is not started again for {}",
-                plural(crashes as u64, "time"),
-                plural(wait, "minute")
+                plural(crashes as u64, "time", "times"),
+                plural(wait, "minute", "minutes")
             );
             let failure = Failure::new(Exit::Plugin, text);
             let failure = last.iter().fold(failure, |failure, death| failure.because_of(death));
@@ -311,10 +311,6 @@ fn down_failure(member: &MemberConfig, down: Down<Failure>) -> Failure {
                 .because(&down)
         }
     }
-}
-
-fn plural(count: u64, one: &str) -> String {
-    if count == 1 { format!("{count} {one}") } else { format!("{count} {one}s") }
 }
 
 fn crashes_of(supervised: &Supervised<Failure>) -> Vec<Crash> {

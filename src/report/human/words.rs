@@ -17,7 +17,7 @@ pub(super) fn named(names: &[Option<Href>; 2], members: &[String; 2]) -> String 
 }
 
 /// A count with its noun.
-pub(super) fn plural(count: u64, one: &str, many: &str) -> String {
+pub(crate) fn plural(count: u64, one: &str, many: &str) -> String {
     format!("{} {}", grouped(count), if count == 1 { one } else { many })
 }
 
