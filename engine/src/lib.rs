@@ -72,7 +72,7 @@ pub use member::MemberState;
 pub use merge::merge;
 pub use report::{Counts, FailureClass, Report, Summary};
 pub use row::{Conflict, Content, Digest, Entry, Key, Observed, Row, RowId, Side};
+pub use settings::{ConflictPolicy, EditVsDelete, ListingLimits, MaxDelete, OperationSource, Settings};
 pub use side_by_side::{PropertyRow, properties};
 pub use stamp::last_changed;
-pub use settings::{ConflictPolicy, EditVsDelete, ListingLimits, MaxDelete, OperationSource, Settings};
 pub use sync::CollectionSync;

@@ -39,11 +39,14 @@ impl<'a> Iterator for Lines<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let mut line = Cow::Borrowed(self.physical()?);
+        // Looked at once: what is joined later is value, and parameters may be long.
+        let mut is_known = false;
         loop {
             if self.continues() {
                 let more = self.physical()?;
                 line.to_mut().extend_from_slice(more.get(1..).unwrap_or_default());
-            } else if is_soft_break(&line) {
+            } else if line.last() == Some(&b'=') && (is_known || is_quoted_printable(&line)) {
+                is_known = true;
                 // vCard 2.1: quoted-printable text goes on after a trailing `=`, without a space.
                 let Some(more) = self.physical() else { return Some(line) };
                 let joined = line.to_mut();
@@ -56,12 +59,10 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-fn is_soft_break(line: &[u8]) -> bool {
+fn is_quoted_printable(line: &[u8]) -> bool {
     const NAME: &[u8] = b"QUOTED-PRINTABLE";
-    line.last() == Some(&b'=')
-        && Line::split(line).is_some_and(|line| {
-            line.parameters.windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME))
-        })
+    Line::split(line)
+        .is_some_and(|line| line.parameters.windows(NAME.len()).any(|part| part.eq_ignore_ascii_case(NAME)))
 }
 
 /// A content line in its three parts.
@@ -154,5 +155,15 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_no_part_of_the_first_name() {
         assert_eq!(lines(b"\xef\xbb\xbfA:1"), [b"A:1"]);
+    }
+
+    /// A hostile member must not stall a run: 1 MiB of soft breaks behind long parameters is one pass.
+    #[test]
+    fn many_soft_breaks_behind_long_parameters_are_looked_at_once() {
+        let breaks = 300_000;
+        let text = format!("NOTE;X={};QUOTED-PRINTABLE:{}", "x".repeat(50_000), "=\n".repeat(breaks));
+        let mut lines = Lines::new(text.as_bytes());
+        let line = lines.next().unwrap();
+        assert_eq!((line.len(), lines.next()), (text.len() - 2 * breaks + 1, None));
     }
 }
