@@ -92,6 +92,11 @@ impl Items {
         if fault == "cuts_names" {
             href = Href::from(href.as_bytes().get(..255).unwrap_or(href.as_bytes()));
         }
+        if self.items.contains_key(&href) && fault.starts_with("doubles") {
+            let other = Href::from([href.as_bytes(), b"-2"].concat().as_slice());
+            let outcome = self.put(other, &item, fault);
+            return if fault == "doubles_quietly" { self.put(href, &item, fault) } else { outcome };
+        }
         if self.items.contains_key(&href) {
             return failed(Code::EXISTS, "it is there already");
         }

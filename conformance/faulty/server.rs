@@ -28,6 +28,8 @@ pub(crate) struct Server {
     runs: u32,
     /// Collections that were made.
     made: Vec<(ObjectId, String)>,
+    /// What its sinks say of creates that come again.
+    dedupe: Option<String>,
     /// A call that was cancelled while it waited for credit.
     cancelled: bool,
 }
@@ -48,12 +50,12 @@ fn answer<T: Serialize>(body: &T) -> Answered {
 }
 
 impl Server {
-    pub(crate) fn new(link: Link, fault: String) -> Self {
+    pub(crate) fn new(link: Link, fault: String, dedupe: Option<String>) -> Self {
         let mut items = Items::default();
         items.insert("packed", b"{a: 1}", "packed");
         items.insert("first", b"BEGIN:VCARD\r\nEND:VCARD\r\n", "vcard");
         let (waiting, made) = (VecDeque::new(), Vec::new());
-        Self { link, fault, items, waiting, next: 2, runs: 0, made, cancelled: false }
+        Self { link, fault, items, waiting, next: 2, runs: 0, made, dedupe, cancelled: false }
     }
 
     fn is(&self, fault: &str) -> bool {
@@ -171,8 +173,8 @@ impl Server {
         if self.is("new_names") {
             self.next += 2;
         }
-        let kept = Sink { read_only: true, ..sink(KEPT, name) };
-        let made = self.made.iter().map(|(object, name)| sink(*object, name.clone()));
+        let kept = Sink { read_only: true, ..self.sink(KEPT, name) };
+        let made = self.made.iter().map(|(object, name)| self.sink(*object, name.clone()));
         Discovered { main: None, sinks: std::iter::once(kept).chain(made).collect(), can_create: true }
     }
 
@@ -186,7 +188,14 @@ impl Server {
             self.made.push((ObjectId(SINK.0 + 1), name.clone()));
         }
         let made = self.made.last().map_or(SINK, |(made, _)| *made);
-        answer(&sink(made, name))
+        answer(&self.sink(made, name))
+    }
+
+    fn sink(&self, object: ObjectId, name: String) -> Sink {
+        let mut ext = Extensions::default();
+        self.dedupe.iter().for_each(|word| ext.set(2, word.as_bytes()));
+        let (object_types, formats) = (Vec::new(), vec!["vcard".into()]);
+        Sink { object, name, object_types, formats, read_only: false, store: None, unavailable: None, ext }
     }
 
     fn connect(&mut self, message: &Message) -> Answered {
@@ -311,19 +320,6 @@ impl Server {
                 _ => self.frame(&message)?,
             }
         }
-    }
-}
-
-fn sink(object: ObjectId, name: String) -> Sink {
-    Sink {
-        object,
-        name,
-        object_types: Vec::new(),
-        formats: vec!["vcard".into()],
-        read_only: false,
-        store: None,
-        unavailable: None,
-        ext: Extensions::default(),
     }
 }
 

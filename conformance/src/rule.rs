@@ -145,6 +145,10 @@ rules! {
     DeleteAgain, "delete-again",
         "a deletion that is sent again under the same operation is done, or finds nothing",
         "answer Done, or a failure with code 11 (not found), when the item is gone already";
+    /// A create may be repeated.
+    ItemAgain, "item-again",
+        "a create that is sent again under the same operation makes no second item",
+        "name items by their key, or keep the operation with the item; or say `lookup` or `none` in `Sink`";
     /// Marshalling is an identity.
     Remarshal, "remarshal",
         "demarshalling and marshalling a non-plain format gives the same bytes",

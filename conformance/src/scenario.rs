@@ -8,7 +8,7 @@ mod meeting;
 
 use std::sync::Arc;
 
-use outrigger_protocol::ObjectId;
+use outrigger_protocol::{ObjectId, Sink};
 
 use crate::corpus::Format;
 use crate::findings::{Findings, Step, Stop};
@@ -81,7 +81,7 @@ fn writable(
     instance: ObjectId,
     findings: &mut Findings,
     rules: &[Rule],
-) -> Step<Option<(ObjectId, Format)>> {
+) -> Step<Option<(Sink, Format)>> {
     let found = talk.writable_sink(instance)?;
     match &found {
         Some((made, Some(request))) => {
@@ -91,10 +91,10 @@ fn writable(
         Some((_, None)) => findings.skip(Rule::CreateAgain, "a collection is there, so none was made"),
         None => findings.skip(Rule::CreateAgain, "it makes no collections"),
     }
-    let found = found.map(|(sink, _)| (sink.object, Format::of(&sink)));
+    let found = found.map(|(sink, _)| (Format::of(&sink), sink));
     let why = match found {
-        Some((object, Some(format))) => return Ok(Some((object, format))),
-        Some((_, None)) => "its collection takes none of the formats that the kit can write",
+        Some((Some(format), sink)) => return Ok(Some((sink, format))),
+        Some((None, _)) => "its collection takes none of the formats that the kit can write",
         None => "it offers no collection that can be written",
     };
     rules.iter().for_each(|rule| findings.skip(*rule, why));

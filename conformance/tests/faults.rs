@@ -92,6 +92,8 @@ const FAULTS: &[(&str, Rule)] = &[
     ("accepts_stale", Rule::Stale),
     ("revision_of_before", Rule::Stale),
     ("deletes_once", Rule::DeleteAgain),
+    ("doubles_items", Rule::ItemAgain),
+    ("doubles_quietly", Rule::ItemAgain),
     ("marshals_otherwise", Rule::Remarshal),
     ("one_run", Rule::Runs),
     ("grows", Rule::Memory),
@@ -112,7 +114,7 @@ faults! {
     unknown_frame_ends unknown_call_ends empty_body_ends one_at_a_time never_answers answers_twice
     answers_unasked change_after counts_wrong ends_twice ignores_credit ignores_cancel new_names
     creates_twice renames_it lies_complete same_uid changes_bytes cuts_names accepts_stale
-    revision_of_before deletes_once marshals_otherwise one_run grows noise no_goodbye ignores_close
+    revision_of_before deletes_once doubles_items doubles_quietly marshals_otherwise one_run grows noise no_goodbye ignores_close
 }
 
 fn breaks_one_rule(fault: &str) {
@@ -165,6 +167,18 @@ fn without_streams_the_rules_of_streams_are_not_tried_and_said_so() {
     let streams = [Rule::StreamCounts, Rule::StreamOnce, Rule::Credit, Rule::Cancel];
     assert_eq!(left, streams, "\n{}", text(&report));
     assert!(report.passed() && text(&report).contains("level 0 has no streams"));
+}
+
+/// Who promises nothing is sent nothing twice.
+#[test]
+fn a_create_is_repeated_only_where_the_plugin_knows_it_again() {
+    for (dedupe, tried) in [("token", true), ("conditional", true), ("lookup", false), ("none", false)] {
+        let report =
+            check(&plugin(&["--fault", "doubles_items", "--dedupe", dedupe]), &settings(), &unwatched());
+        let broken: Vec<_> = report.broken().collect();
+        assert_eq!(broken.contains(&Rule::ItemAgain), tried, "{dedupe}\n{}", text(&report));
+        assert_eq!(report.passed(), !tried);
+    }
 }
 
 #[test]

@@ -204,7 +204,8 @@ class People(outrigger.Plugin):
 
     def discover(self, context: outrigger.Context) -> list[outrigger.Collection]:
         identity = self.table.execute("SELECT identity FROM store").fetchone()[0]
-        return [outrigger.Collection(self.name, ["contact"], ["vcard"], store=identity)]
+        return [outrigger.Collection(self.name, ["contact"], ["vcard"], store=identity,
+                                     dedupe=outrigger.Dedupe.TOKEN)]
 
     def get_changes(self, sink: str, request: outrigger.GetChanges,
                     changes: outrigger.ChangeSink) -> outrigger.ListingEnd:

@@ -76,6 +76,15 @@ class CommitKind(enum.Enum):
     CREATE, UPDATE, DELETE = "Create", "Update", "Delete"
 
 
+class Dedupe(enum.Enum):
+    """How a create that comes a second time under its operation is recognised, after a lost answer."""
+
+    TOKEN = "token"  # the operation is kept in one transaction with the item
+    CONDITIONAL = "conditional"  # the name of an item follows from its key: the second meets the first
+    LOOKUP = "lookup"  # not at all, but an item can be found by its key: the engine looks instead
+    NONE = "none"  # not at all
+
+
 class ChangeKind(enum.Enum):
     UNKNOWN, ADDED, UNMODIFIED, DELETED, MODIFIED, UNREADABLE = (
         "Unknown", "Added", "Unmodified", "Deleted", "Modified", "Unreadable")
@@ -310,7 +319,9 @@ class Collection:
     read_only: bool = False
     store: Optional[bytes] = None  # another identity means that nothing missing was deleted
     unavailable: Optional[Error] = None
-    object: int = 0  # given by the SDK
+    object: int = 0  # given by the SDK, as is `ext`
+    ext: dict[int, bytes] = field(default_factory=dict)
+    dedupe: Optional[Dedupe] = field(default=None, metadata=_HERE)  # None: as CONDITIONAL
 
 
 @dataclass
@@ -1304,6 +1315,8 @@ class _Server:
             number = self._number()
             self.sinks[number] = _Sink(collection.name)
         collection.object = number
+        if collection.dedupe is not None:
+            collection.ext[2] = Dedupe(collection.dedupe).value.encode()
         return collection
 
     def _discover(self, request: None, context: Context) -> Any:

@@ -1,6 +1,6 @@
 //! What a member offers: its collections, and how a listing of one ended.
 
-use outrigger_protocol::{Anchor, Error, StoreId};
+use outrigger_protocol::{Anchor, Dedupe, Error, StoreId};
 
 /// What the main sink is called where a method takes a sink's name.
 pub const MAIN_SINK: &str = "";
@@ -20,6 +20,9 @@ pub struct Collection {
     pub store: Option<StoreId>,
     /// The collection cannot be used now, and why.
     pub unavailable: Option<Error>,
+    /// How a create that comes a second time under its operation is recognised, after a lost answer.
+    /// `None` says [`Dedupe::Conditional`]; with [`Dedupe::Lookup`] and [`Dedupe::None`] it is not sent again.
+    pub dedupe: Option<Dedupe>,
 }
 
 /// How a listing ended.

@@ -90,7 +90,7 @@ impl Objects {
         if collection.name == MAIN_SINK {
             return Err(Error::new(Code::INTERNAL, "the connector named a collection without a name"));
         }
-        Ok(Sink {
+        let sink = Sink {
             object: self.number(&collection.name, numbers),
             name: collection.name,
             object_types: collection.object_types,
@@ -99,6 +99,10 @@ impl Objects {
             store: collection.store,
             unavailable: collection.unavailable,
             ext: outrigger_protocol::Extensions::default(),
+        };
+        Ok(match collection.dedupe {
+            Some(dedupe) => sink.with_dedupe(dedupe),
+            None => sink,
         })
     }
 
@@ -157,6 +161,8 @@ pub(crate) fn refuse(code: Code, text: impl Into<String>) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use outrigger_protocol::Dedupe;
+
     use super::*;
 
     #[test]
@@ -170,6 +176,17 @@ mod tests {
             objects.apply(&Snapshot::Member(at(object, generation)));
             assert_eq!(objects.member.generation, expected);
         }
+    }
+
+    #[test]
+    fn what_a_collection_says_of_retries_goes_to_the_engine() {
+        let mut objects = Objects::new(ObjectId(1), Member::new("a", vec![]), Group::new("g", vec![]));
+        let mut sink = |dedupe| {
+            let book = Collection { name: "book".into(), dedupe, ..Collection::default() };
+            objects.sink(book, &mut Numbers::default()).unwrap()
+        };
+        assert_eq!(sink(Some(Dedupe::Lookup)).dedupe(), Dedupe::Lookup);
+        assert_eq!(sink(None).ext, outrigger_protocol::Extensions::default());
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod codec;
 mod connection;
 mod control;
 mod decoder;
+mod dedupe;
 mod enrolled;
 mod error;
 mod extension;
@@ -68,6 +69,7 @@ pub use control::{
     Abort, Credit, Goodbye, Level, Log, Progress, StreamEnd, StreamKind, StreamOpen, StreamReset,
 };
 pub use decoder::Decoder;
+pub use dedupe::Dedupe;
 pub use enrolled::{Fingerprint, proof_delay};
 pub use error::{Blame, Cause, Code, Effect, Error, Retry};
 pub use extension::Extensions;

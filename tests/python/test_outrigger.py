@@ -107,9 +107,6 @@ class Vectors(unittest.TestCase):
                 continue  # not spoken at level 1, or written by hand: the tests of calls look at those
             seen.add(name)
             tree = json.loads(body) if body else None
-            if name == "sink":
-                tree.pop("ext")  # an author's collection has none
-                body = json.dumps(tree).encode()
             value = outrigger._decode(BODIES[name], body)
             self.assertEqual(shown(outrigger._to_json(value, BODIES[name])), tree, path.name)
             for cut in range(1, len(body)):
@@ -557,6 +554,19 @@ class Calls(unittest.TestCase):
         broker = FakeBroker(Notes(discover=discover))
         error = broker.refused(2, broker.initialize())
         self.assertEqual((error["code"], len(error["message"])), (Code.INTERNAL, 1000))
+        self.assertEqual(broker.goodbye(), "goodbye")
+
+    def test_what_a_collection_says_of_retries_goes_to_the_engine(self):
+        said = [None, outrigger.Dedupe.TOKEN, "lookup", "token, I think"]
+        plugin = Notes(discover=lambda context: [outrigger.Collection("notes", dedupe=said[0])])
+        broker = FakeBroker(plugin)
+        instance = broker.initialize()
+        self.assertEqual(broker.ask(2, instance)["sinks"][0]["ext"], {})
+        for word in (b"token", b"lookup"):
+            said.pop(0)
+            self.assertEqual(broker.ask(2, instance)["sinks"][0]["ext"], {"2": b64(word)})
+        said.pop(0)
+        self.assertEqual(broker.refused(2, instance)["code"], Code.PANIC, "no such word")
         self.assertEqual(broker.goodbye(), "goodbye")
 
     def test_w6_an_answer_that_has_no_room_is_an_error(self):

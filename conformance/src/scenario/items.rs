@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use outrigger_protocol::{
-    Code, CommitKind, CommitOutcome, Href, Initialized, ObjectId, Printable, Revision, limits,
+    Code, CommitKind, CommitOutcome, Dedupe, Href, Initialized, ObjectId, Printable, Revision, limits,
 };
 
 use super::Scene;
@@ -24,18 +24,19 @@ struct Stored {
 }
 
 /// What this room asks of a sink.
-const WRITING: [Rule; 8] = [
+const WRITING: [Rule; 9] = [
     Rule::RoundTrip,
     Rule::Complete,
     Rule::NoUidTwice,
     Rule::LongHref,
     Rule::Stale,
     Rule::DeleteAgain,
+    Rule::ItemAgain,
     Rule::Remarshal,
     Rule::Runs,
 ];
 
-/// Rules: complete, no-uid-twice, round-trip, long-href, stale, delete-again, runs.
+/// Rules: complete, no-uid-twice, round-trip, long-href, stale, delete-again, item-again, runs.
 pub(super) fn items(scene: &Scene<'_>, findings: &mut Findings) -> Step<()> {
     scene.play(findings, |talk, findings| {
         talk.greet(super::WINDOW)?;
@@ -44,6 +45,7 @@ pub(super) fn items(scene: &Scene<'_>, findings: &mut Findings) -> Step<()> {
         let Some((sink, format)) = super::writable(talk, instance, findings, &WRITING)? else {
             return Ok(());
         };
+        let (sink, dedupe) = (sink.object, sink.dedupe());
         talk.open_run(sink, false)?;
         let before = list(talk, sink)?;
         // Before anything is written: a pair that is no identity is not to be found by its items.
@@ -70,6 +72,16 @@ pub(super) fn items(scene: &Scene<'_>, findings: &mut Findings) -> Step<()> {
         findings.held(Rule::Stale);
         delete_again(talk, sink, format, &mut stored)?;
         findings.held(Rule::DeleteAgain);
+        match dedupe {
+            Dedupe::Token | Dedupe::Conditional => {
+                item_again(talk, sink, format)?;
+                findings.held(Rule::ItemAgain);
+            }
+            Dedupe::Lookup | Dedupe::None => {
+                findings
+                    .skip(Rule::ItemAgain, "it says that it does not recognise a create that comes again");
+            }
+        }
         long_href(talk, sink, format)?;
         findings.held(Rule::LongHref);
         let listed = list(talk, sink)?;
@@ -213,6 +225,33 @@ fn delete_again(talk: &mut Talk<'_>, sink: ObjectId, format: Format, stored: &mu
         CommitOutcome::Failed(error) => format!("the same deletion again was answered {}", told(&error)),
         CommitOutcome::Done { .. } => String::new(),
     })
+}
+
+/// Sends a create twice, as after a lost answer: the second time it is done already, or refused.
+fn item_again(talk: &mut Talk<'_>, sink: ObjectId, format: Format) -> Step<()> {
+    let names =
+        |listed: Listed| listed.changes.into_iter().map(|change| change.href).collect::<BTreeSet<_>>();
+    let before = names(list(talk, sink)?);
+    let item = format.item(CORPUS + 3);
+    let create = format.create(&item);
+    let (href, _) = done(talk.write_one(sink, create.clone())?, &format!("creating {}", item.key))?;
+    let again = talk.write_one(sink, create)?;
+    let right = match &again {
+        CommitOutcome::Done { href: again, .. } => *again == href,
+        CommitOutcome::Failed(error) => error.code == Code::EXISTS,
+    };
+    hold(right, Rule::ItemAgain, || match &again {
+        CommitOutcome::Done { href: again, .. } => format!("it made \"{href}\", and then \"{again}\""),
+        CommitOutcome::Failed(error) => format!("it made \"{href}\"; sent again: {}", told(error)),
+    })?;
+    let after = names(list(talk, sink)?);
+    let second = after.iter().find(|name| **name != href && !before.contains(name));
+    hold(second.is_none(), Rule::ItemAgain, || {
+        let second = second.cloned().unwrap_or_default();
+        format!("it answered \"{href}\" both times, and lists \"{second}\" besides")
+    })?;
+    let found = talk.fetch(sink, std::slice::from_ref(&href))?;
+    found.iter().try_for_each(|found| same(&item, found, Rule::ItemAgain))
 }
 
 /// Kept under whatever name the plugin says, or refused; never under a name that does not work.

@@ -26,6 +26,7 @@ pub(super) fn many(scene: &Scene<'_>, findings: &mut Findings) -> Step<()> {
         let instance = talk.initialize(scene.subject)?.instance;
         let rules = [Rule::Credit, Rule::Cancel, Rule::Memory];
         let Some((sink, format)) = super::writable(talk, instance, findings, &rules)? else { return Ok(()) };
+        let sink = sink.object;
         talk.open_run(sink, false)?;
         let before = talk.process().peak_memory();
         create(talk, sink, format)?;

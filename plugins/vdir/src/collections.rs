@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 
 use outrigger_plugin_sdk::Collection;
-use outrigger_plugin_sdk::protocol::{Blame, Code, Effect, Error};
+use outrigger_plugin_sdk::protocol::{Blame, Code, Dedupe, Effect, Error};
 
 use crate::escape::{decode, encode, os_name};
 use crate::failure::{configuration, failed};
@@ -50,6 +50,8 @@ impl Options {
             name,
             object_types: formats.iter().map(|format| format.object_type().into()).collect(),
             formats: formats.iter().map(|format| format.name().into()).collect(),
+            // A name follows from the key.
+            dedupe: Some(Dedupe::Conditional),
             ..Collection::default()
         }
     }

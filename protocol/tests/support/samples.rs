@@ -117,6 +117,7 @@ fn objects() -> Vec<Both> {
         body!("group", outrigger_protocol::Group, values::group()),
         body!("sink", outrigger_protocol::Sink, values::sink()),
         renamed(body!("sink", outrigger_protocol::Sink, values::broken_sink()), "unavailable"),
+        renamed(body!("sink", outrigger_protocol::Sink, values::sink_with_dedupe()), "dedupe"),
     ]
 }
 

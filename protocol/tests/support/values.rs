@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use outrigger_protocol::{
     Anchor, Blame, Change, ChangeKind, Code, Commit, CommitItem, CommitKind, CommitOutcome, CommitResult,
-    Committed, Connect, CreateCollection, Discovered, Effect, Error, Extensions, FormatInfo, Group, Href,
-    Initialize, Initialized, Listing, Member, MemberObjectType, ObjectId, OperationId, RawDigest, Read,
+    Committed, Connect, CreateCollection, Dedupe, Discovered, Effect, Error, Extensions, FormatInfo, Group,
+    Href, Initialize, Initialized, Listing, Member, MemberObjectType, ObjectId, OperationId, RawDigest, Read,
     ReadItem, ReadOutcome, ReadResult, Retry, Revision, SecretText, Sink, StoreId, StreamKind, StreamOpen,
 };
 
@@ -100,6 +100,10 @@ pub(crate) fn sink() -> Sink {
 
 pub(crate) fn broken_sink() -> Sink {
     Sink { store: None, unavailable: Some(plain_error()), ext: ext(), ..sink() }
+}
+
+pub(crate) fn sink_with_dedupe() -> Sink {
+    sink().with_dedupe(Dedupe::Token)
 }
 
 pub(crate) fn initialize() -> Initialize {

@@ -11,7 +11,8 @@ import sys
 sys.dont_write_bytecode = True  # the folder of the plugin may be read-only
 
 import outrigger  # noqa: E402
-from outrigger import Blame, Change, Code, Collection, CommitKind, Done, Error, Item, ListingEnd, NotFound  # noqa: E402
+from outrigger import (Blame, Change, Code, Collection, CommitKind, Dedupe, Done, Error, Item,  # noqa: E402
+                       ListingEnd, NotFound)
 
 UNFINISHED = ".new-"  # before the name of a file that is being written
 
@@ -31,7 +32,8 @@ class Notes(outrigger.Plugin):
         self.folder = pathlib.Path(path)
 
     def discover(self, context):
-        return [Collection("notes")]
+        # A create that is sent again meets the file that the first one made: its name is the key.
+        return [Collection("notes", dedupe=Dedupe.CONDITIONAL)]
 
     def get_changes(self, sink, request, changes):
         for entry in os.scandir(self.folder):

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use outrigger_plugin_sdk::protocol::{
-    Blame, Change, ChangeKind, Code, Commit, CommitItem, CommitKind, CommitOutcome, CommitResult, Error,
-    Extensions, GetChanges, Href, Initialize, RawDigest, ReadItem, ReadOutcome, ReadResult, Revision,
+    Blame, Change, ChangeKind, Code, Commit, CommitItem, CommitKind, CommitOutcome, CommitResult, Dedupe,
+    Error, Extensions, GetChanges, Href, Initialize, RawDigest, ReadItem, ReadOutcome, ReadResult, Revision,
 };
 use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, Plugin, ReadSink, serve};
 
@@ -40,7 +40,9 @@ impl Plugin for Notes {
     }
 
     fn discover(&mut self, _: &mut Context<'_>) -> Result<Vec<Collection>, Error> {
-        Ok(vec![Collection { name: "notes".into(), ..Collection::default() }])
+        // A create that is sent again meets the file that the first one made: its name is the key.
+        let dedupe = Some(Dedupe::Conditional);
+        Ok(vec![Collection { name: "notes".into(), dedupe, ..Collection::default() }])
     }
 
     fn get_changes(
