@@ -81,7 +81,7 @@ class Dedupe(enum.Enum):
 
     TOKEN = "token"  # the operation is kept in one transaction with the item
     CONDITIONAL = "conditional"  # the name of an item follows from its key: the second meets the first
-    LOOKUP = "lookup"  # not at all, but an item can be found by its key: the engine looks instead
+    LOOKUP = "lookup"  # not at all, but an item can be found by its key: the engine looks first
     NONE = "none"  # not at all
 
 

@@ -21,7 +21,8 @@ pub struct Collection {
     /// The collection cannot be used now, and why.
     pub unavailable: Option<Error>,
     /// How a create that comes a second time under its operation is recognised, after a lost answer.
-    /// `None` says [`Dedupe::Conditional`]; with [`Dedupe::Lookup`] and [`Dedupe::None`] it is not sent again.
+    /// `None` counts as [`Dedupe::Conditional`]; with [`Dedupe::Lookup`] and [`Dedupe::None`] the engine looks
+    /// for the item before it sends it again.
     pub dedupe: Option<Dedupe>,
 }
 

@@ -17,9 +17,9 @@ pub enum Dedupe {
     #[default]
     Conditional,
     /// Not at all; but an item that is there can be found by its key. The engine looks, and sends
-    /// nothing twice.
+    /// again only what is not there.
     Lookup,
-    /// Not at all. What has no answer stays in doubt until it is seen.
+    /// Not at all. What has no answer stays in doubt until a complete listing tells.
     None,
 }
 
