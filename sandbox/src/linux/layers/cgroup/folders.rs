@@ -37,7 +37,7 @@ pub(super) fn names_of(keeper: u32) -> String {
 
 /// Makes a group. As long as somebody holds what comes back it is not left over.
 pub(super) fn create(folder: &Path) -> io::Result<File> {
-    const ATTEMPTS: usize = 8;
+    const ATTEMPTS: usize = 64;
     let made = (0..ATTEMPTS).find_map(|_| create_once(folder).transpose());
     made.unwrap_or_else(|| Err(io::Error::other("others take it away")))
 }
