@@ -67,6 +67,11 @@ release:
 bench-calls:
     cargo bench -p outrigger-broker --bench calls
 
+# A sync with nothing to do, by how many items there are, and a thousand in a row
+[group('bench')]
+bench-idle *args:
+    cargo bench -p outrigger --bench sync -- {{args}}
+
 # A sync of 10,000 vCards against vdirsyncer, which must be installed
 [group('bench')]
 bench-sync *args: release

@@ -3,6 +3,8 @@
 //! No logic lives here, so that man pages, shell completions and the reference
 //! `tests/system/help.txt` can be made from it.
 
+mod conflicts;
+mod history;
 #[cfg_attr(not(unix), allow(dead_code, reason = "the help is the same everywhere"))]
 mod peers;
 mod plugin;
@@ -11,7 +13,12 @@ mod sandbox;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use outrigger::engine::Allow;
 
+pub(crate) use conflicts::{
+    ConflictsArgs, ConflictsListArgs, ConflictsResolveArgs, ConflictsShowArgs, ConflictsVerb, How,
+};
+pub(crate) use history::{ForgetArgs, LogArgs, ResetArgs, RunName, UndoArgs};
 #[cfg_attr(not(unix), allow(unused_imports, reason = "the help is the same everywhere"))]
 pub(crate) use peers::{PeersApproveArgs, PeersArgs, PeersListArgs, PeersRevokeArgs, PeersVerb};
 pub(crate) use plugin::{
@@ -78,6 +85,11 @@ pub(crate) enum Verb {
     Sync(SyncArgs),
     Plan(PlanArgs),
     Status(StatusArgs),
+    Conflicts(ConflictsArgs),
+    Log(LogArgs),
+    Undo(UndoArgs),
+    Reset(ResetArgs),
+    Forget(ForgetArgs),
     Check(CheckArgs),
     Doctor(DoctorArgs),
     Sandbox(SandboxArgs),
@@ -91,8 +103,9 @@ pub(crate) enum Verb {
 /// Bring the members of groups to the same state
 ///
 /// Starts one plugin process per member, asks each what it has, and writes to every member what
-/// the others have new. Deletions come last, and a run that would delete suspiciously much stops
-/// before it does. Items that both sides changed stay as they are and wait for a decision.
+/// the others have new. Deletions come last, and a run that would delete, update or create
+/// suspiciously much stops before it does. Items that several members changed stay as they are and wait
+/// for a decision, unless the configuration says how to settle that.
 /// Whatever is overwritten or deleted is kept in the journal.
 #[derive(Debug, Args)]
 #[command(after_help = SYNC_HELP)]
@@ -105,12 +118,18 @@ pub(crate) struct SyncArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Go on although the guard stopped the last run before it deleted N items
+    /// Do what is in this plan, as `outrigger plan -o FILE` wrote it, and nothing else
     ///
-    /// The number must be the one that the guard named, so that an old command line cannot allow
-    /// another, larger deletion. It is good once: for the first collection that it fits.
-    #[arg(long, value_name = "N")]
-    pub(crate) allow_deletes: Option<u64>,
+    /// What has changed since waits, and is told (exit code 4): plan anew for it.
+    #[arg(long, value_name = "FILE", conflicts_with = "targets")]
+    pub(crate) plan: Option<PathBuf>,
+
+    /// Have every member list everything, and read every item, to find what changed behind its revision
+    #[arg(long)]
+    pub(crate) verify: bool,
+
+    #[command(flatten)]
+    pub(crate) leave: AllowArgs,
 
     /// Try once more what was set aside because a plugin crashed
     ///
@@ -122,6 +141,36 @@ pub(crate) struct SyncArgs {
     /// Print nothing but errors and the JSON object
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+/// Leave to go on in spite of a guard.
+#[derive(Debug, Args)]
+pub(crate) struct AllowArgs {
+    /// Go on although the guard stopped the last run before it deleted N items
+    ///
+    /// The number must be the one that the guard named, so that an old command line cannot allow
+    /// another, larger deletion. It is good once: for the first collection that it fits.
+    #[arg(long, value_name = "N")]
+    pub(crate) allow_deletes: Option<u64>,
+
+    /// Go on although the guard stopped the last run before it updated N items
+    ///
+    /// As with --allow-deletes.
+    #[arg(long, value_name = "N")]
+    pub(crate) allow_updates: Option<u64>,
+
+    /// Go on although the guard stopped the last run before it created N items
+    ///
+    /// As with --allow-deletes.
+    #[arg(long, value_name = "N")]
+    pub(crate) allow_creates: Option<u64>,
+}
+
+impl AllowArgs {
+    /// The leave that they give.
+    pub(crate) fn allow(&self) -> Allow {
+        Allow { deletes: self.allow_deletes, updates: self.allow_updates, creates: self.allow_creates }
+    }
 }
 
 /// Show what a sync would do, and write nothing at all
@@ -137,6 +186,15 @@ pub(crate) struct PlanArgs {
     /// Print one JSON object as the last line of stdout, for programs; see docs/json.md
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Keep it in this file, for `outrigger sync --plan FILE`, which does just that
+    ///
+    /// The file is readable by you alone, and is replaced if it is there.
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) leave: AllowArgs,
 
     /// Print nothing but errors and the JSON object: the exit code says whether anything is in the way
     #[arg(short, long)]
@@ -174,9 +232,9 @@ pub(crate) struct CheckArgs {
     pub(crate) json: bool,
 }
 
-/// Write a configuration for two places
+/// Write a configuration for two places, or more
 ///
-/// Asks for the type and the place of each side, unless both are given. Never overwrites a file,
+/// Asks for the type and the place of two, unless they are given. Never overwrites a file,
 /// and synchronises nothing.
 #[derive(Debug, Args)]
 #[command(after_help = INIT_HELP)]
@@ -185,7 +243,7 @@ pub(crate) struct InitArgs {
     #[arg(long = "member", value_name = "NAME=PLUGIN:PLACE", value_parser = new_member)]
     pub(crate) members: Vec<NewMember>,
 
-    /// Name of the group of the two
+    /// Name of their group
     #[arg(long, value_name = "NAME")]
     pub(crate) group: Option<String>,
 }
@@ -258,7 +316,7 @@ Exit codes:
     2  the command line or the configuration is wrong
     3  done, but conflicts wait for a decision
     4  partial: some items or members failed or are not done yet; trying again may help
-    5  stopped by the guard against mass deletion
+    5  stopped by a guard: too much would be deleted, updated or created
     6  credentials are missing or refused
     7  a plugin is broken, was denied something, or is not trusted
    75  another run holds the lock of the group, or of a member; or a broker runs already
@@ -281,12 +339,14 @@ Examples:
   outrigger sync
   outrigger sync contacts/family
   outrigger sync contacts --json | tail -n 1
+  outrigger sync --plan contacts.plan
   outrigger sync contacts --allow-deletes 812";
 
 const PLAN_HELP: &str = "\
 Examples:
   outrigger plan
   outrigger plan contacts/family
+  outrigger plan contacts -o contacts.plan
   outrigger plan contacts --json | tail -n 1";
 
 const STATUS_HELP: &str = "\

@@ -7,13 +7,18 @@ mod asker;
 #[cfg(target_os = "linux")]
 mod broker;
 mod check;
+mod conflicts;
 mod demo;
 mod doctor;
+mod editor;
+mod history;
 mod init;
 mod line;
 #[cfg(unix)]
 mod peers;
 mod plugin;
+#[cfg(unix)]
+mod room;
 mod sandbox;
 mod status;
 mod sync;
@@ -41,8 +46,13 @@ pub(crate) fn main() -> ExitCode {
         Verb::Sync(args) => sync::sync(&cli, args),
         Verb::Plan(args) => sync::plan(&cli, args),
         Verb::Status(args) => status::status(&cli, args),
+        Verb::Conflicts(args) => conflicts::conflicts(&cli, args),
+        Verb::Log(args) => history::log(&cli, args),
+        Verb::Undo(args) => history::undo(&cli, args),
+        Verb::Reset(args) => history::reset(&cli, args),
+        Verb::Forget(args) => history::forget(&cli, args),
         Verb::Check(args) => check::check(&cli, args),
-        Verb::Doctor(args) => doctor::doctor(args),
+        Verb::Doctor(args) => doctor::doctor(&cli, args),
         Verb::Sandbox(args) => return sandbox::sandbox(args), // the code is another program's
         Verb::Init(args) => init::init(&cli, args),
         Verb::Demo(args) => demo::demo(args),
@@ -104,6 +114,8 @@ fn load(cli: &Cli) -> Result<Config, Failure> {
             failure.hint("add [group.NAME] with members = [\"…\", \"…\"], as `outrigger init` writes it")
         );
     }
+    #[cfg(unix)]
+    room::make(&config);
     Ok(config)
 }
 

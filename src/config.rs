@@ -10,6 +10,8 @@
 //! plugins, and for any plugin's option or argument that begins with `~/`, `./` or `../`. Others reach
 //! the plugin as written.
 
+mod collections;
+mod conflict;
 mod draft;
 mod duration;
 mod error;
@@ -27,16 +29,22 @@ mod sandbox;
 mod size;
 mod url;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use outrigger_engine::MemberIndex;
 use outrigger_sandbox::Protected;
 use toml::de::DeTable;
 
+pub use collections::{Collections, ListedCollection};
+pub use conflict::Conflict;
+#[cfg(unix)]
+pub(crate) use conflict::PLACES_OF_FILES;
 pub use draft::{Draft, DraftMember};
 pub use error::{ConfigError, Position};
 use fields::{Fields, Result, Source, Value};
-pub use group::{CollectionPair, Collections, GroupConfig};
+pub use group::GroupConfig;
 pub use locate::{LocateConfig, PlaceOfEnd};
 pub use manifest::{HostWish, MANIFEST, Manifest, PathWish, ProtocolRange, Unfit, Wish, Wishes, beyond};
 pub use member::MemberConfig;
@@ -45,8 +53,7 @@ pub use name::is_valid_name;
 pub(crate) use nearest::nearest;
 pub use places::Places;
 pub use plugin::{PluginConfig, PluginSource};
-pub use policy::JournalLimits;
-use policy::Policies;
+pub use policy::{JournalLimits, Policies, ReadOnly};
 pub use sandbox::SandboxConfig;
 pub use size::parse_size;
 
@@ -112,6 +119,11 @@ impl Config {
         let sockets =
             outrigger_broker::runtime_path().map(|path| Protected::new("the runtime directory", path));
         self.protected().into_iter().chain(sockets).collect()
+    }
+
+    /// Whether a group is not run without this member: it is required, or what all others mirror.
+    pub(crate) fn needs(&self, group: &GroupConfig, member: MemberIndex) -> bool {
+        group.mirror == Some(member) || self.member(group.member(member)).is_none_or(|member| member.required)
     }
 
     /// The plugin called `name`, if it is not built in.
@@ -181,16 +193,18 @@ fn read<'s>(mut fields: Fields<'s>, source: &Source<'_>) -> Result<Config> {
 /// Two members at one place are a slip: whatever is deleted there would be deleted at both. By the
 /// text alone, for the line to be named; a run looks again, through links.
 fn check_places(config: &Config, group: &GroupConfig) -> Result<()> {
-    let [Some(a), Some(b)] = group.members.each_ref().map(|name| config.member(name)) else { return Ok(()) };
-    let path = |member: &MemberConfig| member.option("path").map(PathBuf::from);
-    match (path(a), path(b)) {
-        (Some(place), Some(other)) if place == other && a.plugin == b.plugin => {
-            let what = format!("`{}` and `{}` are the same place: {}", a.name, b.name, place.display());
+    let mut seen: BTreeMap<(&str, PathBuf), &MemberConfig> = BTreeMap::new();
+    for member in group.members.iter().filter_map(|name| config.member(name)) {
+        let Some(place) = member.option("path").map(PathBuf::from) else { continue };
+        let what =
+            |other: &str| format!("`{other}` and `{}` are the same place: {}", member.name, place.display());
+        if let Some(other) = seen.get(&(&*member.plugin, place.clone())) {
             let hint = format!("give one of them another `path`, or take the group `{}` out", group.name);
-            Err(config.error(b.at, what, Some(hint)))
+            return Err(config.error(member.at, what(&other.name), Some(hint)));
         }
-        _ => Ok(()),
+        seen.insert((&member.plugin, place), member);
     }
+    Ok(())
 }
 
 /// What no plugin may be granted to write to. The configuration too: who can write to it grants

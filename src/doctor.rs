@@ -4,7 +4,9 @@
 //! [`prepare`] as every plugin, with what a plugin with one folder gets by default. So what is told
 //! here is what plugins get, not what a kernel of this version should give.
 
+mod drift;
 mod machine;
+mod states;
 mod words;
 
 use std::fs::{self, File};
@@ -17,9 +19,12 @@ use outrigger_sandbox::{
 };
 use serde::Serialize;
 
+use crate::config::Config;
 use crate::exit::Exit;
-use crate::report::Failure;
+use crate::report::{Failure, FailureSummary};
+pub use drift::{Drift, DriftItem, drift};
 pub use machine::{Machine, Runtime};
+pub use states::StateCheck;
 
 /// The name of the plugin of our own that does nothing. No configuration can name it.
 const TRIAL: &str = "doctor";
@@ -41,6 +46,12 @@ pub struct Diagnosis {
     refused: Kinds<Vec<Guarantee>>,
     tiers: Tiers,
     machine: Machine,
+    /// What is kept of each group.
+    states: Vec<StateCheck>,
+    /// What members hold beside what is kept of it; null: nobody asked.
+    drift: Option<Drift>,
+    /// Why that could not be looked at.
+    failures: Vec<FailureSummary>,
 }
 
 /// The same of both kinds of plugin.
@@ -98,11 +109,38 @@ impl Diagnosis {
                 landlocked: Kinds { first_party: first_party.landlocked, program: program.landlocked },
             },
             machine,
+            states: Vec::new(),
+            drift: None,
+            failures: Vec::new(),
         }
     }
 
+    /// Looks at what is kept of the groups of a configuration too.
+    pub fn look_at(&mut self, config: &Config) {
+        self.states = states::states(config);
+        let worst = self.states.iter().map(StateCheck::exit).fold(Exit::Done, Exit::or_worse);
+        self.worsen(worst);
+    }
+
+    /// Tells of drift too.
+    pub fn add_drift(&mut self, drift: Drift) {
+        self.worsen(drift.exit());
+        self.drift = Some(drift);
+    }
+
+    /// Tells why something could not be looked at.
+    pub fn add_failure(&mut self, failure: &Failure) {
+        self.worsen(failure.exit);
+        self.failures.push(FailureSummary::of(failure));
+    }
+
+    fn worsen(&mut self, exit: Exit) {
+        self.exit = self.exit().or_worse(exit).code();
+    }
+
     /// What the command ends with: [`Exit::Plugin`] if a plugin would be refused for what this machine
-    /// lacks, as `sync` would end then, or if the runtime directory is not safe.
+    /// lacks, as `sync` would end then, or if the runtime directory is not safe; or as a run would with a
+    /// state that does not hold together; or [`Exit::Partial`] for drift.
     #[must_use]
     pub fn exit(&self) -> Exit {
         Exit::of_code(self.exit).unwrap_or(Exit::Internal)

@@ -10,13 +10,17 @@
 
 mod clock;
 pub mod config;
+pub mod conflicts;
 pub mod consent;
 pub mod doctor;
 pub mod exit;
+pub mod history;
 #[cfg(unix)]
 pub mod peers;
+pub mod plan;
 pub mod report;
 pub mod run;
+mod state;
 
 pub use outrigger_broker as broker;
 pub use outrigger_engine as engine;

@@ -1,11 +1,14 @@
 //! A run: where deciding (engine), doing (broker) and remembering (store) meet.
 //!
 //! Groups are run one after the other (`group`). For each: the state is opened and locked, one
-//! plugin a member is started, collections are paired, and for each pair the engine is driven to
+//! plugin a member is started, collections are mapped, and for each of them the engine is driven to
 //! its end (`drive`). Nothing is decided here.
 
 mod calls;
 mod check;
+mod collections;
+mod crew;
+mod disputed;
 mod drive;
 mod found;
 mod grants;
@@ -16,27 +19,34 @@ mod keeper;
 mod locks;
 mod main_sink;
 mod members;
+mod names;
 mod objects;
+mod open;
 mod options;
 mod origin;
-mod pairs;
+mod part;
+mod resolve;
+mod resources;
 mod session;
+mod shared;
 mod starting;
 mod stored;
 mod targets;
+mod together;
+#[cfg(unix)]
+mod tool;
 
-use std::cell::Cell;
 use std::path::Path;
 use std::time::Instant;
 
-use crate::config::Config;
-use crate::report::{Failure, GroupReport, RunReport};
-use group::GroupRun;
+use crate::config::{Config, GroupConfig};
+use crate::report::{Failure, GroupReport, PluginReport, RunReport};
 
 pub use check::{CheckReport, check};
 pub use grants::{Note, notes, would_grant};
 pub use keeper::Asker;
 pub use members::{Plugins, check_plugin, first_party, unknown_plugin};
+pub use open::{Closed, OpenGroup};
 pub use options::{Options, Unwatched, Watcher};
 pub use stored::store_failure;
 pub use targets::unknown_group;
@@ -49,20 +59,34 @@ pub use targets::unknown_group;
 pub async fn run(config: &Config, options: &Options, watcher: &dyn Watcher) -> Result<RunReport, Failure> {
     let begun = Instant::now();
     let mut report = RunReport { dry_run: options.dry_run, ..RunReport::default() };
-    let leave = Cell::new(options.allow_deletes);
+    let mut allow = options.allow;
     for (group, collections) in targets::wanted(config, options)? {
-        let empty = GroupReport::new(&group.name, group.members.clone());
-        let mut run = GroupRun { config, group, options, collections, watcher, leave: &leave, report: empty };
-        let mut plugins = Vec::new();
-        if let Err(failure) = run.run(&mut plugins).await {
-            run.report.failures.push(failure);
-        }
-        report.groups.push(run.report);
+        let options = Options { allow, ..options.clone() };
+        let (of_group, plugins) = match OpenGroup::begin(config, group, collections, options).await {
+            Ok(mut open) => {
+                let of_group = open.run(watcher).await;
+                allow = open.leave();
+                closed(of_group, open.close().await)
+            }
+            Err(failure) => (failed(group, failure), Vec::new()),
+        };
+        report.groups.push(of_group);
         report.plugins.extend(plugins);
     }
     report.duration = begun.elapsed();
     report.peak_rss_bytes = peak_rss();
     Ok(report)
+}
+
+fn failed(group: &GroupConfig, failure: Failure) -> GroupReport {
+    GroupReport { failures: vec![failure], ..GroupReport::new(&group.name, group.members.clone()) }
+}
+
+/// The report of a group that was closed behind it, and what its plugins had used.
+fn closed(mut report: GroupReport, closed: Closed) -> (GroupReport, Vec<PluginReport>) {
+    report.notes.extend(closed.notes);
+    report.failures.extend(closed.failure);
+    (report, closed.plugins)
 }
 
 /// The most memory that this process held, where the system tells.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use outrigger_protocol::{
     Answered, Ask, AskKind, Blame, CallId, Code, Codec, Connection, Effect, Error, Member, MemberUpdated,
-    Method, ObjectId, limits::MAX_TEXT,
+    Method, ObjectId, Rename, limits::MAX_TEXT,
 };
 use outrigger_transport::Link;
 use tokio::sync::mpsc;
@@ -25,6 +25,7 @@ enum Reply {
     Updated(MemberUpdated),
     Member(Member),
     Answered(Answered),
+    Nothing,
 }
 
 /// One at work, and those behind it that are for the same object.
@@ -185,6 +186,13 @@ async fn answer(call: &Asked, export: Option<Export>, codec: Codec) -> Result<Re
             let text = callbacks.ask(question).await?;
             Ok(Reply::Answered(Answered { text }))
         }
+        Method::RENAME => {
+            let rename: Rename = body(call, codec)?;
+            if let Some(why) = Rename::flaw(&rename.names) {
+                return Err(refuse(Code::INVALID, call, why));
+            }
+            callbacks.rename(rename).await.map(|()| Reply::Nothing)
+        }
         _ => Err(refuse(Code::UNIMPLEMENTED, call, "the broker does not know it")),
     }
 }
@@ -209,6 +217,7 @@ fn reply(connection: &mut Connection<Caller>, id: CallId, answer: &Result<Reply,
         Ok(Reply::Updated(body)) => drop(connection.reply(id, body)),
         Ok(Reply::Member(body)) => drop(connection.reply(id, body)),
         Ok(Reply::Answered(body)) => drop(connection.reply_secret(id, body)),
+        Ok(Reply::Nothing) => drop(connection.reply(id, &())),
         Err(error) => drop(connection.fail(id, error)),
     }
 }

@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outrigger_protocol::{
-    Ask, Blame, Code, Error, Member, MemberUpdate, MemberUpdated, ObjectId, RaiseSlowSync, SecretText,
+    Ask, Blame, Code, Error, Member, MemberUpdate, MemberUpdated, ObjectId, RaiseSlowSync, Rename, SecretText,
 };
 
 /// An answer that takes its time.
@@ -37,6 +37,13 @@ pub trait Callbacks: Send + Sync + 'static {
     fn ask(&self, question: Ask) -> Answer<'_, SecretText> {
         let _ = question;
         refused(Code::PERMISSION, "nobody is there to be asked")
+    }
+
+    /// Takes the new names of items, all or none of them, durably (decisions X4). The set has no flaw
+    /// ([`Rename::flaw`]); its sink is a number of the plugin's, which may be nobody's.
+    fn rename(&self, rename: Rename) -> Answer<'_, ()> {
+        let _ = rename;
+        refused(Code::UNIMPLEMENTED, "nobody keeps what items are called")
     }
 
     /// Something changed at a sink (or, for any other number, at the member). Told once for many

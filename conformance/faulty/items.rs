@@ -48,6 +48,22 @@ impl Items {
         changes
     }
 
+    /// An item that was written here, and has no lasting name yet.
+    pub(crate) fn nameless(&self) -> Option<Href> {
+        let is_written = |href: &&Href| href.as_bytes().starts_with(b"outrigger-check-");
+        self.items
+            .keys()
+            .find(is_written)
+            .filter(|_| !self.items.contains_key(&Href::from("lasting")))
+            .cloned()
+    }
+
+    pub(crate) fn rename(&mut self, old: &Href, new: Href) {
+        if let Some(item) = self.items.remove(old) {
+            self.items.insert(new, item);
+        }
+    }
+
     pub(crate) fn read(&self, href: &Href, fault: &str) -> ReadOutcome<'_> {
         match self.items.get(href) {
             None => ReadOutcome::NotFound,

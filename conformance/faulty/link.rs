@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::OnceLock;
 
 use outrigger_protocol::{
-    AuthKind, Codec, Credit, Decoder, Frame, Header, Hello, Kind, PREFACE, Version, limits,
+    AuthKind, Budget, Codec, Credit, Decoder, Flags, Frame, Header, Hello, Kind, PREFACE, Version, limits,
 };
 use serde::Serialize;
 
@@ -105,6 +105,14 @@ impl Link {
         self.socket.write_all(body)
     }
 
+    /// A call within a call.
+    pub(crate) fn nested(&mut self, header: Header, parent: u64, body: &[u8]) -> io::Result<()> {
+        let ext = [&[2, 0, 8, 0][..], &parent.to_le_bytes()].concat();
+        let budget = Budget(30_000);
+        let header = Header { flags: Flags::NESTED, ext_len: 12, budget, ..header };
+        self.raw(header, &[&ext, body].concat())
+    }
+
     pub(crate) fn send<T: Serialize>(&mut self, kind: Kind, id: u64, body: &T) -> io::Result<()> {
         self.raw(Header::new(kind, id), &encode(body)?)
     }
@@ -149,6 +157,10 @@ impl Link {
 pub(crate) static CODEC: OnceLock<Codec> = OnceLock::new();
 pub(crate) static LEVEL: OnceLock<u8> = OnceLock::new();
 
+pub(crate) fn level() -> u8 {
+    LEVEL.get().copied().unwrap_or(1)
+}
+
 pub(crate) fn codec() -> Codec {
     CODEC.get().copied().unwrap_or_default()
 }
@@ -181,8 +193,7 @@ fn hello(fault: &str) -> io::Result<Hello> {
         outrigger_transport::nonce().map_err(io::Error::other)?
     };
     let hello = Hello::new("outrigger-faulty-plugin", AuthKind::Inherited, nonce);
-    let level = LEVEL.get().copied().unwrap_or(1);
-    let hello = Hello { codecs: vec![codec().number()], level, ..hello };
+    let hello = Hello { codecs: vec![codec().number()], level: level(), ..hello };
     let protocols = vec![Version { major: 7, minor: 0 }];
     Ok(if fault == "wrong_major" { Hello { protocols, ..hello } } else { hello })
 }

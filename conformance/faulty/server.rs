@@ -6,13 +6,13 @@ use std::io;
 use outrigger_protocol::{
     Change, ChangesPage, Code, Commit, CommitResult, Committed, Connect, ConnectDone, Connected,
     CreateCollection, Cursor, Discovered, Error, Extensions, FormatInfo, GetChanges, GetChangesPage, Goodbye,
-    Header, Initialize, Initialized, Kind, Listing, Method, ObjectId, Read, ReadItem, ReadPage, ReadResult,
-    Remarshal, Remarshalled, Sink, StreamEnd, StreamKind, StreamOpen, limits,
+    Header, Href, Initialize, Initialized, Kind, Listing, Method, ObjectId, Read, ReadItem, ReadPage,
+    ReadResult, Remarshal, Remarshalled, Rename, Sink, StreamEnd, StreamKind, StreamOpen, limits,
 };
 use serde::Serialize;
 
 use crate::items::Items;
-use crate::link::{Link, Message, codec, credit, encode, other, park};
+use crate::link::{Link, Message, codec, credit, encode, level, other, park};
 
 const INSTANCE: ObjectId = ObjectId(1);
 /// A collection that can only be read, and the first that is made.
@@ -32,6 +32,10 @@ pub(crate) struct Server {
     dedupe: Option<String>,
     /// A call that was cancelled while it waited for credit.
     cancelled: bool,
+    /// The member that it may call.
+    member: ObjectId,
+    /// The run only looks.
+    read_only: bool,
 }
 
 /// The answer to a call.
@@ -55,7 +59,8 @@ impl Server {
         items.insert("packed", b"{a: 1}", "packed");
         items.insert("first", b"BEGIN:VCARD\r\nEND:VCARD\r\n", "vcard");
         let (waiting, made) = (VecDeque::new(), Vec::new());
-        Self { link, fault, items, waiting, next: 2, runs: 0, made, dedupe, cancelled: false }
+        let (cancelled, read_only, member) = (false, false, ObjectId::HOST);
+        Self { link, fault, items, waiting, next: 2, runs: 0, made, dedupe, cancelled, member, read_only }
     }
 
     fn is(&self, fault: &str) -> bool {
@@ -146,7 +151,10 @@ impl Server {
 
     fn dispatch(&mut self, message: &Message) -> io::Result<Answered> {
         Ok(match Method(message.header.method) {
-            Method::INITIALIZE => body::<Initialize>(message).and_then(|_| answer(&initialized())),
+            Method::INITIALIZE => body::<Initialize>(message).and_then(|request| {
+                self.member = request.member.object;
+                answer(&initialized())
+            }),
             Method::DISCOVER => answer(&self.discovered()),
             Method::CREATE_COLLECTION => self.create_collection(message),
             Method::CONNECT => self.connect(message),
@@ -163,7 +171,8 @@ impl Server {
             Method::GET_CHANGES_PAGE => body(message).and_then(|page| self.page(&page)),
             Method::READ_PAGE => body(message).and_then(|read| self.read_page(&read)),
             Method::REMARSHAL => body(message).and_then(|request| self.remarshal(request)),
-            Method::COMMITTED_ALL | Method::SYNC_DONE | Method::DISCONNECT | Method::FINALIZE => answer(&()),
+            Method::COMMITTED_ALL => self.name_for_good(message.header.id)?,
+            Method::SYNC_DONE | Method::DISCONNECT | Method::FINALIZE => answer(&()),
             _ => Err(refuse(Code::UNIMPLEMENTED, "no such method")),
         })
     }
@@ -199,7 +208,7 @@ impl Server {
     }
 
     fn connect(&mut self, message: &Message) -> Answered {
-        body::<Connect>(message)?;
+        self.read_only = body::<Connect>(message)?.read_only;
         self.runs += 1;
         if self.is("one_run") && self.runs > 1 {
             return Err(refuse(Code::INVALID_STATE, "connected before"));
@@ -214,6 +223,42 @@ impl Server {
             results.push(CommitResult { operation, outcome: self.items.write(item, &self.fault) });
         }
         answer(&Committed { results })
+    }
+
+    /// Gives an item of this run its lasting name, and says so.
+    fn name_for_good(&mut self, call: u64) -> io::Result<Answered> {
+        let Some(old) = self.items.nameless().filter(|_| !self.read_only && level() > 0) else {
+            return Ok(answer(&()));
+        };
+        let new = Href::from("lasting");
+        let names = match self.fault.as_str() {
+            "names_twice" => vec![(old.clone(), new.clone()), (old.clone(), Href::from("another"))],
+            "names_nothing" => vec![(old.clone(), Href::default())],
+            "takes_a_name" => vec![(old.clone(), Href::from("first"))],
+            _ => vec![(old.clone(), new.clone())],
+        };
+        self.say(call, &Rename { sink: SINK, names })?;
+        if !self.is("keeps_the_name") {
+            self.items.rename(&old, new);
+        }
+        Ok(answer(&()))
+    }
+
+    /// Makes a call within a call, and waits for its answer.
+    fn say(&mut self, call: u64, rename: &Rename) -> io::Result<()> {
+        let id = self.next;
+        self.next += 2;
+        let header = Header { target: self.member, method: Method::RENAME.0, ..Header::new(Kind::CALL, id) };
+        self.link.nested(header, call, &encode(rename)?)?;
+        loop {
+            let message = self.link.next()?.ok_or_else(|| other("closed while it waited for an answer"))?;
+            match message.header.kind {
+                Kind::REPLY if message.header.id == id => return Ok(()),
+                Kind::ERROR if message.header.id == id => return Err(other("new names were refused")),
+                Kind::CALL | Kind::GOODBYE => self.waiting.push_back(message),
+                _ => self.frame(&message)?,
+            }
+        }
     }
 
     fn get_changes(&mut self, call: u64) -> io::Result<Answered> {

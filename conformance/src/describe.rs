@@ -14,7 +14,7 @@ use outrigger_protocol::{
     ConnectHost, Connected, CreateCollection, Credit, Discovered, Error, Flags, GetChanges, GetChangesPage,
     Goodbye, Hello, HostConnected, Initialize, Initialized, Kind, Listing, Log, Lookup, Member, MemberUpdate,
     MemberUpdated, Method, Printable, Progress, RaiseSlowSync, Read, ReadPage, ReadResult, Remarshal,
-    Remarshalled, Sink, Snapshot, SrvRecords, StreamEnd, StreamOpen, StreamReset, TxtRecords,
+    Remarshalled, Rename, Sink, Snapshot, SrvRecords, StreamEnd, StreamOpen, StreamReset, TxtRecords,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -193,6 +193,7 @@ fn request(codec: Codec, method: Method, body: &[u8]) -> Result<Value, String> {
         Method::ASK => as_value::<Ask>(codec, body),
         Method::CONNECT_HOST => as_value::<ConnectHost>(codec, body),
         Method::LOOKUP_SRV | Method::LOOKUP_TXT => as_value::<Lookup>(codec, body),
+        Method::RENAME => as_value::<Rename>(codec, body),
         _ => Ok(bare(body)),
     }
 }

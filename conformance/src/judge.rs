@@ -6,13 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use outrigger_protocol::{
-    Codec, Credit, Error, Header, Kind, Method, Printable, StreamEnd, StreamKind, StreamOpen, limits,
+    Codec, Credit, Error, Header, Href, Kind, Method, Printable, Rename, StreamEnd, StreamKind, StreamOpen,
+    limits,
 };
 
 use crate::bodies::decode;
 use crate::findings::{Step, Stop, hold};
 use crate::message::Message;
 use crate::rule::Rule;
+
+/// Calls in which a plugin may say new names.
+const HEAR_NAMES: [Method; 5] =
+    [Method::GET_CHANGES, Method::READ, Method::COMMIT, Method::COMMITTED_ALL, Method::SYNC_DONE];
 
 /// What a frame of the plugin means to the conversation.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +30,10 @@ pub(crate) enum Seen {
     StreamEnd,
     /// The plugin calls.
     Call(u64),
+    /// The plugin says new names of items, where a run hears them.
+    Renamed { call: u64, names: Vec<(Href, Href)> },
+    /// The same, where nobody does.
+    RenamedTooEarly(u64),
     /// An answer to PING.
     Pong,
     /// The answer to GOODBYE.
@@ -131,6 +140,7 @@ impl Judge {
             Kind::DATA => self.data(id, &message.body),
             Kind::STREAM_END => self.stream_end(id, message),
             Kind::STREAM_RESET => self.stream_over(id, Kind::STREAM_RESET),
+            Kind::CALL if message.header.method == Method::RENAME.0 => self.renamed(id, &message.body),
             Kind::CALL => self.number(id).map(|()| Seen::Call(id)),
             Kind::PONG => Ok(Seen::Pong),
             Kind::GOODBYE_OK => Ok(Seen::GoodbyeOk),
@@ -192,6 +202,18 @@ impl Judge {
         hold(new, Rule::Issued, || format!("{id} is not a new number of the plugin's side"))?;
         self.last_number = id;
         Ok(())
+    }
+
+    fn renamed(&mut self, id: u64, body: &[u8]) -> Step<Seen> {
+        self.number(id)?;
+        let Rename { names, .. } = decode(self.codec, body)
+            .map_err(|error| Stop::Broken(Rule::Bodies, format!("the body of rename: {error}")))?;
+        let flaw = Rename::flaw(&names);
+        hold(flaw.is_none(), Rule::NewNames, || {
+            format!("a set of {} new names: {}", names.len(), flaw.unwrap_or_default())
+        })?;
+        let is_heard = self.calls.values().any(|call| !call.answered && HEAR_NAMES.contains(&call.method));
+        Ok(if is_heard { Seen::Renamed { call: id, names } } else { Seen::RenamedTooEarly(id) })
     }
 
     fn opened(&mut self, id: u64, body: &[u8]) -> Step<Seen> {

@@ -157,6 +157,10 @@ rules! {
     Runs, "runs",
         "an instance serves any number of runs, and each lists the same",
         "reset what belongs to a run in `disconnect`";
+    /// New names are said in sets that can be, and are the names then.
+    NewNames, "new-names",
+        "a set of new names names each item once, gives each a name of its own, and the next listing has them",
+        "say old and new name of each item once, none empty, and list by the new ones from then on";
     /// Many items are no trouble.
     Memory, "memory",
         "many items are written and listed in bounded memory",

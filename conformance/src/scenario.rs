@@ -5,6 +5,7 @@ mod items;
 mod manners;
 mod many;
 mod meeting;
+mod names;
 
 use std::sync::Arc;
 

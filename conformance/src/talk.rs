@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outrigger_protocol::{
-    AuthKind, Budget, Error, Goodbye, Header, Hello, Kind, Limits, Method, ObjectId, Printable,
+    AuthKind, Budget, Error, Goodbye, Header, Hello, Href, Kind, Limits, Method, ObjectId, Printable,
 };
 use outrigger_sandbox::{Ended, Exit};
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,7 @@ pub(crate) struct Talk<'k> {
     pub(crate) main: Option<ObjectId>,
     answers: BTreeMap<u64, Answer>,
     items: BTreeMap<u64, Vec<Vec<u8>>>,
+    renamed: Vec<Vec<(Href, Href)>>,
 }
 
 impl<'k> Talk<'k> {
@@ -60,8 +61,8 @@ impl<'k> Talk<'k> {
             Stop::Broken(Rule::Handshake, format!("it could not be started: {}", with_causes(&error)))
         })?;
         let wire = Wire::new(stream, settings.answer, tape, Arc::clone(watcher)).map_err(machine)?;
-        let (answers, items) = (BTreeMap::new(), BTreeMap::new());
-        Ok(Self { process, wire, settings, scratch, next: 1, level: 1, main: None, answers, items })
+        let (answers, items, renamed) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Ok(Self { process, wire, settings, scratch, next: 1, level: 1, main: None, answers, items, renamed })
     }
 
     /// Shakes hands. `window` is how far a stream, and all together, may go ahead.
@@ -181,8 +182,14 @@ impl<'k> Talk<'k> {
             Seen::Items { call, items, .. } => {
                 self.items.entry(*call).or_default().extend(items.iter().cloned());
             }
+            Seen::Renamed { names, .. } => self.renamed.push(names.clone()),
             _ => {}
         }
+    }
+
+    /// The sets of new names that the plugin has said since this was asked last.
+    pub(crate) fn take_names(&mut self) -> Vec<Vec<(Href, Href)>> {
+        std::mem::take(&mut self.renamed)
     }
 
     /// What the streams of a call brought so far.

@@ -162,7 +162,16 @@ impl Wire {
         let seen = self.judge.received(&message).map_err(Lost::Stop)?;
         match (&seen, message.header.kind) {
             (Seen::Items { stream, .. }, _) if self.granting => self.grant(*stream)?,
-            (Seen::Call(id), _) => self.refuse(*id)?,
+            (Seen::Call(id), _) => {
+                self.refuse(*id, Code::UNIMPLEMENTED, "the conformance kit answers no calls")?
+            }
+            (Seen::RenamedTooEarly(id), _) => {
+                self.refuse(*id, Code::INVALID_STATE, "no run hears new names now")?;
+            }
+            (Seen::Renamed { call, .. }, _) => {
+                let nothing = encode(self.codec, &());
+                self.send(&Message::bare(Kind::REPLY, *call, nothing))?;
+            }
             (_, Kind::PING) => self.send(&Message::bare(Kind::PONG, message.header.id, Vec::new()))?,
             _ => {}
         }
@@ -182,9 +191,8 @@ impl Wire {
     }
 
     /// The kit offers no objects to a plugin, and has nobody to ask.
-    fn refuse(&mut self, id: u64) -> Result<(), Lost> {
-        let error = Error::new(Code::UNIMPLEMENTED, "the conformance kit answers no calls");
-        let body = encode(self.codec, &error);
+    fn refuse(&mut self, id: u64, code: Code, why: &str) -> Result<(), Lost> {
+        let body = encode(self.codec, &Error::new(code, why));
         self.send(&Message::bare(Kind::ERROR, id, body))
     }
 

@@ -96,6 +96,10 @@ const FAULTS: &[(&str, Rule)] = &[
     ("doubles_quietly", Rule::ItemAgain),
     ("marshals_otherwise", Rule::Remarshal),
     ("one_run", Rule::Runs),
+    ("names_twice", Rule::NewNames),
+    ("names_nothing", Rule::NewNames),
+    ("takes_a_name", Rule::NewNames),
+    ("keeps_the_name", Rule::NewNames),
     ("grows", Rule::Memory),
     ("noise", Rule::StdoutQuiet),
     ("no_goodbye", Rule::Goodbye),
@@ -114,7 +118,8 @@ faults! {
     unknown_frame_ends unknown_call_ends empty_body_ends one_at_a_time never_answers answers_twice
     answers_unasked change_after counts_wrong ends_twice ignores_credit ignores_cancel new_names
     creates_twice renames_it lies_complete same_uid changes_bytes cuts_names accepts_stale
-    revision_of_before deletes_once doubles_items doubles_quietly marshals_otherwise one_run grows noise no_goodbye ignores_close
+    revision_of_before deletes_once doubles_items doubles_quietly marshals_otherwise one_run
+    names_twice names_nothing takes_a_name keeps_the_name grows noise no_goodbye ignores_close
 }
 
 fn breaks_one_rule(fault: &str) {
@@ -164,8 +169,8 @@ fn without_streams_the_rules_of_streams_are_not_tried_and_said_so() {
     let report = check(&plugin(&["--codec", "2", "--level", "0"]), &settings(), &unwatched());
     let left = report.rules.iter().filter(|(_, verdict)| *verdict != Verdict::Held);
     let left: Vec<Rule> = left.map(|(rule, _)| *rule).collect();
-    let streams = [Rule::StreamCounts, Rule::StreamOnce, Rule::Credit, Rule::Cancel];
-    assert_eq!(left, streams, "\n{}", text(&report));
+    let not_there = [Rule::StreamCounts, Rule::StreamOnce, Rule::Credit, Rule::Cancel, Rule::NewNames];
+    assert_eq!(left, not_there, "\n{}", text(&report));
     assert!(report.passed() && text(&report).contains("level 0 has no streams"));
 }
 

@@ -5,61 +5,67 @@ use outrigger_protocol::{Error, Href, RawDigest, ReadItem, ReadOutcome, ReadResu
 use crate::action::{Action, BatchId};
 use crate::canonical::Canonical;
 use crate::charge::CRASHED;
-use crate::lot::{CALL_OVERHEAD, OVERHEAD};
-use crate::observe::{self, DUPLICATE, State, UNREAD, owes_read_back};
+use crate::decide::{Decision, Sign};
+use crate::lot::{CALL_OVERHEAD, Fetch, Held, OVERHEAD, Part, Write};
+use crate::observe::{self, State, UNREAD, owes_read_back};
 use crate::packed::Seen;
 use crate::reads::{Answer, Fresh, LotId, MAX_BATCH, Why};
 use crate::report::Report;
-use crate::row::{Row, Side};
-use crate::state::Run;
-use crate::table::Place;
+use crate::row::{MemberIndex, Row};
+use crate::state::{Run, is_duplicate};
+use crate::table::{Flag, Place};
 
 /// What an item costs in a read call besides its name, at most: a digest and lengths.
 const READ_OVERHEAD: usize = 64;
 
 impl Run {
     /// Sends what is queued, as long as the member has room.
-    pub(crate) fn pump_reads(&mut self, side: Side) {
-        while self.member(side).reader.has_room() && !self.member(side).reader.queue.is_empty() {
-            let count = self.fit_read(side, self.member(side).reader.queue.iter());
-            let wants: Vec<Why> = self.member_mut(side).reader.queue.drain(..count).collect();
-            self.send_read(side, wants);
+    pub(crate) fn pump_reads(&mut self, member: MemberIndex) {
+        while self.state(member).reader.has_room() && !self.state(member).reader.queue.is_empty() {
+            let count = self.fit_read(member, self.state(member).reader.queue.iter());
+            let wants: Vec<Why> = self.state_mut(member).reader.queue.drain(..count).collect();
+            self.send_read(member, wants);
         }
     }
 
     /// How many of the first of `wants` one read call can ask for.
-    pub(crate) fn fit_read<'w>(&self, side: Side, wants: impl Iterator<Item = &'w Why>) -> usize {
+    pub(crate) fn fit_read<'w>(&self, member: MemberIndex, wants: impl Iterator<Item = &'w Why>) -> usize {
         let mut wants = wants.peekable();
-        if wants.peek().is_some_and(|first| self.is_suspect_read(side, first)) {
+        if wants.peek().is_some_and(|first| self.is_suspect_read(member, first)) {
             return 1;
         }
-        let mut left = self.settings.max_body[side.index()].saturating_sub(CALL_OVERHEAD);
+        let mut left = self.settings_of(member).max_body.saturating_sub(CALL_OVERHEAD);
         let mut fits = |why: &&Why| {
-            let href = self.read_item(side, why).map_or(0, |item| item.href.as_bytes().len());
+            let href = self.read_item(member, why).map_or(0, |item| item.href.as_bytes().len());
             let rest = left.checked_sub(href + READ_OVERHEAD);
             left = rest.unwrap_or_default();
             rest.is_some()
         };
         // The longest name fits the smallest limit that a peer may announce.
-        let fits = |why: &&Why| fits(why) && !self.is_suspect_read(side, why);
+        let fits = |why: &&Why| fits(why) && !self.is_suspect_read(member, why);
         wants.take(MAX_BATCH).take_while(fits).count().max(1)
     }
 
     /// Sends one read call; `None` if nothing of it can be asked for any more.
-    pub(crate) fn send_read(&mut self, side: Side, wants: Vec<Why>) -> Option<BatchId> {
-        let wants = self.without_fatal(side, wants);
+    pub(crate) fn send_read(&mut self, member: MemberIndex, wants: Vec<Why>) -> Option<BatchId> {
+        if self.state(member).frozen {
+            // Nobody will answer.
+            wants.into_iter().for_each(|why| self.unanswered(member, why));
+            return None;
+        }
+        let wants = self.without_fatal(member, wants);
         let (wants, items): (std::collections::VecDeque<Why>, Vec<ReadItem>) =
-            wants.into_iter().filter_map(|why| self.read_item(side, &why).map(|item| (why, item))).unzip();
+            wants.into_iter().filter_map(|why| self.read_item(member, &why).map(|item| (why, item))).unzip();
         if items.is_empty() {
             return None;
         }
         let batch = self.batch();
-        self.member_mut(side).reader.begin(batch, wants);
-        self.outputs.push_back(Action::Read { side, batch, items });
+        self.state_mut(member).reader.begin(batch, wants);
+        self.outputs.push_back(Action::Read { member, batch, items });
         Some(batch)
     }
 
-    fn read_item(&self, side: Side, why: &Why) -> Option<ReadItem> {
+    fn read_item(&self, member: MemberIndex, why: &Why) -> Option<ReadItem> {
         match why {
             Why::Recover(at) => {
                 let (_, intent) = self.doubts.get(*at)?.as_ref()?;
@@ -69,17 +75,18 @@ impl Run {
             Why::New(fresh) => Some(ReadItem { href: fresh.href.clone(), known: None }),
             Why::Prove(place) | Why::Look(place, _) | Why::Back(place) | Why::Again(place) => {
                 let row = self.table.row(*place)?;
-                Some(ReadItem { href: href(&row, side)?, known: known(&row, side) })
+                let known = known(&row, member).filter(|_| !self.settings.verify);
+                Some(ReadItem { href: href(&row, member)?, known })
             }
             Why::Weigh(batch) => {
-                let row = self.table.row(self.comparer.reading.get(batch)?.place)?;
-                Some(ReadItem { href: href(&row, side)?, known: None })
+                let row = self.table.row(self.judge.hearing(*batch)?)?;
+                Some(ReadItem { href: href(&row, member)?, known: None })
             }
             Why::Source(lot, at) | Why::Old(lot, at) => {
-                let write = self.lots.get(lot)?.writes.get(*at)?;
+                let write = self.lots.get(*lot)?.writes.get(*at)?;
                 let href = match (&write.fresh, write.place) {
                     (Some(fresh), _) => fresh.href.clone(),
-                    (None, place) => href(&self.table.row(place?)?, side)?,
+                    (None, place) => href(&self.table.row(place?)?, member)?,
                 };
                 Some(ReadItem { href, known: None })
             }
@@ -87,149 +94,188 @@ impl Run {
     }
 
     /// An answer for one item.
-    pub(crate) fn read_answer(&mut self, side: Side, batch: BatchId, result: ReadResult<'_>) {
-        match self.member_mut(side).reader.answer(batch, result.index) {
+    pub(crate) fn read_answer(&mut self, member: MemberIndex, batch: BatchId, result: ReadResult<'_>) {
+        match self.state_mut(member).reader.answer(batch, result.index) {
             Answer::Ignore => {}
-            Answer::OutOfOrder => self.freeze(side, "it answered a read out of order"),
+            Answer::OutOfOrder => self.freeze(member, "it answered a read out of order"),
             Answer::For(why) => {
-                self.clear_read(side, &why);
-                self.answered(side, why, result.outcome);
+                self.clear_read(member, &why);
+                self.answered(member, why, result.outcome);
             }
         }
     }
 
-    pub(crate) fn answered(&mut self, side: Side, why: Why, outcome: ReadOutcome<'_>) {
+    pub(crate) fn answered(&mut self, member: MemberIndex, why: Why, outcome: ReadOutcome<'_>) {
         if is_too_long(&outcome) {
-            self.unanswered(side, why);
-            return self.freeze(side, "it gave an item a revision or a format beyond the limit of a name");
+            self.unanswered(member, why);
+            return self.freeze(member, "it gave an item a revision or a format beyond the limit of a name");
         }
         if let ReadOutcome::Item { data, .. } = &outcome {
-            let member = self.member_mut(side);
-            member.counts.read += 1;
-            member.reader.measure(data.len());
+            let state = self.state_mut(member);
+            state.counts.read += 1;
+            state.reader.measure(data.len());
         }
-        if matches!(outcome, ReadOutcome::NotModified { .. }) && self.asked_for_bytes(side, &why) {
-            self.unanswered(side, why);
-            return self.freeze(side, "it answered `not modified` although no content was named");
+        if matches!(outcome, ReadOutcome::NotModified { .. }) && self.asked_for_bytes(member, &why) {
+            self.unanswered(member, why);
+            return self.freeze(member, "it answered `not modified` although no content was named");
         }
         match why {
             Why::Recover(at) => self.recovered(at, outcome),
-            Why::New(fresh) => drop(self.arrived(side, *fresh, outcome)),
-            Why::Prove(place) => self.proved(side, place, outcome),
-            Why::Look(place, _) => self.looked(side, place, outcome, false),
-            Why::Back(place) | Why::Again(place) => self.looked(side, place, outcome, true),
-            Why::Weigh(batch) => self.weighed(side, batch, outcome),
-            Why::Source(lot, at) => self.fetched(side, lot, at, false, outcome),
-            Why::Old(lot, at) => self.fetched(side, lot, at, true, outcome),
+            Why::New(fresh) => drop(self.arrived(member, *fresh, outcome)),
+            Why::Prove(place) => self.proved(member, place, outcome),
+            Why::Look(place, _) => self.looked(member, place, outcome, false),
+            Why::Back(place) | Why::Again(place) => self.looked(member, place, outcome, true),
+            Why::Weigh(batch) => self.weighed(member, batch, outcome),
+            Why::Source(lot, at) => self.fetched(member, lot, at, false, outcome),
+            Why::Old(lot, at) => self.fetched(member, lot, at, true, outcome),
         }
     }
 
-    fn asked_for_bytes(&self, side: Side, why: &Why) -> bool {
-        self.read_item(side, why).is_some_and(|item| item.known.is_none())
+    fn asked_for_bytes(&self, member: MemberIndex, why: &Why) -> bool {
+        self.read_item(member, why).is_some_and(|item| item.known.is_none())
     }
 
     /// A direct look at an item that a complete listing left out.
-    fn proved(&mut self, side: Side, place: Place, outcome: ReadOutcome<'_>) {
+    fn proved(&mut self, member: MemberIndex, place: Place, outcome: ReadOutcome<'_>) {
         if !matches!(outcome, ReadOutcome::NotFound) {
-            return self.looked(side, place, outcome, true);
+            return self.looked(member, place, outcome, true);
         }
-        self.change(place, |row| observe::gone(row, side));
-        self.know(place, side, true);
+        if self.table.has(place, member, Flag::Renamed) {
+            // It may have been asked for under its old name: once more, under the new one.
+            self.table.flag(place, member, Flag::Renamed, false);
+            return self.state_mut(member).reader.queue.push_back(Why::Prove(place));
+        }
+        self.change(place, |row| observe::gone(row, member));
+        self.know(place, member, true);
     }
 
     /// A look at an item that is known. `is_last`: nothing else will be asked of it.
-    fn looked(&mut self, side: Side, place: Place, outcome: ReadOutcome<'_>, is_last: bool) {
+    fn looked(&mut self, member: MemberIndex, place: Place, outcome: ReadOutcome<'_>, is_last: bool) {
         match outcome {
             ReadOutcome::Item { revision, settled, format, data } => {
-                self.observe(place, side, State { revision, settled }, &format, &data);
+                self.observe(place, member, State { revision, settled }, &format, &data);
             }
             ReadOutcome::NotModified { revision, settled } => {
-                self.change(place, |row| observe::not_modified(row, side, State { revision, settled }));
-                self.know(place, side, true);
+                self.change(place, |row| observe::not_modified(row, member, State { revision, settled }));
+                self.know(place, member, true);
             }
             ReadOutcome::NotFound => {
-                let is_listed = self.table.mark(place).listed[side.index()];
-                self.lose_sight(place, side);
+                let is_listed = self.table.has(place, member, Flag::Listed);
+                self.lose_sight(place, member);
                 if !is_last && !is_listed {
                     // The feed did not name it: second evidence is asked for.
-                    self.member_mut(side).reader.queue.push_back(Why::Prove(place));
+                    self.state_mut(member).reader.queue.push_back(Why::Prove(place));
                 }
             }
-            ReadOutcome::Failed(error) => self.read_failed(place, side, &error),
+            ReadOutcome::Failed(error) => self.read_failed(place, member, &error),
         }
         if is_last && self.phase == crate::state::Phase::Writing {
-            self.route(place);
+            self.decide_again(place, member);
+        }
+    }
+
+    /// Behind a write. A member that holds something else each time it is written must not hold the run.
+    fn decide_again(&mut self, place: Place, member: MemberIndex) {
+        let Some(row) = self.table.row(place) else { return };
+        match self.sign(place, &row, member) {
+            Sign::Modified | Sign::BehindModified => self.reroute(place),
+            _ => self.route(place),
         }
     }
 
     /// A new item was read.
-    fn arrived(&mut self, side: Side, fresh: Fresh, outcome: ReadOutcome<'_>) -> Option<Place> {
+    fn arrived(&mut self, member: MemberIndex, fresh: Fresh, outcome: ReadOutcome<'_>) -> Option<Place> {
+        let holder = self.table.by_href(member, fresh.href.as_bytes());
+        let is_held = |place: &Place| self.table.packed(*place).is_some_and(|row| row.is_present(member));
+        if let Some(place) = holder.filter(is_held) {
+            // It is no new item: an item that was known has taken this name.
+            self.looked(member, place, outcome, true);
+            return None;
+        }
         match outcome {
             ReadOutcome::Item { revision, settled, format, data } => {
-                Some(self.admit(side, &fresh, State { revision, settled }, &format, &data))
+                Some(self.admit(member, &fresh, State { revision, settled }, &format, &data))
             }
-            // Gone before it was read: it never was.
-            ReadOutcome::NotFound | ReadOutcome::NotModified { .. } => None,
+            // Gone before it was read: it never was, or is under another name by now.
+            ReadOutcome::NotFound | ReadOutcome::NotModified { .. } => {
+                self.state_mut(member).unread = true;
+                None
+            }
             ReadOutcome::Failed(error) => {
-                let place = self.admit_unread(side, &fresh);
-                self.read_failed(place, side, &error);
+                let place = self.admit_unread(member, &fresh);
+                self.read_failed(place, member, &error);
                 None
             }
         }
     }
 
-    fn admit(&mut self, side: Side, fresh: &Fresh, state: State, format: &str, data: &[u8]) -> Place {
-        let row = observe::new_row(side, &fresh.href, state, Canonical::of(format, data));
-        let place = self.admit_row(side, fresh, row);
-        self.know(place, side, true);
-        self.check_size(place, side, data.len());
+    fn admit(
+        &mut self,
+        member: MemberIndex,
+        fresh: &Fresh,
+        state: State,
+        format: &str,
+        data: &[u8],
+    ) -> Place {
+        let members = self.members.len();
+        let row = observe::new_row(member, members, &fresh.href, state, Canonical::of(format, data));
+        let place = self.admit_row(member, fresh, row);
+        self.know(place, member, true);
+        self.check_size(place, member, data.len());
         place
     }
 
     /// An item that is there and cannot be read keeps a place, so that the anchor may move on.
-    pub(crate) fn admit_unread(&mut self, side: Side, fresh: &Fresh) -> Place {
+    pub(crate) fn admit_unread(&mut self, member: MemberIndex, fresh: &Fresh) -> Place {
         let state = State { revision: fresh.revision.clone(), settled: false };
-        let row = observe::new_row(side, &fresh.href, state, Canonical { content: UNREAD, key: None });
-        self.admit_row(side, fresh, row)
+        let unread = Canonical { content: UNREAD, key: None };
+        let row = observe::new_row(member, self.members.len(), &fresh.href, state, unread);
+        self.admit_row(member, fresh, row)
     }
 
-    fn admit_row(&mut self, side: Side, fresh: &Fresh, row: Row) -> Place {
+    fn admit_row(&mut self, member: MemberIndex, fresh: &Fresh, row: Row) -> Place {
         let place = self.table.add(row);
-        self.table.mark_mut(place, |mark| {
-            mark.listed[side.index()] = true;
-            mark.object_type = fresh.object_type;
-        });
+        self.table.flag(place, member, Flag::Listed, true);
+        self.table.mark_mut(place, |mark| mark.object_type = fresh.object_type);
         place
     }
 
     /// An item's bytes were seen.
-    fn observe(&mut self, place: Place, side: Side, state: State, format: &str, data: &[u8]) {
+    fn observe(&mut self, place: Place, member: MemberIndex, state: State, format: &str, data: &[u8]) {
         let Some(mut row) = self.table.row(place) else { return };
-        let was_duplicate = row.quarantine.as_ref().is_some_and(|reason| reason.starts_with(DUPLICATE));
+        let was_duplicate = is_duplicate(&row);
         let key = row.key.clone();
-        let known = observe::content(&row, side).map(|known| known.raw);
-        if known == Some(RawDigest::of(data)) && !owes_read_back(&row, side) {
-            observe::not_modified(&mut row, side, state);
+        let known = row.held(member).map(|known| known.raw);
+        let mut rekeyed = was_duplicate;
+        if known == Some(RawDigest::of(data)) && !owes_read_back(&row, member) {
+            observe::not_modified(&mut row, member, state);
         } else {
-            observe::item(&mut row, side, state, Canonical::of(format, data));
+            let canonical = Canonical::of(format, data);
+            // Also a UID that the row is not called by, for others have newer contents.
+            rekeyed |= canonical.key.as_ref().is_some_and(|new| *new != key);
+            observe::item(&mut row, member, state, canonical);
         }
-        let rekeyed = was_duplicate || row.key != key;
+        rekeyed |= row.key != key;
         self.table.put(place, row);
         self.table.mark_mut(place, |mark| mark.rekeyed |= rekeyed);
-        self.know(place, side, true);
-        self.check_size(place, side, data.len());
+        self.know(place, member, true);
+        self.check_size(place, member, data.len());
     }
 
-    fn check_size(&mut self, place: Place, side: Side, size: usize) {
+    fn check_size(&mut self, place: Place, member: MemberIndex, size: usize) {
         let limit = limits::MAX_ITEM_DATA;
         if size > limit {
-            self.quarantine(place, side, format!("too large: {size} bytes, the limit is {limit}"));
+            self.quarantine(place, member, format!("too large: {size} bytes, the limit is {limit}"));
         }
     }
 
-    /// An item that goes to the other member, or that is about to be overwritten.
-    fn fetched(&mut self, side: Side, lot: LotId, at: usize, is_old: bool, outcome: ReadOutcome<'_>) {
-        let Some(write) = self.lots.get_mut(&lot).and_then(|lot| lot.writes.get_mut(at)) else { return };
+    /// An item that goes to other members, or that is about to be overwritten.
+    fn fetched(&mut self, member: MemberIndex, id: LotId, at: usize, is_old: bool, outcome: ReadOutcome<'_>) {
+        let Some(write) = self.lots.get_mut(id).and_then(|lot| lot.writes.get_mut(at)) else { return };
+        if is_old && !write.parts.iter().any(|part| part.target == member) {
+            // It was set aside meanwhile: this look must not release it again.
+            return;
+        }
         let (place, fresh) = (write.place, write.fresh.take());
         // Borrowed: the bytes are copied once, into the lot.
         let bytes = match &outcome {
@@ -237,31 +283,89 @@ impl Run {
             _ => None,
         };
         let place = match (place, fresh) {
-            (_, Some(fresh)) => self.arrived(side, *fresh, outcome).and_then(|place| self.match_new(place)),
+            (_, Some(fresh)) => self.arrived(member, *fresh, outcome).and_then(|place| self.match_new(place)),
             (Some(place), None) => {
-                self.looked_for_bytes(side, place, outcome);
+                self.looked_for_bytes(member, place, outcome);
                 Some(place)
             }
             (None, None) => None,
         };
-        let target = if is_old { side } else { side.other() };
-        let names = place.map_or(0, |place| self.names(place, target));
-        let bytes = bytes.filter(|(format, data)| {
-            let fits = is_old || self.check_fit(place, side, data.len(), names + format.len());
-            fits && data.len() <= limits::MAX_ITEM_DATA
-        });
-        let Some(lot) = self.lots.get_mut(&lot) else { return };
-        if let Some(write) = lot.writes.get_mut(at) {
-            write.place = place;
+        let old = is_old.then_some(member);
+        let bytes = bytes.filter(|(_, data)| data.len() <= limits::MAX_ITEM_DATA);
+        let (Some(place), Some((format, data))) = (place, bytes) else {
+            return self.not_fetched(id, at, old, place);
+        };
+        let names = self.names(place, member) + format.len();
+        let held = Held { format: format.into_owned(), data: data.into_owned() };
+        if !is_old {
+            self.take_key(place, &held);
+            self.choose_targets(id, at, place, member, &held);
         }
-        match bytes {
-            Some((format, data)) => lot.hold(at, is_old, names + format.len(), &format, &data),
-            None => lot.fail(at, is_old),
+        if let Some(lot) = self.lots.get_mut(id) {
+            lot.hold(at, old, names, held);
         }
     }
 
+    /// Where a UID was edited, what goes to all says what the item is called.
+    fn take_key(&mut self, place: Place, held: &Held) {
+        if self.table.mark(place).rekeyed
+            && let Some(key) = Canonical::of(&held.format, &held.data).key
+        {
+            self.change(place, |row| row.key = key);
+        }
+    }
+
+    fn not_fetched(&mut self, id: LotId, at: usize, old: Option<MemberIndex>, place: Option<Place>) {
+        let Some(lot) = self.lots.get_mut(id) else { return };
+        lot.fail(at, old);
+        if let Some(write) = lot.writes.get_mut(at) {
+            write.place = place;
+        }
+    }
+
+    /// Where the item goes, now that it is known what it is: a new one to all that have none, as far as
+    /// one call can bring it there. Otherwise no run can, and it is set aside there.
+    fn choose_targets(&mut self, id: LotId, at: usize, place: Place, source: MemberIndex, held: &Held) {
+        let is_chosen = |write: &Write| write.place.is_some();
+        let lot = self.lots.get(id);
+        let mut parts = match lot.and_then(|lot| lot.writes.get(at)).is_some_and(is_chosen) {
+            true => self.take_parts(id, at),
+            false => self.parts_for_new(place, source),
+        };
+        for target in parts.iter().map(|part| part.target).collect::<Vec<MemberIndex>>() {
+            if !self.check_fit(place, target, held) {
+                self.table.flag(place, target, Flag::Underway, false);
+                parts.retain(|part| part.target != target);
+            }
+        }
+        let Some(write) = self.lots.get_mut(id).and_then(|lot| lot.writes.get_mut(at)) else { return };
+        (write.place, write.parts) = (Some(place), parts);
+    }
+
+    fn take_parts(&mut self, id: LotId, at: usize) -> Vec<Part> {
+        let write = self.lots.get_mut(id).and_then(|lot| lot.writes.get_mut(at));
+        write.map(|write| std::mem::take(&mut write.parts)).unwrap_or_default()
+    }
+
+    /// An item that nobody has yet needs no old bytes; whoever has something under its key is served by
+    /// a lot that reads that first.
+    fn parts_for_new(&mut self, place: Place, source: MemberIndex) -> Vec<Part> {
+        let Some(row) = self.table.row(place) else { return Vec::new() };
+        if self.decide(place, &row) != Decision::Spread(source) {
+            self.route(place);
+            return Vec::new();
+        }
+        let mut parts = self.parts(place, &row, source);
+        let is_later = |part: &mut Part| matches!(part.old, Fetch::Awaited);
+        for part in parts.extract_if(.., is_later).collect::<Vec<Part>>() {
+            self.table.flag(place, part.target, Flag::Underway, false);
+            self.queue_write(place, &row, source);
+        }
+        parts
+    }
+
     /// Bytes of the names that a write of the row to `target` carries.
-    fn names(&self, place: Place, target: Side) -> usize {
+    fn names(&self, place: Place, target: MemberIndex) -> usize {
         let Some(row) = self.table.packed(place) else { return 0 };
         let revision = match row.seen(target) {
             Seen::Present { revision, .. } => revision.len(),
@@ -271,56 +375,61 @@ impl Run {
         row.key().len() + row.href(target).map_or(0, <[u8]>::len) + revision + object_type
     }
 
-    /// Whether one commit call can bring the item from `side` to the other member. Otherwise no run
-    /// can, and it is set aside.
-    fn check_fit(&mut self, place: Option<Place>, side: Side, size: usize, names: usize) -> bool {
-        let most = self.commit_bytes(side.other()).saturating_sub(names + OVERHEAD);
-        if size > most
-            && let Some(place) = place
-        {
-            let text = format!("too large for the other member: {size} bytes, and it takes {most} at once");
-            self.quarantine(place, side, text);
+    /// Whether one commit call can bring this to the member.
+    fn check_fit(&mut self, place: Place, target: MemberIndex, held: &Held) -> bool {
+        let (size, names) = (held.data.len(), self.names(place, target) + held.format.len());
+        let most = self.commit_bytes(target).saturating_sub(names + OVERHEAD);
+        if size > most {
+            let text = format!("too large for this member: {size} bytes, and it takes {most} at once");
+            self.quarantine(place, target, text);
         }
         size <= most
     }
 
     /// A look at an item whose bytes are wanted as well.
-    pub(crate) fn looked_for_bytes(&mut self, side: Side, place: Place, outcome: ReadOutcome<'_>) {
+    pub(crate) fn looked_for_bytes(&mut self, member: MemberIndex, place: Place, outcome: ReadOutcome<'_>) {
         match outcome {
             ReadOutcome::Item { revision, settled, format, data } => {
-                self.observe(place, side, State { revision, settled }, &format, &data);
+                self.observe(place, member, State { revision, settled }, &format, &data);
             }
-            ReadOutcome::Failed(error) => self.read_failed(place, side, &error),
+            ReadOutcome::Failed(error) => self.read_failed(place, member, &error),
             ReadOutcome::NotFound | ReadOutcome::NotModified { .. } => {
-                self.lose_sight(place, side);
-                self.pending(place, side, "it disappeared during the run");
+                self.lose_sight(place, member);
+                self.pending(place, member, "it disappeared during the run");
             }
         }
     }
 
-    fn read_failed(&mut self, place: Place, side: Side, error: &Error) {
-        self.lose_sight(place, side);
+    fn read_failed(&mut self, place: Place, member: MemberIndex, error: &Error) {
+        self.lose_sight(place, member);
         // Of an item that was gone already nothing is left to set aside: it is proved once more.
-        let is_there = self.table.row(place).is_some_and(|row| observe::is_present(&row, side));
+        let is_there = self.table.row(place).is_some_and(|row| observe::is_present(&row, member));
         if is_permanent(error) && is_there {
             let why = if *error.message == *CRASHED { CRASHED.to_owned() } else { error.to_string() };
-            self.quarantine(place, side, format!("it cannot be read: {why}"));
+            self.quarantine(place, member, format!("it cannot be read: {why}"));
         } else {
-            self.pending(place, side, error.to_string());
+            self.unread_for_now(place, member, error.to_string());
         }
+    }
+
+    /// It is there, and what it is shows when it can be read.
+    pub(crate) fn unread_for_now(&mut self, place: Place, member: MemberIndex, why: String) {
+        let is_new = |row: Row| row.entry(member).is_some_and(|entry| entry.have == 0);
+        self.state_mut(member).unread |= self.table.row(place).is_some_and(is_new);
+        self.pending(place, member, why);
     }
 
     /// What the row says of the member is no longer certain.
-    pub(crate) fn lose_sight(&mut self, place: Place, side: Side) {
-        self.know(place, side, false);
-        self.change(place, |row| observe::unsettle(row, side));
+    pub(crate) fn lose_sight(&mut self, place: Place, member: MemberIndex) {
+        self.know(place, member, false);
+        self.change(place, |row| observe::unsettle(row, member));
     }
 
-    pub(crate) fn know(&mut self, place: Place, side: Side, known: bool) {
-        self.table.mark_mut(place, |mark| {
-            mark.known[side.index()] = known;
-            mark.pending[side.index()] &= !known;
-        });
+    pub(crate) fn know(&mut self, place: Place, member: MemberIndex, known: bool) {
+        self.table.flag(place, member, Flag::Known, known);
+        if known {
+            self.table.flag(place, member, Flag::Pending, false);
+        }
     }
 
     pub(crate) fn change(&mut self, place: Place, change: impl FnOnce(&mut Row)) {
@@ -331,39 +440,39 @@ impl Run {
     }
 
     /// The read will not be answered.
-    pub(crate) fn unanswered(&mut self, side: Side, why: Why) {
+    pub(crate) fn unanswered(&mut self, member: MemberIndex, why: Why) {
         match why {
             // Still in doubt.
             Why::Recover(_) => {}
-            Why::New(_) => self.member_mut(side).unobserved = true,
+            Why::New(_) => self.state_mut(member).unobserved = true,
             Why::Prove(place) | Why::Look(place, _) | Why::Back(place) | Why::Again(place) => {
-                self.lose_sight(place, side);
+                self.lose_sight(place, member);
             }
-            Why::Weigh(batch) => self.unweighed(side, batch),
+            Why::Weigh(batch) => self.unweighed(member, batch),
             Why::Source(lot, at) | Why::Old(lot, at) => {
-                let is_old = matches!(why, Why::Old(..));
-                let Some(lot) = self.lots.get_mut(&lot) else { return };
+                let old = matches!(why, Why::Old(..)).then_some(member);
+                let Some(lot) = self.lots.get_mut(lot) else { return };
                 let is_fresh = lot.writes.get(at).is_some_and(|write| write.fresh.is_some());
-                lot.fail(at, is_old);
-                self.member_mut(side).unobserved |= is_fresh && !is_old;
+                lot.fail(at, old);
+                self.state_mut(member).unobserved |= is_fresh && old.is_none();
             }
         }
     }
 
     /// The read call is over; `error`: it failed.
-    pub(crate) fn read_over(&mut self, side: Side, batch: BatchId, error: Option<&Error>) {
-        let Some(left) = self.member_mut(side).reader.end(batch) else { return };
+    pub(crate) fn read_over(&mut self, member: MemberIndex, batch: BatchId, error: Option<&Error>) {
+        let Some(left) = self.state_mut(member).reader.end(batch) else { return };
         let is_short = !left.is_empty();
         if let Some(error) = error {
-            self.tell_of_item(side, Report::CallFailed { side, words: format!("a read: {error}") });
+            self.tell_of_item(member, Report::CallFailed { member, words: format!("a read: {error}") });
         }
         for why in left {
-            self.unanswered(side, why);
+            self.unanswered(member, why);
+        }
+        if is_short && error.is_none() {
+            self.freeze(member, "it left items of a read unanswered");
         }
         self.lot_read_over(batch);
-        if is_short && error.is_none() {
-            self.freeze(side, "it left items of a read unanswered");
-        }
     }
 }
 
@@ -377,16 +486,16 @@ fn is_too_long(outcome: &ReadOutcome<'_>) -> bool {
 }
 
 /// What the member calls the row's item.
-fn href(row: &Row, side: Side) -> Option<Href> {
-    row.entries[side.index()].as_ref().map(|entry| entry.href.clone())
+fn href(row: &Row, member: MemberIndex) -> Option<Href> {
+    row.entry(member).map(|entry| entry.href.clone())
 }
 
 /// The content that need not be sent again.
-fn known(row: &Row, side: Side) -> Option<RawDigest> {
-    let content = observe::content(row, side).filter(|content| *content != UNREAD)?;
-    let agreed = row.entries[side.index()].as_ref().map(|entry| entry.agreed.raw);
+fn known(row: &Row, member: MemberIndex) -> Option<RawDigest> {
+    let content = row.held(member).filter(|content| *content != UNREAD)?;
+    let agreed = row.entry(member).map(|entry| entry.agreed.raw);
     // The member named a digest other than what was sent: the form behind it must be seen.
-    let is_unseen = owes_read_back(row, side) && agreed != Some(content.raw);
+    let is_unseen = owes_read_back(row, member) && agreed != Some(content.raw);
     (!is_unseen).then_some(content.raw)
 }
 

@@ -1,10 +1,13 @@
-//! Apply: what a finished step does to a row, as pure functions.
+//! Apply: what an answered write does to a row, as pure functions.
+//!
+//! What the group agrees on was settled before the write was sent (`accept`): an answer concerns the
+//! member that gave it, and nobody else.
 
 use outrigger_protocol::{CommitKind, Href};
 
 use crate::journal::Intent;
-use crate::observe::{State, content, is_present};
-use crate::row::{Content, Entry, Observed, Row, Side};
+use crate::observe::State;
+use crate::row::{Content, Entry, Observed, Row};
 
 /// What a member stores after a write.
 #[derive(Debug, Clone)]
@@ -16,59 +19,38 @@ pub(crate) struct Stored {
     pub(crate) read_back: bool,
 }
 
-/// A create or update is done: both members agree on its content. What the source was seen to hold
-/// stays as it is: an edit made meanwhile remains news.
+/// A create or update is done: the member has that version.
 pub(crate) fn written(row: &mut Row, intent: &Intent, stored: Stored) {
     let Some(sent) = intent.content else { return };
-    let version = intent.version.max(row.version);
-    row.version = version;
-    row.conflict = None;
-    row.quarantine = None;
-    if let Some(source) = &mut row.entries[intent.side.other().index()] {
-        source.agreed = sent;
-        source.have = version;
-        source.rewritten = false;
-    }
+    row.quarantine.retain(|quarantine| quarantine.member != intent.member);
+    // One member holds it now: whoever else needs it gets it from there.
+    row.supplied.take_if(|supplied| supplied.content == sent);
+    let have = intent.version.min(row.version);
+    // What was sent may be how another member stores what was agreed.
+    let agreed = row.base.filter(|_| have == row.version).unwrap_or(sent);
     let State { revision, settled } = stored.state;
     let observed = Observed::Present { revision, settled, content: stored.content };
-    row.entries[intent.side.index()] = Some(Entry {
+    let entry = Entry {
         href: stored.href,
         // Until it is read back, what was sent is what is agreed.
         agreed: if stored.read_back { sent } else { stored.content },
-        have: version,
-        rewritten: stored.read_back || stored.content.digest != sent.digest,
+        have,
+        rewritten: stored.read_back || stored.content.digest != agreed.digest,
         observed,
-    });
+    };
+    if let Some(place) = row.entries.get_mut(intent.member.index()) {
+        *place = Some(entry);
+    }
 }
 
-/// A delete is done. `None`: no member has the item any more, the row goes. Otherwise the other
-/// member got the item back meanwhile, which is news.
-pub(crate) fn deleted(mut row: Row, intent: &Intent) -> Option<Row> {
-    let other = intent.side.other();
-    if !is_present(&row, other) {
-        return None;
-    }
-    row.entries[intent.side.index()] = None;
-    if let Some(entry) = &mut row.entries[other.index()] {
-        entry.have = 0;
-    }
-    row.version = 0;
-    row.conflict = None;
-    Some(row)
-}
-
-/// Both members hold the same, or what means the same: that is agreed now, as each of them stores
-/// it. Where the digests differ, both are marked so that they are at rest like that (decisions S4).
-pub(crate) fn adopt(row: &mut Row) {
-    row.version += 1;
-    row.conflict = None;
-    let [a, b] = Side::BOTH.map(|side| content(row, side).map(|content| content.digest));
-    for entry in row.entries.iter_mut().flatten() {
-        if let Observed::Present { content, .. } = &entry.observed {
-            entry.agreed = *content;
-            entry.have = row.version;
-            entry.rewritten = a != b;
-        }
+/// A delete is done: the member has taken note.
+pub(crate) fn deleted(row: &mut Row, intent: &Intent) {
+    let version = intent.version.min(row.version);
+    row.quarantine.retain(|quarantine| quarantine.member != intent.member);
+    if let Some(entry) = row.entry_mut(intent.member) {
+        entry.observed = Observed::Gone;
+        entry.have = version;
+        entry.rewritten = false;
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use outrigger_protocol::{CommitKind, RawDigest, Revision};
 
-use crate::row::{RowId, Side};
+use crate::row::{MemberIndex, RowId};
 
 /// Crashes over one item that set it aside.
 pub const CRASHES: u8 = 3;
@@ -24,7 +24,7 @@ const MAX_CHARGES: usize = 4096;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Charge {
     /// The member whose plugin died.
-    pub side: Side,
+    pub member: MemberIndex,
     /// What it was doing: a digest that means the same in every run.
     pub subject: RawDigest,
     /// How often, at most [`CRASHES`]; 0: no more.
@@ -56,14 +56,14 @@ pub(crate) fn writing(row: RowId, kind: CommitKind, content: RawDigest) -> RawDi
 /// All charges of a collection, and which of them are not durable yet.
 #[derive(Debug, Default)]
 pub(crate) struct Charges {
-    held: BTreeMap<(Side, [u8; 32]), u8>,
+    held: BTreeMap<(MemberIndex, [u8; 32]), u8>,
     cleared: Vec<Charge>,
 }
 
 impl Charges {
     pub(crate) fn load(charges: Vec<Charge>) -> Self {
         let held = charges.into_iter().filter(|charge| charge.crashes > 0);
-        let held = held.map(|charge| ((charge.side, charge.subject.0), charge.crashes)).collect();
+        let held = held.map(|charge| ((charge.member, charge.subject.0), charge.crashes)).collect();
         Self { held, cleared: Vec::new() }
     }
 
@@ -72,13 +72,13 @@ impl Charges {
         self.held.is_empty()
     }
 
-    pub(crate) fn of(&self, side: Side, subject: RawDigest) -> u8 {
-        self.held.get(&(side, subject.0)).copied().unwrap_or(0)
+    pub(crate) fn of(&self, member: MemberIndex, subject: RawDigest) -> u8 {
+        self.held.get(&(member, subject.0)).copied().unwrap_or(0)
     }
 
     /// One crash more. `None`: it is at its limit, or there are too many to keep.
-    pub(crate) fn charge(&mut self, side: Side, subject: RawDigest) -> Option<Charge> {
-        let (is_full, key) = (self.held.len() >= MAX_CHARGES, (side, subject.0));
+    pub(crate) fn charge(&mut self, member: MemberIndex, subject: RawDigest) -> Option<Charge> {
+        let (is_full, key) = (self.held.len() >= MAX_CHARGES, (member, subject.0));
         if is_full && !self.held.contains_key(&key) {
             return None;
         }
@@ -87,21 +87,21 @@ impl Charges {
             return None;
         }
         *crashes += 1;
-        self.cleared.retain(|charge| (charge.side, charge.subject) != (side, subject));
-        Some(Charge { side, subject, crashes: *crashes })
+        self.cleared.retain(|charge| (charge.member, charge.subject) != (member, subject));
+        Some(Charge { member, subject, crashes: *crashes })
     }
 
     /// It was answered: whatever the plugin died of, it was not this.
-    pub(crate) fn clear(&mut self, side: Side, subject: RawDigest) {
-        if self.held.remove(&(side, subject.0)).is_some() {
-            self.cleared.push(Charge { side, subject, crashes: 0 });
+    pub(crate) fn clear(&mut self, member: MemberIndex, subject: RawDigest) {
+        if self.held.remove(&(member, subject.0)).is_some() {
+            self.cleared.push(Charge { member, subject, crashes: 0 });
         }
     }
 
     /// Nothing is held against anything any more.
     pub(crate) fn forget(&mut self) {
-        for (side, subject) in std::mem::take(&mut self.held).into_keys() {
-            self.cleared.push(Charge { side, subject: RawDigest(subject), crashes: 0 });
+        for (member, subject) in std::mem::take(&mut self.held).into_keys() {
+            self.cleared.push(Charge { member, subject: RawDigest(subject), crashes: 0 });
         }
     }
 
@@ -122,31 +122,37 @@ mod tests {
     #[test]
     fn three_crashes_and_no_more_are_held_against_one_state_of_an_item() {
         let mut charges = Charges::default();
-        let counts: Vec<Option<u8>> =
-            (0..4).map(|_| charges.charge(Side::A, subject("1")).map(|charge| charge.crashes)).collect();
+        let counts: Vec<Option<u8>> = (0..4)
+            .map(|_| charges.charge(MemberIndex(0), subject("1")).map(|charge| charge.crashes))
+            .collect();
         assert_eq!(counts, [Some(1), Some(2), Some(3), None]);
-        assert_eq!(charges.of(Side::A, subject("1")), CRASHES);
-        assert_eq!(charges.of(Side::A, subject("2")), 0, "another revision");
-        assert_eq!(charges.of(Side::B, subject("1")), 0, "another plugin");
+        assert_eq!(charges.of(MemberIndex(0), subject("1")), CRASHES);
+        assert_eq!(charges.of(MemberIndex(0), subject("2")), 0, "another revision");
+        assert_eq!(charges.of(MemberIndex(1), subject("1")), 0, "another plugin");
     }
 
     #[test]
     fn an_answer_clears_a_charge_and_that_is_to_be_kept_once() {
-        let mut charges = Charges::load(vec![Charge { side: Side::B, subject: subject("1"), crashes: 2 }]);
-        charges.clear(Side::B, subject("2"));
+        let mut charges =
+            Charges::load(vec![Charge { member: MemberIndex(1), subject: subject("1"), crashes: 2 }]);
+        charges.clear(MemberIndex(1), subject("2"));
         assert!(charges.take_cleared().is_empty());
-        charges.clear(Side::B, subject("1"));
-        assert_eq!(charges.take_cleared(), [Charge { side: Side::B, subject: subject("1"), crashes: 0 }]);
+        charges.clear(MemberIndex(1), subject("1"));
+        assert_eq!(
+            charges.take_cleared(),
+            [Charge { member: MemberIndex(1), subject: subject("1"), crashes: 0 }]
+        );
         assert!(charges.is_empty() && charges.take_cleared().is_empty());
     }
 
     /// What was cleared and crashed since must not be cleared behind that.
     #[test]
     fn a_crash_after_an_answer_is_kept() {
-        let mut charges = Charges::load(vec![Charge { side: Side::B, subject: subject("1"), crashes: 3 }]);
+        let mut charges =
+            Charges::load(vec![Charge { member: MemberIndex(1), subject: subject("1"), crashes: 3 }]);
         charges.forget();
-        let again = charges.charge(Side::B, subject("1"));
-        assert_eq!(again, Some(Charge { side: Side::B, subject: subject("1"), crashes: 1 }));
+        let again = charges.charge(MemberIndex(1), subject("1"));
+        assert_eq!(again, Some(Charge { member: MemberIndex(1), subject: subject("1"), crashes: 1 }));
         assert_eq!(charges.take_cleared(), []);
     }
 
@@ -154,7 +160,7 @@ mod tests {
     fn a_member_with_any_number_of_items_makes_no_more_than_so_many_charges() {
         let mut charges = Charges::default();
         let names = 0..2 * MAX_CHARGES;
-        let kept = names.filter(|name| charges.charge(Side::A, subject(&name.to_string())).is_some());
+        let kept = names.filter(|name| charges.charge(MemberIndex(0), subject(&name.to_string())).is_some());
         assert_eq!(kept.count(), MAX_CHARGES);
     }
 

@@ -1,23 +1,24 @@
 //! Commit: what became of the writes that were sent.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outrigger_protocol::{
-    Code, CommitKind, CommitOutcome, CommitResult, Effect, Error, Href, RawDigest, Revision, limits,
+    Code, CommitKind, CommitOutcome, CommitResult, Effect, Error, Href, OperationId, RawDigest, Revision,
+    limits,
 };
 
 use crate::action::BatchId;
 use crate::answers::is_permanent;
 use crate::apply::{self, Stored};
 use crate::journal::Intent;
-use crate::lot::{Lot, Stage};
-use crate::observe::State;
-use crate::packed::Seen;
+use crate::lot::{Lot, Part};
+use crate::observe::{State, UNREAD};
 use crate::reads::{LotId, Why};
 use crate::report::Report;
-use crate::row::{Content, Side};
+use crate::row::{Content, MemberIndex, Observed, Row};
+use crate::seeded::Bug;
 use crate::state::Run;
-use crate::table::Place;
+use crate::table::{Flag, Place};
 use crate::work::MAX_ATTEMPTS;
 
 /// What a member says of a write that it did.
@@ -29,22 +30,38 @@ struct Done {
 }
 
 impl Run {
-    fn take_committing(&mut self, side: Side, batch: BatchId) -> Option<Lot> {
-        let is_it = |lot: &Lot| lot.target == side && lot.stage == Stage::Committing(batch);
-        let id: LotId = self.lots.iter().find(|(_, lot)| is_it(lot)).map(|(id, _)| *id)?;
-        self.lots.remove(&id)
+    /// The parts of a lot that a call was about, with the places of their rows; the lot goes with its last.
+    fn take_committing(&mut self, member: MemberIndex, batch: BatchId) -> Option<Vec<(Place, Intent)>> {
+        let is_it = |(_, lot): &(LotId, &Lot)| lot.commits.get(&batch) == Some(&member);
+        let (id, _) = self.lots.iter().find(is_it)?;
+        let mut lot = self.lots.remove(id)?;
+        lot.commits.remove(&batch);
+        lot.targets = lot.commits.values().copied().collect();
+        let mut taken = Vec::new();
+        for write in &mut lot.writes {
+            let is_of_batch = |part: &mut Part| part.target == member && part.batch == Some(batch);
+            let parts: Vec<Part> = write.parts.extract_if(.., is_of_batch).collect();
+            let intents = parts.into_iter().filter_map(|part| part.intent);
+            taken.extend(intents.filter_map(|intent| Some((write.place?, intent))));
+        }
+        if !lot.commits.is_empty() {
+            self.lots.insert(id, lot);
+        }
+        for (place, intent) in &taken {
+            self.table.flag(*place, intent.member, Flag::Underway, false);
+        }
+        Some(taken)
     }
 
     /// A commit was answered.
-    pub(crate) fn committed(&mut self, side: Side, batch: BatchId, results: Vec<CommitResult>) {
-        let Some(mut lot) = self.take_committing(side, batch) else { return };
+    pub(crate) fn committed(&mut self, member: MemberIndex, batch: BatchId, results: Vec<CommitResult>) {
+        let Some(sent) = self.take_committing(member, batch) else { return };
+        let mut sent: BTreeMap<OperationId, (Place, Intent)> =
+            sent.into_iter().map(|(place, intent)| (intent.operation, (place, intent))).collect();
         let mut answered = BTreeSet::new();
         let mut breach = None;
         for CommitResult { operation, outcome } in results {
-            let mut writes = lot.writes.iter_mut();
-            let write =
-                writes.find(|write| write.intent.as_ref().is_some_and(|it| it.operation == operation));
-            match write.and_then(|write| Some((write.place?, write.intent.take()?))) {
+            match sent.remove(&operation) {
                 Some((place, intent)) => {
                     answered.insert(operation);
                     self.clear_write(&intent);
@@ -54,68 +71,69 @@ impl Run {
                 None => breach = Some("it answered a write that it was not sent"),
             }
         }
-        if self.doubt_lot(&lot) > 0 {
+        if !sent.is_empty() {
             breach = Some("it left a write unanswered");
+            sent.into_values().for_each(|(place, intent)| self.doubt(place, intent.member));
         }
         if let Some(words) = breach {
-            self.freeze(side, words);
+            self.freeze(member, words);
         }
     }
 
     /// A commit failed as a whole.
-    pub(crate) fn commit_failed(&mut self, side: Side, batch: BatchId, error: &Error) {
-        let Some(lot) = self.take_committing(side, batch) else { return };
+    pub(crate) fn commit_failed(&mut self, member: MemberIndex, batch: BatchId, error: &Error) {
+        let Some(sent) = self.take_committing(member, batch) else { return };
         if error.effect != Effect::NotStarted {
-            self.doubt_lot(&lot);
+            sent.into_iter().for_each(|(place, _)| self.doubt(place, member));
             let words = format!("a write, which may be done or not: {error}");
-            return self.tell_of_item(side, Report::CallFailed { side, words });
+            return self.tell_of_item(member, Report::CallFailed { member, words });
         }
-        for write in lot.writes {
-            if let (Some(place), Some(intent)) = (write.place, write.intent) {
-                self.table.settle(place, intent.operation);
-                self.member_mut(side).work.create_failed |= intent.kind == CommitKind::Create;
-                self.pending(place, side, error.to_string());
+        for (place, intent) in sent {
+            if self.is_again(place, member) {
+                self.doubt(place, member);
+                continue;
             }
+            self.table.not_done(place, intent.operation);
+            self.state_mut(member).work.create_failed |= intent.kind == CommitKind::Create;
+            self.pending(place, member, error.to_string());
         }
     }
 
-    /// Lots of a member that is left alone.
-    pub(crate) fn abandon_lots(&mut self, side: Side) {
-        let batches: Vec<BatchId> =
-            self.lot_reads.iter().filter(|(_, (_, at))| *at == side).map(|(batch, _)| *batch).collect();
-        for batch in batches {
+    /// What a member that is left alone has a part in: what it was sent is in doubt.
+    pub(crate) fn abandon_lots(&mut self, member: MemberIndex) {
+        let reads = self.lot_reads.iter().filter(|(_, (_, whose))| *whose == member);
+        for batch in reads.map(|(batch, _)| *batch).collect::<Vec<BatchId>>() {
             self.lot_read_over(batch);
         }
-        let is_sent = |lot: &Lot| lot.target == side && matches!(lot.stage, Stage::Committing(_));
-        let sent: Vec<LotId> = self.lots.iter().filter(|(_, lot)| is_sent(lot)).map(|(id, _)| *id).collect();
-        for id in sent {
-            if let Some(lot) = self.lots.remove(&id) {
-                self.doubt_lot(&lot);
-            }
+        let commits = self.lots.values().flat_map(|lot| &lot.commits).filter(|(_, whose)| **whose == member);
+        for batch in commits.map(|(batch, _)| *batch).collect::<Vec<BatchId>>() {
+            let sent = self.take_committing(member, batch).unwrap_or_default();
+            sent.into_iter().for_each(|(place, _)| self.doubt(place, member));
         }
     }
 
-    /// Writes without an answer: their intents stay open, and the next run reads them back.
-    fn doubt_lot(&mut self, lot: &Lot) -> usize {
-        let doubtful = lot.writes.iter().filter(|write| write.intent.is_some());
-        let places: Vec<Place> = doubtful.filter_map(|write| write.place).collect();
-        for place in &places {
-            self.doubt(*place, lot.target);
-        }
-        places.len()
-    }
-
-    fn doubt(&mut self, place: Place, side: Side) {
-        self.table.mark_mut(place, |mark| mark.held = true);
-        let member = self.member_mut(side);
-        member.counts.in_doubt += 1;
-        member.work.create_failed = true;
+    /// A write without an answer: its intent stays open, and the next run reads it back.
+    fn doubt(&mut self, place: Place, member: MemberIndex) {
+        self.again.remove(&(place, member));
+        self.table.flag(place, member, Flag::Doubt, true);
+        let state = self.state_mut(member);
+        state.counts.in_doubt += 1;
+        state.work.create_failed = true;
     }
 
     /// One result; returns what is wrong with it, if anything.
     fn result(&mut self, place: Place, intent: Intent, outcome: CommitOutcome) -> Option<&'static str> {
+        let new_name = self.new_name(place, &intent);
         match outcome {
+            // Nothing was called so any more: that is no proof, so what was kept for it stays.
+            CommitOutcome::Done { .. } if intent.kind == CommitKind::Delete && new_name.is_some() => {
+                self.table.settle(place, intent.operation);
+                self.try_again(place, &intent, &Error::new(Code::NOT_FOUND, "it was renamed meanwhile"));
+                None
+            }
             CommitOutcome::Done { href, revision, settled, digest } => {
+                self.again.remove(&(place, intent.member));
+                let href = new_name.filter(|_| href == intent.href).unwrap_or(href);
                 self.done(place, &intent, Done { href, revision, settled, digest })
             }
             CommitOutcome::Failed(error) => {
@@ -126,56 +144,71 @@ impl Run {
     }
 
     fn done(&mut self, place: Place, intent: &Intent, done: Done) -> Option<&'static str> {
-        let side = intent.side;
+        let member = intent.member;
         match intent.kind {
             CommitKind::Delete => {
-                self.member_mut(side).counts.deleted += 1;
+                self.state_mut(member).counts.deleted += 1;
                 self.deleted(place, intent);
                 return None;
             }
-            _ if !self.is_usable(place, side, &done) => {
-                self.doubt(place, side);
-                return Some("it gave an item no name, one beyond the limit, or another item's name");
+            _ if !is_usable(&done) => {
+                self.doubt(place, member);
+                return Some("it gave an item no name, or one beyond the limit");
             }
-            CommitKind::Create => self.member_mut(side).counts.created += 1,
-            CommitKind::Update => self.member_mut(side).counts.updated += 1,
+            _ if !self.is_free_name(place, member, &done.href) => {
+                self.refused(place, intent, "the member gave it another item's name".to_owned());
+                return Some("it gave an item another item's name");
+            }
+            CommitKind::Create => self.state_mut(member).counts.created += 1,
+            CommitKind::Update => self.state_mut(member).counts.updated += 1,
         }
-        self.free_name(place, side, &done.href);
+        self.free_name(place, member, &done.href);
         self.written(place, intent, done);
         None
     }
 
     fn deleted(&mut self, place: Place, intent: &Intent) {
-        if let Some(row) = self.table.row(place) {
-            match apply::deleted(row, intent) {
-                Some(row) => self.table.put(place, row),
-                None => self.table.remove(place),
-            }
-        }
+        self.change(place, |row| apply::deleted(row, intent));
         self.table.settle(place, intent.operation);
+        self.know(place, intent.member, true);
+        // With the last member that takes note the row goes.
+        self.route(place);
     }
 
-    fn is_usable(&self, place: Place, side: Side, done: &Done) -> bool {
-        let longest = done.href.as_bytes().len().max(done.revision.as_bytes().len());
-        let is_free = match self.table.by_href(side, done.href.as_bytes()) {
+    /// Whether no other item is known under that name.
+    fn is_free_name(&self, place: Place, member: MemberIndex, name: &Href) -> bool {
+        match self.table.by_href(member, name.as_bytes()) {
             Some(other) if other != place => {
-                !matches!(self.table.packed(other).map(|row| row.seen(side)), Some(Seen::Present { .. }))
+                !self.table.packed(other).is_some_and(|row| row.is_present(member))
             }
             _ => true,
-        };
-        !done.href.as_bytes().is_empty() && longest <= limits::MAX_HREF && is_free
+        }
     }
 
-    /// A row whose item is gone gives up the name that the member used again.
-    fn free_name(&mut self, place: Place, side: Side, name: &Href) {
-        let Some(other) = self.table.by_href(side, name.as_bytes()).filter(|other| *other != place) else {
-            return;
-        };
-        self.change(other, |row| {
-            if let Some(entry) = &mut row.entries[side.index()] {
-                entry.href = Href::default();
-            }
-        });
+    /// A write is not to be sent again under its ID: a create may say for ever that it is done, as what
+    /// was taken for another item meanwhile. Otherwise it is in doubt.
+    fn refused(&mut self, place: Place, intent: &Intent, reason: String) {
+        if intent.kind != CommitKind::Create {
+            return self.doubt(place, intent.member);
+        }
+        self.table.settle(place, intent.operation);
+        self.state_mut(intent.member).work.create_failed = true;
+        self.pending(place, intent.member, reason);
+    }
+
+    /// Rows whose item is gone give up the name that the member uses again: which ones.
+    pub(crate) fn free_name(&mut self, place: Place, member: MemberIndex, name: &Href) -> Vec<Place> {
+        let is_gone = |other: &Place| self.table.packed(*other).is_some_and(|row| !row.is_present(member));
+        let mut others = self.table.all_by_href(member, name.as_bytes());
+        others.retain(|other| *other != place && is_gone(other));
+        for other in &others {
+            self.change(*other, |row| {
+                if let Some(entry) = row.entry_mut(member) {
+                    entry.href = Href::default();
+                }
+            });
+        }
+        others
     }
 
     fn written(&mut self, place: Place, intent: &Intent, done: Done) {
@@ -184,32 +217,62 @@ impl Run {
         let content = Content { digest: sent.digest, raw: done.digest.unwrap_or(sent.raw) };
         let state = State { revision: done.revision, settled: done.settled };
         apply::written(&mut row, intent, Stored { href: done.href, state, content, read_back });
+        self.seed(&mut row, intent);
         self.table.put(place, row);
         self.table.settle(place, intent.operation);
-        self.know(place, intent.side, true);
+        self.know(place, intent.member, true);
         if read_back {
-            self.member_mut(intent.side).reader.queue.push_back(Why::Back(place));
+            self.state_mut(intent.member).reader.queue.push_back(Why::Back(place));
+        } else if self.table.packed(place).is_some_and(|row| !row.is_at_rest()) {
+            self.route(place);
+        }
+    }
+
+    fn seed(&self, row: &mut Row, intent: &Intent) {
+        let Some(entry) = row.entry_mut(intent.member) else { return };
+        let before = intent.expected.as_ref().map(|(_, content)| *content);
+        if let (Observed::Present { content, .. }, Some(before)) = (&mut entry.observed, before)
+            && self.is_seeded(Bug::DigestFromBeforeTheWrite)
+        {
+            *content = before;
+        }
+        if self.is_seeded(Bug::EchoTakenForEdit) {
+            entry.agreed = UNREAD;
         }
     }
 
     fn failed(&mut self, place: Place, intent: &Intent, error: &Error) {
-        let side = intent.side;
+        let member = intent.member;
         let is_refused = matches!(error.code, Code::PRECONDITION | Code::EXISTS);
-        if error.effect != Effect::NotStarted && !is_refused {
+        // What was sent again may have been done the first time.
+        let is_certain = error.effect == Effect::NotStarted && !self.is_again(place, member);
+        if !is_certain && !is_refused {
             // The intent stays open.
-            return self.doubt(place, side);
+            return self.doubt(place, member);
         }
-        self.table.settle(place, intent.operation);
+        self.again.remove(&(place, member));
+        self.table.not_done(place, intent.operation);
+        self.try_again(place, intent, error);
+    }
+
+    /// A write that was not done: the item is looked at again, set aside, or left to the next run.
+    fn try_again(&mut self, place: Place, intent: &Intent, error: &Error) {
+        let member = intent.member;
         let is_create = intent.kind == CommitKind::Create;
-        self.member_mut(side).work.create_failed |= is_create;
-        let is_stale = is_refused || error.code == Code::NOT_FOUND;
+        self.state_mut(member).work.create_failed |= is_create;
+        let is_stale = matches!(error.code, Code::PRECONDITION | Code::EXISTS | Code::NOT_FOUND);
         if is_stale && !is_create && self.table.mark(place).attempts < MAX_ATTEMPTS {
             self.table.mark_mut(place, |mark| mark.attempts += 1);
-            self.member_mut(side).reader.queue.push_back(Why::Again(place));
+            self.state_mut(member).reader.queue.push_back(Why::Again(place));
         } else if is_permanent(error) {
-            self.quarantine(place, side, format!("it cannot be written: {error}"));
+            self.quarantine(place, member, format!("it cannot be written: {error}"));
         } else {
-            self.pending(place, side, error.to_string());
+            self.pending(place, member, error.to_string());
         }
     }
+}
+
+fn is_usable(done: &Done) -> bool {
+    let longest = done.href.as_bytes().len().max(done.revision.as_bytes().len());
+    !done.href.as_bytes().is_empty() && longest <= limits::MAX_HREF
 }

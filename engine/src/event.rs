@@ -4,10 +4,10 @@
 //! breaks the contract is left alone for the rest of the run ([`crate::Report::MemberFailed`]).
 //! Events for a member that is already left alone are ignored.
 
-use outrigger_protocol::{Anchor, Change, CommitResult, Error, ReadResult, StoreId, Verdict};
+use outrigger_protocol::{Anchor, Change, CommitResult, Error, Href, ReadResult, StoreId, Verdict};
 
 use crate::action::{BatchId, Ticket};
-use crate::row::Side;
+use crate::row::MemberIndex;
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -15,14 +15,14 @@ pub enum Event<'a> {
     /// An entry of the member's listing.
     Listed {
         /// The member.
-        side: Side,
+        member: MemberIndex,
         /// The entry.
         change: Change,
     },
     /// The listing ended by its end mark ([`outrigger_protocol::Listing`]).
     ListEnd {
         /// The member.
-        side: Side,
+        member: MemberIndex,
         /// Everything that is there was listed.
         complete: bool,
         /// Entries that the member says it sent.
@@ -35,7 +35,7 @@ pub enum Event<'a> {
     /// The listing ended without its end mark.
     ListFailed {
         /// The member.
-        side: Side,
+        member: MemberIndex,
         /// Why. [`outrigger_protocol::Code::SLOW_SYNC`] makes the engine ask once more, for
         /// everything.
         error: Error,
@@ -45,7 +45,7 @@ pub enum Event<'a> {
     /// An answer for one item of a read. The bytes are copied only if they are needed later.
     ReadItem {
         /// The member.
-        side: Side,
+        member: MemberIndex,
         /// The call.
         batch: BatchId,
         /// The answer.
@@ -54,14 +54,14 @@ pub enum Event<'a> {
     /// The read is over.
     ReadEnd {
         /// The member.
-        side: Side,
+        member: MemberIndex,
         /// The call.
         batch: BatchId,
     },
     /// The read failed; the answers that came before stand.
     ReadFailed {
         /// The member.
-        side: Side,
+        member: MemberIndex,
         /// The call.
         batch: BatchId,
         /// Why.
@@ -83,7 +83,7 @@ pub enum Event<'a> {
     /// The commit was answered.
     Committed {
         /// The member.
-        side: Side,
+        member: MemberIndex,
         /// The call.
         batch: BatchId,
         /// One result per write.
@@ -94,37 +94,57 @@ pub enum Event<'a> {
     /// next run.
     CommitFailed {
         /// The member.
-        side: Side,
+        member: MemberIndex,
         /// The call.
         batch: BatchId,
         /// Why.
         error: Error,
     },
     /// The plugin compared two items. [`Verdict::Same`] makes them agreed as they are, if both
-    /// members still hold what was compared; anything else is no news. A plugin that lies here
+    /// still hold what was compared; anything else is no news. A plugin that lies here
     /// keeps its member different, and overwrites nothing.
     Compared {
         /// The member.
-        side: Side,
+        member: MemberIndex,
         /// The call.
         batch: BatchId,
         /// What the plugin thinks.
         verdict: Verdict,
     },
+    /// What came of two contents in conflict.
+    Resolved {
+        /// The number of the action.
+        batch: BatchId,
+        /// The content for all members, in the format of both; or why a person must choose. What is
+        /// not what it claims to be (another UID, too large, empty) is refused.
+        result: Result<Vec<u8>, String>,
+    },
     /// The comparison failed: the two are taken for different.
     CompareFailed {
         /// The member.
-        side: Side,
+        member: MemberIndex,
         /// The call.
         batch: BatchId,
         /// Why.
         error: Error,
     },
+    /// The member calls items otherwise than before (decisions X4). May come at any time, also while it
+    /// works on a call, and after [`crate::Action::Finished`]. Answered by [`crate::Action::Renamed`],
+    /// perhaps behind an [`crate::Action::Journal`]. The most that a member that lies brings about is that
+    /// two of its own items change places: their contents are compared as edits then.
+    Renamed {
+        /// The member.
+        member: MemberIndex,
+        /// A number of the driver's, named in the answer.
+        batch: BatchId,
+        /// Old and new name of each item; a name that is not known is passed over.
+        names: Vec<(Href, Href)>,
+    },
     /// The member's plugin died while it worked on these calls. What of them it had not answered is
     /// charged ([`crate::Charge`]). Comes before [`Event::MemberLost`], which ends those calls.
     Crashed {
         /// The member.
-        side: Side,
+        member: MemberIndex,
         /// The reads and commits that were with the plugin; not those that waited on this side.
         open: Vec<BatchId>,
     },
@@ -132,8 +152,30 @@ pub enum Event<'a> {
     /// open need no other answer.
     MemberLost {
         /// The member.
-        side: Side,
+        member: MemberIndex,
         /// Why.
         error: Error,
     },
+}
+
+impl Event<'_> {
+    /// The member that it is about, where it is about one.
+    pub(crate) const fn member(&self) -> Option<MemberIndex> {
+        match self {
+            Event::Listed { member, .. }
+            | Event::ListEnd { member, .. }
+            | Event::ListFailed { member, .. }
+            | Event::ReadItem { member, .. }
+            | Event::ReadEnd { member, .. }
+            | Event::ReadFailed { member, .. }
+            | Event::Committed { member, .. }
+            | Event::CommitFailed { member, .. }
+            | Event::Compared { member, .. }
+            | Event::CompareFailed { member, .. }
+            | Event::Renamed { member, .. }
+            | Event::Crashed { member, .. }
+            | Event::MemberLost { member, .. } => Some(*member),
+            Event::Journaled { .. } | Event::JournalFailed { .. } | Event::Resolved { .. } => None,
+        }
+    }
 }

@@ -19,60 +19,84 @@
 //! by its [`Canonical`] form, or by the plugin that knows its format, and never rewritten.
 #![forbid(unsafe_code)]
 
+mod accept;
 mod action;
+mod again;
 mod answers;
 mod apply;
 mod canonical;
 mod charge;
 mod commit;
-mod compare;
-mod comparer;
+mod count;
 mod crash;
 mod decide;
 mod delta;
+mod dispute;
 mod document;
 mod event;
 mod family;
 mod finish;
+mod fold;
+mod guard;
 mod index;
 mod journal;
+mod judge;
 mod keep_both;
 mod learn;
 mod lines;
 mod listing;
 mod lot;
+mod lots;
 mod matching;
 mod member;
 mod merge;
 mod observe;
 mod packed;
 mod parameters;
+mod parties;
 mod pieces;
 mod plan;
+mod planned;
 mod reads;
 mod recover;
+mod rename;
 mod report;
 mod row;
+mod rows;
+mod seeded;
+mod send;
 mod settings;
 mod side_by_side;
 mod stamp;
 mod state;
 mod sync;
 mod table;
+mod title;
+mod varint;
 mod work;
 
 pub use action::{Action, BatchId, Ticket};
 pub use canonical::Canonical;
 pub use charge::{CRASHED, CRASHES, Charge};
 pub use event::Event;
-pub use journal::{Intent, Record, Snapshot, Undo};
+pub use journal::{DisputedCopy, Intent, Record, Snapshot, Undo};
 pub use keep_both::keep_both_copy;
 pub use learn::FoundCollection;
 pub use member::MemberState;
 pub use merge::merge;
-pub use report::{Counts, FailureClass, Report, Summary};
-pub use row::{Conflict, Content, Digest, Entry, Key, Observed, Row, RowId, Side};
-pub use settings::{ConflictPolicy, EditVsDelete, ListingLimits, MaxDelete, OperationSource, Settings};
+pub use planned::PlannedWrites;
+pub use report::{Counts, FailureClass, Guard, MemberSummary, PlannedWrite, Report, Summary};
+pub use row::{
+    Conflict, Content, Digest, Entry, Key, MemberIndex, Observed, Quarantine, Row, RowId, Supplied,
+};
+pub use rows::Rows;
+#[cfg(feature = "seeded-bugs")]
+pub use seeded::Bug;
+pub use settings::{
+    Access, Allow, ConflictPolicy, Dedupe, EditVsDelete, ListingLimits, MaxDelete, MemberSettings,
+    OperationSource, Settings,
+};
 pub use side_by_side::{PropertyRow, properties};
 pub use stamp::last_changed;
 pub use sync::CollectionSync;
+pub use title::title;

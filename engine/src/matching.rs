@@ -6,25 +6,18 @@
 
 use std::collections::BTreeMap;
 
-use crate::observe::{DUPLICATE, UNREAD, content, is_present, owes_read_back};
-use crate::row::{Digest, Row, Side};
-use crate::state::Run;
-use crate::table::Place;
+use crate::observe::{DUPLICATE, UNREAD, is_present, owes_read_back};
+use crate::packed::Packed;
+use crate::row::{Digest, Entry, MemberIndex, Row};
+use crate::state::{Phase, Run, is_duplicate};
+use crate::table::{Flag, Place};
 
-/// The only member that holds a row which nobody has agreed on.
-fn loose_side(row: &Row) -> Option<Side> {
-    let holds = Side::BOTH.map(|side| is_present(row, side));
-    let side = match holds {
-        [true, false] => Side::A,
-        [false, true] => Side::B,
-        _ => return None,
-    };
-    let is_ready = row.version == 0 && content(row, side) != Some(UNREAD);
-    (is_ready && row.entries[side.other().index()].is_none()).then_some(side)
-}
-
-fn is_duplicate(row: &Row) -> bool {
-    row.quarantine.as_ref().is_some_and(|reason| reason.starts_with(DUPLICATE))
+/// The only member that has to do with a row which nobody has agreed on.
+fn loose_member(row: &Row) -> Option<MemberIndex> {
+    let mut holders = row.members().filter(|member| row.entry(*member).is_some());
+    let (Some(member), None) = (holders.next(), holders.next()) else { return None };
+    let is_ready = row.version == 0 && row.held(member).is_some_and(|content| content != UNREAD);
+    is_ready.then_some(member)
 }
 
 impl Run {
@@ -32,6 +25,9 @@ impl Run {
     pub(crate) fn match_all(&mut self) {
         for (_, place) in self.loose() {
             self.match_new(place);
+        }
+        for place in self.table.places() {
+            self.unite(place);
         }
         if self.settings.match_content {
             self.match_contents();
@@ -42,7 +38,7 @@ impl Run {
     }
 
     /// New rows by member and name, so that the order in which they came is of no account.
-    fn loose(&self) -> Vec<(Side, Place)> {
+    fn loose(&self) -> Vec<(MemberIndex, Place)> {
         let is_candidate = |place: &Place| self.table.packed(*place).is_some_and(|row| !row.is_at_rest());
         let mut loose: Vec<_> = self
             .table
@@ -50,42 +46,65 @@ impl Run {
             .filter(is_candidate)
             .filter_map(|place| {
                 let row = self.table.row(place)?;
-                let side = loose_side(&row)?;
-                let href = row.entries[side.index()].as_ref()?.href.clone();
-                let is_left_alone = row.quarantine.is_some() && !is_duplicate(&row);
-                (!is_left_alone).then_some((side, href, place))
+                let member = loose_member(&row)?;
+                let href = row.entry(member)?.href.clone();
+                let is_left_alone = !row.quarantine.is_empty() && !is_duplicate(&row);
+                (!is_left_alone).then_some((member, href, place))
             })
             .collect();
         loose.sort_unstable();
-        loose.into_iter().map(|(side, _, place)| (side, place)).collect()
+        loose.into_iter().map(|(member, _, place)| (member, place)).collect()
     }
 
     /// Finds the row that a new item belongs to; returns the row that holds it now.
     pub(crate) fn match_new(&mut self, place: Place) -> Option<Place> {
         let row = self.table.row(place)?;
-        let Some(side) = loose_side(&row) else { return Some(place) };
-        if let Some(created) = self.created_by_us(place, &row, side) {
-            return self.join(created, place, side);
+        let Some(member) = loose_member(&row) else { return Some(place) };
+        if let Some(created) = self.created_by_us(place, &row, member) {
+            return self.join(created, place, member);
         }
         let others = self.others_with_key(place, &row);
-        let holder = others.iter().find(|(_, other)| is_present(other, side) && outranks(other, &row, side));
+        // While items arrive, those that came before are on their way already.
+        let is_late = self.phase == Phase::Writing;
+        let holds_it = |other: &Row| is_late || outranks(other, &row, member);
+        let holder = others.iter().find(|(_, other)| is_present(other, member) && holds_it(other));
         if let Some((other, holder)) = holder {
-            self.duplicate(place, side, *other, holder);
+            self.duplicate(place, member, *other, holder);
             return Some(place);
         }
-        // A row that lost its item here, or never had one.
-        let free = others.iter().find(|(_, other)| !is_present(other, side) && other.quarantine.is_none());
-        if let Some((other, _)) = free {
-            if self.may_join(*other, side) {
-                return self.join(*other, place, side);
+        // A row that lost its item here, or never had one: one that is agreed on before another new item,
+        // and of those the one that most hold.
+        let free = others.iter().filter(|(_, other)| !is_present(other, member));
+        let holders = |row: &Row| row.members().filter(|member| is_present(row, *member)).count();
+        // The lowest number of equals: the last maximum counts.
+        if let Some((other, _)) = free.rev().max_by_key(|(_, row)| (row.version > 0, holders(row))) {
+            if self.may_join(*other, member) {
+                return self.join(*other, place, member);
             }
             self.table.mark_mut(place, |mark| mark.held = true);
             return Some(place);
         }
         if is_duplicate(&row) {
-            self.change(place, |row| row.quarantine = None);
+            self.change(place, |row| row.quarantine.clear());
         }
         Some(place)
+    }
+
+    /// Two rows have come to one key while items could not be read, and no member has an item of both.
+    fn unite(&mut self, place: Place) {
+        let is_new = |row: &Packed| !row.is_at_rest() && !row.is_quarantined();
+        let Some(row) = self.table.packed(place).filter(|row| is_new(row)).map(Packed::row) else { return };
+        let holders: Vec<MemberIndex> = row.members().filter(|member| is_present(&row, *member)).collect();
+        if row.version > 0 || holders.len() < 2 {
+            return;
+        }
+        let others = self.others_with_key(place, &row).into_iter();
+        let is_free = |other: &Row| !holders.iter().any(|member| is_present(other, *member));
+        let may_join = |other: Place| holders.iter().all(|member| self.may_join(other, *member));
+        let mut free = others.filter(|(other, row)| is_free(row) && may_join(*other));
+        if let Some((other, _)) = free.next() {
+            self.join_all(other, place, &holders);
+        }
     }
 
     fn others_with_key(&self, place: Place, row: &Row) -> Vec<(Place, Row)> {
@@ -96,72 +115,73 @@ impl Run {
             .collect()
     }
 
-    fn created_by_us(&self, place: Place, row: &Row, side: Side) -> Option<Place> {
-        let entry = row.entries[side.index()].as_ref()?;
-        let digest = content(row, side)?.digest.0;
-        self.doubtful_create(side, &row.key.0, entry.href.as_bytes(), &digest)
-            .filter(|created| *created != place)
+    fn created_by_us(&self, place: Place, row: &Row, member: MemberIndex) -> Option<Place> {
+        let is_nameless = row.entry(member)?.href.as_bytes() == &*row.key.0;
+        self.doubtful_create(member, is_nameless, row.held(member)?).filter(|created| *created != place)
     }
 
-    /// The new item becomes the entry of `row` at `side`.
-    fn join(&mut self, into: Place, place: Place, side: Side) -> Option<Place> {
+    /// The new item becomes the entry of the row `into` at its member.
+    fn join(&mut self, into: Place, place: Place, member: MemberIndex) -> Option<Place> {
+        self.join_all(into, place, &[member])
+    }
+
+    /// The new items become the entries of the row `into` at these members.
+    fn join_all(&mut self, into: Place, place: Place, members: &[MemberIndex]) -> Option<Place> {
         let (mut row, new) = (self.table.row(into)?, self.table.row(place)?);
-        let mark = self.table.mark(place);
-        let mut entry = new.entries[side.index()].clone()?;
-        if let Some(lost) = &row.entries[side.index()] {
-            // It moved: what was agreed stands. Somebody touched it, so a read-back that is owed
-            // would prove nothing.
-            (entry.agreed, entry.have) = (lost.agreed, lost.have);
-            entry.rewritten = lost.rewritten && !owes_read_back(&row, side);
+        let object_type = self.table.mark(place).object_type;
+        let mut known = Vec::new();
+        for member in members {
+            take_entry(&mut row, &new, *member)?;
+            known.push((*member, self.table.has(place, *member, Flag::Known)));
         }
-        if entry.have == 0
-            && let Some(content) = content(&new, side)
-        {
-            entry.agreed = content;
-        }
-        row.entries[side.index()] = Some(entry);
         self.table.remove(place);
         self.table.put(into, row);
-        self.know(into, side, mark.known[side.index()]);
-        self.table.mark_mut(into, |joined| joined.object_type = mark.object_type);
+        for (member, is_known) in known {
+            self.table.flag(into, member, Flag::Listed, true);
+            self.know(into, member, is_known);
+        }
+        self.table.mark_mut(into, |joined| joined.object_type = object_type);
         Some(into)
     }
 
-    fn duplicate(&mut self, place: Place, side: Side, other: Place, holder: &Row) {
-        let is_sure = self.table.mark(other).known[side.index()];
-        let Some(entry) = holder.entries[side.index()].as_ref().filter(|_| is_sure) else {
+    fn duplicate(&mut self, place: Place, member: MemberIndex, other: Place, holder: &Row) {
+        let is_sure = self.table.has(other, member, Flag::Known);
+        let Some(entry) = holder.entry(member).filter(|_| is_sure) else {
             // The other one may be gone: that shows in the next run.
             return self.table.mark_mut(place, |mark| mark.held = true);
         };
-        self.quarantine(place, side, format!("{DUPLICATE}{}", entry.href));
+        self.quarantine(place, member, format!("{DUPLICATE}{}", entry.href));
     }
 
-    /// Links new items that differ in their key alone, where each is the only one of its content.
+    /// Links new items that differ in their key alone, where no member has two of one content.
     fn match_contents(&mut self) {
-        let mut found: BTreeMap<Digest, [Vec<Place>; 2]> = BTreeMap::new();
-        for (side, place) in self.loose() {
-            let Some(row) = self.table.row(place).filter(|row| row.quarantine.is_none()) else { continue };
-            if let Some(content) = content(&row, side).filter(|_| !self.table.mark(place).held) {
-                found.entry(content.digest).or_default()[side.index()].push(place);
+        let mut found: BTreeMap<Digest, Vec<(MemberIndex, Place)>> = BTreeMap::new();
+        for (member, place) in self.loose() {
+            let Some(row) = self.table.row(place).filter(|row| row.quarantine.is_empty()) else { continue };
+            if let Some(content) = row.held(member).filter(|_| !self.table.mark(place).held) {
+                found.entry(content.digest).or_default().push((member, place));
             }
         }
-        for [a, b] in found.into_values() {
-            if let ([a], [b]) = (a.as_slice(), b.as_slice()) {
-                self.link(*a, *b);
-            }
+        // They are in the order of members.
+        let is_one_each = |alike: &&mut Vec<(MemberIndex, Place)>| {
+            !alike.windows(2).any(|pair| matches!(pair, [a, b] if a.0 == b.0))
+        };
+        for alike in found.values_mut().filter(|alike| alike.len() > 1).filter(is_one_each) {
+            self.link(alike);
         }
     }
 
-    /// One of the two keys stands for both: a UID before an href, then the lower one.
-    fn link(&mut self, a: Place, b: Place) {
-        let rank = |place, side| {
-            let row = self.table.packed(place)?;
-            Some((row.href(side) == Some(row.key()), row.key()))
+    /// One of the keys stands for all: a UID before an href, then the lowest one.
+    fn link(&mut self, alike: &mut [(MemberIndex, Place)]) {
+        let rank = |(member, place): &(MemberIndex, Place)| {
+            let row = self.table.packed(*place)?;
+            Some((row.href(*member) == Some(row.key()), row.key().to_vec()))
         };
-        if rank(a, Side::A) <= rank(b, Side::B) {
-            self.join(a, b, Side::B);
-        } else {
-            self.join(b, a, Side::A);
+        alike.sort_by_cached_key(rank);
+        if let Some(((_, into), rest)) = alike.split_first() {
+            for (member, place) in rest {
+                self.join(*into, *place, *member);
+            }
         }
     }
 
@@ -173,25 +193,46 @@ impl Run {
             return;
         }
         let Some(row) = self.table.row(place) else { return };
-        if loose_side(&row).is_some() || (row.quarantine.is_some() && !is_duplicate(&row)) {
+        if loose_member(&row).is_some() || (!row.quarantine.is_empty() && !is_duplicate(&row)) {
             return;
         }
         let collision = self.others_with_key(place, &row).into_iter().find_map(|(other, holder)| {
-            let side =
-                Side::BOTH.into_iter().find(|side| is_present(&holder, *side) && is_present(&row, *side))?;
-            Some((side, other, holder))
+            let has_both = |member: &MemberIndex| is_present(&holder, *member) && is_present(&row, *member);
+            let member = row.members().find(has_both)?;
+            Some((member, other, holder))
         });
         match collision {
-            Some((side, other, holder)) => self.duplicate(place, side, other, &holder),
-            None if is_duplicate(&row) => self.change(place, |row| row.quarantine = None),
+            Some((member, other, holder)) => self.duplicate(place, member, other, &holder),
+            None if is_duplicate(&row) => self.change(place, |row| row.quarantine.clear()),
             None => {}
         }
     }
 }
 
+/// The new item becomes the entry of the row at its member.
+fn take_entry(row: &mut Row, new: &Row, member: MemberIndex) -> Option<()> {
+    let mut entry = new.entry(member)?.clone();
+    // Whoever has taken note of a deletion has another item now.
+    let has_noted = |entry: &Entry| row.is_tombstone() && entry.have == row.version;
+    if let Some(lost) = row.entry(member).filter(|entry| !has_noted(entry)) {
+        // It moved: what was agreed stands. Somebody touched it, so a read-back that is owed
+        // would prove nothing.
+        (entry.agreed, entry.have) = (lost.agreed, lost.have);
+        entry.rewritten = lost.rewritten && !owes_read_back(row, member);
+    }
+    if entry.have == 0
+        && let Some(content) = new.held(member)
+    {
+        entry.agreed = content;
+    }
+    *row.entries.get_mut(member.index())? = Some(entry);
+    row.quarantine.retain(|quarantine| quarantine.member != member);
+    Some(())
+}
+
 /// Whether `holder` keeps the key that the new `row` has too: the row that was there first, and of
 /// two new ones the one with the lower name.
-fn outranks(holder: &Row, row: &Row, side: Side) -> bool {
-    let name = |row: &Row| row.entries[side.index()].as_ref().map(|entry| entry.href.clone());
-    loose_side(holder) != Some(side) || name(holder) < name(row)
+fn outranks(holder: &Row, row: &Row, member: MemberIndex) -> bool {
+    let name = |row: &Row| row.entry(member).map(|entry| entry.href.clone());
+    loose_member(holder) != Some(member) || name(holder) < name(row)
 }

@@ -3,7 +3,7 @@
 use outrigger_protocol::{Href, RawDigest, Revision};
 
 use crate::canonical::Canonical;
-use crate::row::{Conflict, Content, Digest, Entry, Key, Observed, Row, RowId, Side};
+use crate::row::{Conflict, Content, Digest, Entry, Key, MemberIndex, Observed, Row};
 
 /// Stands for the content of an item that is there and could not be read yet. No content has it:
 /// that would be a preimage of zero.
@@ -21,41 +21,54 @@ pub(crate) const DUPLICATE: &str = "another item has the same UID: ";
 
 /// Whether the entry waits for a read-back (decisions S4): the member did not say what it stored.
 /// Told by `rewritten` being set while nothing else than what was sent is agreed.
-pub(crate) fn owes_read_back(row: &Row, side: Side) -> bool {
-    let [Some(a), Some(b)] = &row.entries else { return false };
-    let entry = if side == Side::A { a } else { b };
-    entry.rewritten && entry.have == row.version && a.agreed.digest == b.agreed.digest
+pub(crate) fn owes_read_back(row: &Row, member: MemberIndex) -> bool {
+    let is_what_was_sent = |entry: &Entry| row.base.is_some_and(|base| base.digest == entry.agreed.digest);
+    row.entry(member)
+        .is_some_and(|entry| entry.rewritten && entry.have == row.version && is_what_was_sent(entry))
 }
 
-/// A row for an item that nobody has agreed on yet. The table gives the number.
-pub(crate) fn new_row(side: Side, href: &Href, state: State, canonical: Canonical) -> Row {
+/// A row for an item that nobody has agreed on yet, in a group of so many members. The table gives the
+/// number.
+pub(crate) fn new_row(
+    member: MemberIndex,
+    members: usize,
+    href: &Href,
+    state: State,
+    canonical: Canonical,
+) -> Row {
     let content = canonical.content;
     let key = canonical.key.unwrap_or_else(|| Key(href.0.clone()));
     let observed = Observed::Present { revision: state.revision, settled: state.settled, content };
     let entry = Entry { href: href.clone(), agreed: content, have: 0, rewritten: false, observed };
-    let mut entries = [None, None];
-    entries[side.index()] = Some(entry);
-    Row { id: RowId(0), key, version: 0, entries, conflict: None, quarantine: None }
+    let mut row = Row::new(key, members);
+    if let Some(place) = row.entries.get_mut(member.index()) {
+        *place = Some(entry);
+    }
+    row
 }
 
 /// The item holds what the row knows; only its revision may be another.
-pub(crate) fn not_modified(row: &mut Row, side: Side, state: State) {
-    let owed = owes_read_back(row, side);
-    let Some(entry) = &mut row.entries[side.index()] else { return };
+pub(crate) fn not_modified(row: &mut Row, member: MemberIndex, state: State) {
+    let owed = owes_read_back(row, member);
+    let Some(entry) = row.entry_mut(member) else { return };
     // What was sent is what is stored.
     entry.rewritten &= !owed;
     if let Observed::Present { revision, settled, .. } = &mut entry.observed {
         *revision = state.revision;
         *settled = state.settled;
     }
-    // It can be read again. If it was a write that failed, that is tried once more.
-    row.quarantine.take_if(|reason| !reason.starts_with(DUPLICATE));
+    lift_quarantine(row, member);
+}
+
+/// It can be read again. If it was a write there that failed, that is tried once more.
+fn lift_quarantine(row: &mut Row, member: MemberIndex) {
+    row.quarantine.retain(|it| it.member != member || it.reason.starts_with(DUPLICATE));
 }
 
 /// The item holds `canonical`.
-pub(crate) fn item(row: &mut Row, side: Side, state: State, canonical: Canonical) {
-    let owed = owes_read_back(row, side);
-    let Some(entry) = &mut row.entries[side.index()] else { return };
+pub(crate) fn item(row: &mut Row, member: MemberIndex, state: State, canonical: Canonical) {
+    let owed = owes_read_back(row, member);
+    let Some(entry) = row.entry_mut(member) else { return };
     let content = canonical.content;
     let before = match &entry.observed {
         Observed::Present { revision, settled, content } => Some((revision.clone(), *settled, *content)),
@@ -64,68 +77,80 @@ pub(crate) fn item(row: &mut Row, side: Side, state: State, canonical: Canonical
     let is_named = before.as_ref().is_some_and(|(.., known)| known.raw == content.raw);
     let agreed = entry.agreed.raw;
     if is_named && (!owed || agreed == content.raw) {
-        return not_modified(row, side, state);
+        return not_modified(row, member, state);
     }
-    if owed {
-        entry.rewritten = false;
-        // An unsettled revision does not tell an edit in the same tick from rewriting (decisions S6).
-        let is_same = |(revision, settled, _): &(_, bool, _)| *revision == state.revision && *settled;
-        if is_named || before.as_ref().is_some_and(is_same) {
-            entry.agreed = content;
-        }
+    // An unsettled revision does not tell an edit in the same tick from rewriting (decisions S6).
+    let is_same = |(revision, settled, _): &(_, bool, _)| *revision == state.revision && *settled;
+    let is_own_write = owed && (is_named || before.as_ref().is_some_and(is_same));
+    entry.rewritten &= !owed;
+    if is_own_write {
+        entry.agreed = content;
     }
     let was_read = before.is_some_and(|(.., known)| known != UNREAD);
     if entry.have == 0 {
         entry.agreed = content;
     }
     entry.observed = Observed::Present { revision: state.revision, settled: state.settled, content };
-    row.quarantine = None;
-    if owed {
-        mark_rewritten(row, side);
+    if is_own_write {
+        lift_quarantine(row, member);
+    } else {
+        row.quarantine.clear();
     }
-    take_key(row, side, canonical.key, was_read);
+    if owed {
+        mark_rewritten(row, member);
+    }
+    take_key(row, member, canonical.key, was_read);
 }
 
-/// After a read-back: the flag says whether what is agreed differs between the members.
-fn mark_rewritten(row: &mut Row, side: Side) {
-    let other = row.entries[side.other().index()].as_ref().map(|entry| entry.agreed.digest);
-    if let Some(entry) = &mut row.entries[side.index()] {
-        entry.rewritten = other != Some(entry.agreed.digest);
+/// After a read-back: the flag says whether the member stores something else than what is agreed.
+fn mark_rewritten(row: &mut Row, member: MemberIndex) {
+    let base = row.base.map(|base| base.digest);
+    if let Some(entry) = row.entry_mut(member) {
+        entry.rewritten = base != Some(entry.agreed.digest);
     }
 }
 
 /// A UID edited in place is news of its own, for the digest does not hold it: the agreed version
-/// moves on, and the other member is behind until it has the new UID.
-fn take_key(row: &mut Row, side: Side, key: Option<Key>, was_read: bool) {
+/// moves on, and all others are behind until they have the new UID.
+fn take_key(row: &mut Row, member: MemberIndex, key: Option<Key>, was_read: bool) {
     let Some(key) = key.filter(|key| *key != row.key) else { return };
-    row.key = key;
-    let version = row.version;
-    let is_current = |entry: &Option<Entry>| entry.as_ref().is_some_and(|entry| entry.have == version);
-    if version == 0 || !was_read || !row.entries.iter().all(is_current) {
+    let (version, base) = (row.version, row.base);
+    // Whoever is behind has not seen what the item is called by now.
+    let Some(entry) = row.entries.get_mut(member.index()).and_then(Option::as_mut) else { return };
+    let has_seen = base.is_some_and(|base| base.raw == entry.agreed.raw);
+    if entry.have < version && !has_seen {
         return;
     }
-    let Some(entry) = &mut row.entries[side.index()] else { return };
+    row.key = key;
+    if version == 0 || base.is_none() || !was_read {
+        return;
+    }
     if let Observed::Present { content, .. } = &entry.observed
         && content.digest == entry.agreed.digest
     {
         entry.agreed = *content;
         entry.have = version + 1;
+        row.base = Some(*content);
         row.version = version + 1;
     }
 }
 
 /// The item is gone, with proof.
-pub(crate) fn gone(row: &mut Row, side: Side) {
-    if let Some(entry) = &mut row.entries[side.index()] {
+pub(crate) fn gone(row: &mut Row, member: MemberIndex) {
+    if let Some(entry) = row.entry_mut(member) {
+        if entry.observed == Observed::Gone {
+            // Proved once more: no news.
+            return;
+        }
         entry.observed = Observed::Gone;
     }
     // A deletion is a change: whatever kept the row from moving is judged anew.
-    row.quarantine = None;
+    row.quarantine.clear();
 }
 
 /// What was gone is there again, with a content that nobody has read yet.
-pub(crate) fn there_again(row: &mut Row, side: Side, revision: &Revision) {
-    if let Some(entry) = &mut row.entries[side.index()]
+pub(crate) fn there_again(row: &mut Row, member: MemberIndex, revision: &Revision) {
+    if let Some(entry) = row.entry_mut(member)
         && entry.observed == Observed::Gone
     {
         entry.observed = Observed::Present { revision: revision.clone(), settled: false, content: UNREAD };
@@ -133,36 +158,40 @@ pub(crate) fn there_again(row: &mut Row, side: Side, revision: &Revision) {
 }
 
 /// The item may hold something else than the row knows, and must be read again (decisions S6).
-pub(crate) fn unsettle(row: &mut Row, side: Side) {
-    if let Some(entry) = &mut row.entries[side.index()]
+pub(crate) fn unsettle(row: &mut Row, member: MemberIndex) {
+    if let Some(entry) = row.entry_mut(member)
         && let Observed::Present { settled, .. } = &mut entry.observed
     {
         *settled = false;
     }
 }
 
-/// The content that a member was last seen to hold.
-pub(crate) fn content(row: &Row, side: Side) -> Option<Content> {
-    match &row.entries[side.index()].as_ref()?.observed {
-        Observed::Present { content, .. } => Some(*content),
-        Observed::Gone => None,
+/// What the item holds must be read again in full, whatever its revision says.
+pub(crate) fn forget_content(row: &mut Row, member: MemberIndex) {
+    if let Some(entry) = row.entry_mut(member)
+        && let Observed::Present { settled, content, .. } = &mut entry.observed
+    {
+        (*settled, *content) = (false, UNREAD);
     }
 }
 
-/// Whether what both members hold now is a conflict that was raised already.
+/// Whether what all members hold now is a conflict that was raised already.
 pub(crate) fn is_raised(row: &Row) -> bool {
-    let contents = Side::BOTH.map(|side| content(row, side));
-    row.conflict.as_ref().is_some_and(|known| known.contents == contents)
+    row.conflict.as_ref().is_some_and(|known| known.contents == contents(row))
 }
 
-/// What both members hold now is a conflict.
+/// What all members hold now is a conflict.
 pub(crate) fn raise(row: &mut Row) {
-    row.conflict = Some(Conflict { contents: Side::BOTH.map(|side| content(row, side)) });
+    row.conflict = Some(Conflict { contents: contents(row) });
+}
+
+fn contents(row: &Row) -> Vec<Option<Content>> {
+    row.members().map(|member| row.held(member)).collect()
 }
 
 /// Whether the member was last seen to hold the item.
-pub(crate) fn is_present(row: &Row, side: Side) -> bool {
-    content(row, side).is_some()
+pub(crate) fn is_present(row: &Row, member: MemberIndex) -> bool {
+    row.held(member).is_some()
 }
 
 #[cfg(test)]
@@ -178,8 +207,9 @@ mod tests {
     }
 
     fn owing() -> Row {
-        let mut row = new_row(Side::A, &Href::from("a"), state("1"), canonical("x"));
+        let mut row = new_row(MemberIndex(0), 2, &Href::from("a"), state("1"), canonical("x"));
         row.version = 1;
+        row.base = row.held(MemberIndex(0));
         row.entries[1] = row.entries[0].clone();
         for entry in row.entries.iter_mut().flatten() {
             entry.have = 1;
@@ -193,29 +223,29 @@ mod tests {
     #[test]
     fn s4_a_read_back_at_the_revision_of_the_write_is_rewriting() {
         let mut row = owing();
-        assert!(owes_read_back(&row, Side::B) && !owes_read_back(&row, Side::A));
-        item(&mut row, Side::B, state("1"), canonical("rewritten"));
+        assert!(owes_read_back(&row, MemberIndex(1)) && !owes_read_back(&row, MemberIndex(0)));
+        item(&mut row, MemberIndex(1), state("1"), canonical("rewritten"));
         let entry = row.entries[1].as_ref().unwrap();
         assert!(entry.rewritten);
         assert_eq!(entry.agreed, canonical("rewritten").content);
-        assert!(!owes_read_back(&row, Side::B));
+        assert!(!owes_read_back(&row, MemberIndex(1)));
     }
 
     #[test]
     fn s4_a_read_back_at_another_revision_is_an_edit() {
         let mut row = owing();
-        item(&mut row, Side::B, state("2"), canonical("edited"));
+        item(&mut row, MemberIndex(1), state("2"), canonical("edited"));
         let entry = row.entries[1].as_ref().unwrap();
         assert!(!entry.rewritten);
         assert_eq!(entry.agreed, canonical("x").content);
-        assert_eq!(content(&row, Side::B), Some(canonical("edited").content));
+        assert_eq!(row.held(MemberIndex(1)), Some(canonical("edited").content));
     }
 
     #[test]
     fn s4_an_unsettled_revision_is_no_proof_of_rewriting() {
         let mut row = owing();
-        unsettle(&mut row, Side::B);
-        item(&mut row, Side::B, state("1"), canonical("edited in the same tick"));
+        unsettle(&mut row, MemberIndex(1));
+        item(&mut row, MemberIndex(1), state("1"), canonical("edited in the same tick"));
         assert!(!row.entries[1].as_ref().unwrap().rewritten);
         assert_eq!(row.entries[1].as_ref().unwrap().agreed, canonical("x").content);
     }
@@ -223,7 +253,7 @@ mod tests {
     #[test]
     fn a_read_back_that_finds_what_was_sent_clears_the_debt() {
         let mut row = owing();
-        not_modified(&mut row, Side::B, state("2"));
+        not_modified(&mut row, MemberIndex(1), state("2"));
         assert!(!row.entries[1].as_ref().unwrap().rewritten);
     }
 
@@ -234,7 +264,7 @@ mod tests {
             entry.rewritten = false;
         }
         let renamed = Canonical::of("vcard", b"BEGIN:VCARD\nUID:v\nFN:x\nEND:VCARD");
-        item(&mut row, Side::A, state("2"), renamed);
+        item(&mut row, MemberIndex(0), state("2"), renamed);
         assert_eq!(row.key, Key((*b"v").into()));
         assert_eq!(row.version, 2);
         assert_eq!(row.entries[0].as_ref().unwrap().have, 2);

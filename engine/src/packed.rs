@@ -1,96 +1,98 @@
 //! Packed: a row in little memory.
 //!
-//! A run holds all rows of a collection. A [`Row`] is comfortable but large (two digests four
-//! times); here href and revision share one allocation, and what equals the agreed content, or is
-//! rare, costs a pointer.
+//! A run holds all rows of a collection. A [`Row`] is comfortable but large (two digests twice for
+//! every member); here a row is one allocation, in which whatever equals what was agreed takes no
+//! place, and what is rare costs a pointer.
 
-use outrigger_protocol::{Href, Revision};
+use outrigger_protocol::{Href, RawDigest, Revision};
 
-use crate::row::{Conflict, Content, Entry, Key, Observed, Row, RowId, Side};
+use crate::row::{
+    Conflict, Content, Digest, Entry, Key, MemberIndex, Observed, Quarantine, Row, RowId, Supplied,
+};
+use crate::varint::{self, Reader};
 
 /// A row, packed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Packed {
-    id: RowId,
-    key: Key,
-    version: u64,
-    halves: [Option<Half>; 2],
+    /// Number, version, key, base, then the entries in the order of members.
+    bytes: Box<[u8]>,
     rare: Option<Box<Rare>>,
 }
 
-#[derive(Debug, Clone)]
-struct Half {
-    /// Href, then revision.
-    names: Box<[u8]>,
-    /// Length of the href.
-    cut: u32,
-    flags: u8,
-    have: u64,
-    agreed: Content,
-    /// The observed content, where it differs from the agreed one.
-    seen: Option<Box<Content>>,
-}
-
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Rare {
+    supplied: Option<Box<Supplied>>,
     conflict: Option<Conflict>,
-    quarantine: Option<String>,
+    quarantine: Vec<Quarantine>,
 }
 
-const PRESENT: u8 = 1;
-const SETTLED: u8 = 2;
-const REWRITTEN: u8 = 4;
+/// Bits of the byte that an entry begins with; zero: no entry.
+const ENTRY: u8 = 1;
+const PRESENT: u8 = 2;
+const SETTLED: u8 = 4;
+const REWRITTEN: u8 = 8;
+/// It has the row's version.
+const CURRENT: u8 = 16;
+/// What is agreed with it is the base.
+const IS_BASE: u8 = 32;
+/// It was seen to hold what is agreed with it.
+const IS_AGREED: u8 = 64;
 
 impl From<Row> for Packed {
     fn from(row: Row) -> Self {
-        let rare = (row.conflict.is_some() || row.quarantine.is_some())
-            .then(|| Box::new(Rare { conflict: row.conflict, quarantine: row.quarantine }));
-        let halves = row.entries.map(|entry| entry.map(Half::from));
-        Self { id: row.id, key: row.key, version: row.version, halves, rare }
+        let mut bytes = Vec::with_capacity(512);
+        varint::write(&mut bytes, row.id.0);
+        varint::write(&mut bytes, row.version);
+        varint::write_bytes(&mut bytes, &row.key.0);
+        bytes.push(u8::from(row.base.is_some()));
+        write_content(&mut bytes, row.base);
+        for entry in &row.entries {
+            match entry {
+                Some(entry) => write_entry(&mut bytes, entry, row.version, row.base),
+                None => bytes.push(0),
+            }
+        }
+        let is_rare = row.supplied.is_some() || row.conflict.is_some() || !row.quarantine.is_empty();
+        let rare = is_rare.then(|| {
+            Box::new(Rare { supplied: row.supplied, conflict: row.conflict, quarantine: row.quarantine })
+        });
+        Self { bytes: bytes.into(), rare }
     }
 }
 
-impl From<Entry> for Half {
-    fn from(entry: Entry) -> Self {
-        let mut names = entry.href.0.into_vec();
-        // An href beyond 4 GiB cannot arrive: frames are far smaller.
-        let cut = u32::try_from(names.len()).unwrap_or(u32::MAX);
-        let mut flags = if entry.rewritten { REWRITTEN } else { 0 };
-        let mut seen = None;
-        if let Observed::Present { revision, settled, content } = entry.observed {
-            names.extend_from_slice(revision.as_bytes());
-            flags |= PRESENT | if settled { SETTLED } else { 0 };
-            seen = (content != entry.agreed).then(|| Box::new(content));
-        }
-        Self { names: names.into(), cut, flags, have: entry.have, agreed: entry.agreed, seen }
+fn write_content(bytes: &mut Vec<u8>, content: Option<Content>) {
+    if let Some(Content { digest, raw }) = content {
+        bytes.extend_from_slice(&digest.0);
+        bytes.extend_from_slice(&raw.0);
     }
 }
 
-impl Half {
-    fn names(&self) -> (&[u8], &[u8]) {
-        self.names.split_at_checked(self.cut as usize).unwrap_or((&self.names, &[]))
+fn write_entry(bytes: &mut Vec<u8>, entry: &Entry, version: u64, base: Option<Content>) {
+    let (is_current, is_base) = (entry.have == version, base == Some(entry.agreed));
+    let (revision, settled, seen) = match &entry.observed {
+        Observed::Present { revision, settled, content } => (Some(revision), *settled, Some(*content)),
+        Observed::Gone => (None, false, None),
+    };
+    let is_agreed = seen == Some(entry.agreed);
+    let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+    let flags = [
+        flag(revision.is_some(), PRESENT),
+        flag(settled, SETTLED),
+        flag(entry.rewritten, REWRITTEN),
+        flag(is_current, CURRENT),
+        flag(is_base, IS_BASE),
+        flag(is_agreed, IS_AGREED),
+    ];
+    bytes.push(flags.into_iter().fold(ENTRY, |all, flag| all | flag));
+    varint::write_bytes(bytes, entry.href.as_bytes());
+    if let Some(revision) = revision {
+        varint::write_bytes(bytes, revision.as_bytes());
     }
-
-    fn content(&self) -> Content {
-        self.seen.as_deref().copied().unwrap_or(self.agreed)
+    if !is_current {
+        varint::write(bytes, entry.have);
     }
-
-    fn entry(&self) -> Entry {
-        let (href, revision) = self.names();
-        let observed = if self.flags & PRESENT == 0 {
-            Observed::Gone
-        } else {
-            let settled = self.flags & SETTLED != 0;
-            Observed::Present { revision: Revision::from(revision), settled, content: self.content() }
-        };
-        Entry {
-            href: Href::from(href),
-            agreed: self.agreed,
-            have: self.have,
-            rewritten: self.flags & REWRITTEN != 0,
-            observed,
-        }
-    }
+    write_content(bytes, Some(entry.agreed).filter(|_| !is_base));
+    write_content(bytes, seen.filter(|_| !is_agreed));
 }
 
 /// What a packed row last saw at a member.
@@ -106,80 +108,191 @@ pub(crate) enum Seen<'a> {
     },
 }
 
-impl Packed {
-    pub(crate) fn row(&self) -> Row {
-        let rare = self.rare.as_deref();
-        Row {
-            id: self.id,
-            key: self.key.clone(),
-            version: self.version,
-            entries: [0, 1].map(|side| self.halves[side].as_ref().map(Half::entry)),
-            conflict: rare.and_then(|rare| rare.conflict.clone()),
-            quarantine: rare.and_then(|rare| rare.quarantine.clone()),
+/// One entry of a packed row.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EntryView<'a> {
+    flags: u8,
+    pub(crate) href: &'a [u8],
+    revision: &'a [u8],
+    have: u64,
+    base: Option<PackedContent<'a>>,
+    agreed: PackedContent<'a>,
+    seen: Option<PackedContent<'a>>,
+}
+
+/// Both digests of a content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PackedContent<'a>(&'a [u8; 32], &'a [u8; 32]);
+
+impl PackedContent<'_> {
+    const fn content(self) -> Content {
+        Content { digest: Digest(*self.0), raw: RawDigest(*self.1) }
+    }
+
+    fn is_alike(self, other: Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl<'a> EntryView<'a> {
+    pub(crate) fn seen(&self) -> Seen<'a> {
+        let settled = self.flags & SETTLED != 0;
+        match self.seen {
+            None => Seen::Gone,
+            Some(seen) => Seen::Present { revision: self.revision, settled, content: seen.content() },
         }
     }
 
-    pub(crate) fn id(&self) -> RowId {
-        self.id
+    pub(crate) fn is_present(&self) -> bool {
+        self.seen.is_some()
     }
 
-    pub(crate) fn key(&self) -> &[u8] {
-        &self.key.0
+    fn is_rewritten(&self) -> bool {
+        self.flags & REWRITTEN != 0
     }
 
-    pub(crate) fn is_quarantined(&self) -> bool {
-        self.rare.as_ref().is_some_and(|rare| rare.quarantine.is_some())
+    fn is_current(&self) -> bool {
+        self.flags & CURRENT != 0
     }
 
-    pub(crate) fn href(&self, side: Side) -> Option<&[u8]> {
-        self.halves[side.index()].as_ref().map(|half| half.names().0)
+    fn entry(&self) -> Entry {
+        let observed = match self.seen() {
+            Seen::Present { revision, settled, content } => {
+                Observed::Present { revision: Revision::from(revision), settled, content }
+            }
+            Seen::Gone | Seen::Never => Observed::Gone,
+        };
+        let (href, agreed, have) = (Href::from(self.href), self.agreed.content(), self.have);
+        Entry { href, agreed, have, rewritten: self.is_rewritten(), observed }
     }
 
-    pub(crate) fn seen(&self, side: Side) -> Seen<'_> {
-        match &self.halves[side.index()] {
-            None => Seen::Never,
-            Some(half) if half.flags & PRESENT == 0 => Seen::Gone,
-            Some(half) => Seen::Present {
-                revision: half.names().1,
-                settled: half.flags & SETTLED != 0,
-                content: half.content(),
-            },
-        }
+    /// Whether it holds what was agreed, as it was agreed or as the member is known to store that.
+    fn is_at_rest(&self) -> bool {
+        let Some(base) = self.base else { return false };
+        let is_same = self.seen.is_some_and(|seen| seen.is_alike(self.agreed));
+        let is_alike = self.agreed.is_alike(base) || self.is_rewritten();
+        self.is_current() && self.have > 0 && is_same && is_alike
     }
 
     /// The member did not say what it stored, and was not looked at since (decisions S4).
     /// Told by the flag being set while nothing else than what was sent is agreed.
-    pub(crate) fn owes_read_back(&self, side: Side) -> bool {
-        let [Some(a), Some(b)] = &self.halves else { return false };
-        let half = if side == Side::A { a } else { b };
-        half.flags & REWRITTEN != 0 && half.have == self.version && a.agreed.digest == b.agreed.digest
+    pub(crate) fn owes_read_back(&self) -> bool {
+        let is_what_was_sent = self.base.is_some_and(|base| base.is_alike(self.agreed));
+        self.is_rewritten() && self.is_current() && is_what_was_sent
+    }
+}
+
+/// The part of a packed row that comes before its entries.
+struct Head<'a> {
+    id: u64,
+    version: u64,
+    key: &'a [u8],
+    base: Option<PackedContent<'a>>,
+}
+
+fn read_content<'a>(reader: &mut Reader<'a>) -> PackedContent<'a> {
+    PackedContent(reader.array(), reader.array())
+}
+
+impl Packed {
+    fn parse(&self) -> (Head<'_>, Reader<'_>) {
+        let mut reader = Reader::new(&self.bytes);
+        let (id, version, key) = (reader.number(), reader.number(), reader.bytes());
+        let base = (reader.byte() != 0).then(|| read_content(&mut reader));
+        (Head { id, version, key, base }, reader)
     }
 
-    /// Whether both members hold what was agreed and nothing is open: the common case, told without
+    fn head(&self) -> Head<'_> {
+        self.parse().0
+    }
+
+    /// All entries, in the order of members.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Option<EntryView<'_>>> {
+        let (head, mut reader) = self.parse();
+        std::iter::from_fn(move || (!reader.is_empty()).then(|| read_entry(&mut reader, &head)))
+    }
+
+    /// What the item is called, in the order of members.
+    pub(crate) fn hrefs(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        self.entries().map(|entry| entry.map(|entry| entry.href))
+    }
+
+    pub(crate) fn entry(&self, member: MemberIndex) -> Option<EntryView<'_>> {
+        self.entries().nth(member.index()).flatten()
+    }
+
+    pub(crate) fn row(&self) -> Row {
+        let head = self.head();
+        let rare = self.rare.as_deref();
+        Row {
+            id: RowId(head.id),
+            key: Key(head.key.into()),
+            version: head.version,
+            base: head.base.map(PackedContent::content),
+            entries: self.entries().map(|entry| entry.map(|entry| entry.entry())).collect(),
+            supplied: rare.and_then(|rare| rare.supplied.clone()),
+            conflict: rare.and_then(|rare| rare.conflict.clone()),
+            quarantine: rare.map(|rare| rare.quarantine.clone()).unwrap_or_default(),
+        }
+    }
+
+    pub(crate) fn id(&self) -> RowId {
+        RowId(self.head().id)
+    }
+
+    pub(crate) fn key(&self) -> &[u8] {
+        self.head().key
+    }
+
+    pub(crate) fn is_quarantined(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| !rare.quarantine.is_empty())
+    }
+
+    pub(crate) fn href(&self, member: MemberIndex) -> Option<&[u8]> {
+        self.entry(member).map(|entry| entry.href)
+    }
+
+    pub(crate) fn seen(&self, member: MemberIndex) -> Seen<'_> {
+        self.entry(member).map_or(Seen::Never, |entry| entry.seen())
+    }
+
+    pub(crate) fn is_present(&self, member: MemberIndex) -> bool {
+        matches!(self.seen(member), Seen::Present { .. })
+    }
+
+    pub(crate) fn owes_read_back(&self, member: MemberIndex) -> bool {
+        self.entry(member).is_some_and(|entry| entry.owes_read_back())
+    }
+
+    /// Whether all members hold what was agreed and nothing is open: the common case, told without
     /// unpacking.
     pub(crate) fn is_at_rest(&self) -> bool {
-        let quiet = |half: &Option<Half>| {
-            half.as_ref().is_some_and(|half| {
-                half.flags & PRESENT != 0
-                    && half.have == self.version
-                    && half.have > 0
-                    && half.seen.as_ref().is_none_or(|seen| seen.digest == half.agreed.digest)
-            })
-        };
-        let [a, b] = &self.halves;
-        let alike = match (a, b) {
-            (Some(a), Some(b)) => a.agreed.digest == b.agreed.digest || (a.flags | b.flags) & REWRITTEN != 0,
-            _ => false,
-        };
-        alike && self.rare.is_none() && quiet(a) && quiet(b)
+        let is_quiet = |entry: Option<EntryView<'_>>| entry.is_some_and(|entry| entry.is_at_rest());
+        self.rare.is_none() && self.entries().all(is_quiet)
     }
+}
+
+fn read_entry<'a>(reader: &mut Reader<'a>, head: &Head<'a>) -> Option<EntryView<'a>> {
+    let flags = reader.byte();
+    if flags & ENTRY == 0 {
+        return None;
+    }
+    let is = |flag: u8| flags & flag != 0;
+    let href = reader.bytes();
+    let revision = if is(PRESENT) { reader.bytes() } else { &[] };
+    let have = if is(CURRENT) { head.version } else { reader.number() };
+    let agreed = head.base.filter(|_| is(IS_BASE)).unwrap_or_else(|| read_content(reader));
+    let seen = match (is(PRESENT), is(IS_AGREED)) {
+        (false, _) => None,
+        (true, true) => Some(agreed),
+        (true, false) => Some(read_content(reader)),
+    };
+    Some(EntryView { flags, href, revision, have, base: head.base, agreed, seen })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::row::Digest;
-    use outrigger_protocol::RawDigest;
 
     fn content(byte: u8) -> Content {
         Content { digest: Digest([byte; 32]), raw: RawDigest([byte; 32]) }
@@ -199,45 +312,51 @@ mod tests {
         }
     }
 
-    fn row(a: u8, b: u8) -> Row {
+    fn row(seen: &[u8]) -> Row {
         Row {
             id: RowId(7),
             key: Key((*b"0123456789abcdef0123456789abcdef").into()),
             version: 3,
-            entries: [Some(entry(a)), Some(entry(b))],
+            base: Some(content(1)),
+            entries: seen.iter().map(|seen| Some(entry(*seen))).collect(),
+            supplied: None,
             conflict: None,
-            quarantine: None,
+            quarantine: Vec::new(),
         }
     }
 
     #[test]
     fn packing_loses_nothing() {
-        let mut open = row(2, 9);
-        open.conflict = Some(Conflict { contents: [None, Some(content(4))] });
-        open.quarantine = Some("why".into());
-        let mut gone = row(1, 1);
+        let mut open = row(&[2, 9, 1]);
+        open.conflict = Some(Conflict { contents: vec![None, Some(content(4)), None] });
+        open.quarantine = vec![Quarantine { member: MemberIndex(1), reason: "why".into() }];
+        let mut gone = row(&[1, 1]);
         gone.entries[0] = None;
         if let Some(entry) = &mut gone.entries[1] {
             entry.observed = Observed::Gone;
+            entry.have = 300;
         }
-        for row in [row(1, 1), open, gone] {
+        let mut tombstone = row(&[1, 5]);
+        tombstone.base = None;
+        let data = b"x".to_vec();
+        tombstone.supplied = Some(Box::new(Supplied { content: content(8), format: "f".into(), data }));
+        for row in [row(&[1, 1]), row(&[1; 100]), open, gone, tombstone] {
             assert_eq!(Packed::from(row.clone()).row(), row);
         }
     }
 
     #[test]
     fn a_row_at_rest_is_known_without_unpacking() {
-        assert!(Packed::from(row(1, 1)).is_at_rest());
-        assert!(!Packed::from(row(2, 1)).is_at_rest());
-        let mut quarantined = row(1, 1);
-        quarantined.quarantine = Some("x".into());
+        assert!(Packed::from(row(&[1, 1])).is_at_rest());
+        assert!(!Packed::from(row(&[1, 1, 2])).is_at_rest());
+        let mut quarantined = row(&[1, 1]);
+        quarantined.quarantine.push(Quarantine { member: MemberIndex(0), reason: "x".into() });
         assert!(!Packed::from(quarantined).is_at_rest());
-    }
-
-    /// 10,000 rows in less than 6 MiB: 600 bytes for each, of which the indexes take 70.
-    #[test]
-    fn a_usual_row_is_small() {
-        let heap = 32 + 2 * (36 + 33) + 3 * 16;
-        assert!(size_of::<Packed>() + heap < 530, "{}", size_of::<Packed>() + heap);
+        let mut behind = row(&[1, 1, 1]);
+        behind.version = 4;
+        assert!(!Packed::from(behind).is_at_rest());
+        let mut never = row(&[1, 1, 1]);
+        never.entries[1] = None;
+        assert!(!Packed::from(never).is_at_rest());
     }
 }

@@ -1,222 +1,199 @@
-//! Plan: what every row needs, and whether that may be done.
+//! Plan: what every row needs.
+
+use std::collections::VecDeque;
 
 use outrigger_protocol::{CommitKind, Href};
 
-use crate::apply::adopt;
+use crate::accept::adopt;
 use crate::decide::{Decision, Sign};
 use crate::lot::Task;
 use crate::observe::{is_present, is_raised, raise};
-use crate::packed::Seen;
+use crate::packed::{Packed, Seen};
 use crate::reads::Why;
 use crate::report::Report;
-use crate::row::{Row, Side};
-use crate::settings::MaxDelete;
+use crate::row::{MemberIndex, Row};
+use crate::send::{kind, planned};
+use crate::settings::Access;
 use crate::state::{Listing, Run, href};
-use crate::table::Place;
-
-/// Names shown when a guard stops a member.
-const SHOWN: usize = 10;
+use crate::table::{Flag, Place};
 
 impl Run {
-    /// Reads new items for their keys and digests, unless they can be brought to the other member
-    /// as they arrive: then each is read once.
+    /// Reads new items for their keys and digests, unless they can be brought to all others as they
+    /// arrive: then each is read once.
     pub(crate) fn decide_fresh(&mut self) {
         self.fresh_decided = true;
-        let can_forward = Side::BOTH.map(|side| self.can_forward(side));
-        for side in Side::BOTH {
-            if !can_forward[side.index()] {
-                let fresh = std::mem::take(&mut self.member_mut(side).fresh);
+        let stays: Vec<MemberIndex> = self.all().filter(|member| self.can_forward(*member)).collect();
+        for member in self.all() {
+            if !stays.contains(&member) {
+                let fresh = std::mem::take(&mut self.state_mut(member).fresh);
                 let wants = fresh.into_iter().map(|fresh| Why::New(Box::new(fresh)));
-                self.member_mut(side).reader.queue.extend(wants);
+                self.state_mut(member).reader.queue.extend(wants);
             }
         }
     }
 
-    /// Whether a new item of `side` can only mean a create on the other member, whatever it holds.
-    fn can_forward(&self, side: Side) -> bool {
-        let (source, target) = (self.member(side), self.member(side.other()));
-        let can_write = !self.settings.dry_run && !self.settings.read_only[side.other().index()];
-        let other_is_quiet = target.fresh.is_empty()
-            && !target.frozen
-            && !target.unobserved
-            && matches!(target.listing, Listing::Complete { .. } | Listing::Changes);
-        let is_plain = |place| match self.table.packed(place) {
-            Some(row) => {
-                let (here, there) = (row.seen(side), row.seen(side.other()));
-                let is_loose_there = matches!(here, Seen::Never) && matches!(there, Seen::Present { .. });
-                !matches!(here, Seen::Gone) && !is_loose_there
-            }
-            None => true,
+    /// Whether a new item of `source` can only mean a create on all others, whatever it holds.
+    fn can_forward(&self, source: MemberIndex) -> bool {
+        let is_free = !self.settings.dry_run && self.settings.only.is_none() && self.doubts_no_create();
+        let is_quiet = |other: MemberIndex| {
+            let state = self.state(other);
+            let is_seen = !state.frozen && !state.unobserved && state.fresh.is_empty();
+            let is_whole = matches!(state.listing, Listing::Complete { .. } | Listing::Changes);
+            is_seen && is_whole && self.settings_of(other).access != Access::Authority
         };
-        let in_doubt = self.doubts.iter().flatten().any(|(_, intent)| intent.kind == CommitKind::Create);
-        !source.frozen && can_write && other_is_quiet && !in_doubt && self.table.places().all(is_plain)
+        let takes_some = self.others(source).any(|other| self.may_write(other));
+        let is_plain = |place| self.table.packed(place).is_none_or(|row| is_plain(row, source));
+        !self.state(source).frozen
+            && !self.state(source).fresh.is_empty()
+            && is_free
+            && takes_some
+            && self.others(source).all(is_quiet)
+            && self.table.places().all(is_plain)
+    }
+
+    fn doubts_no_create(&self) -> bool {
+        self.doubts.iter().flatten().all(|(_, intent)| intent.kind != CommitKind::Create)
     }
 
     /// Decides every row; what is to be written waits in the members' work.
     pub(crate) fn plan(&mut self) {
+        self.match_folded();
         self.match_all();
         self.resolve_creates();
         for place in self.table.places() {
             if self.table.packed(place).is_some_and(|row| !row.is_at_rest()) {
-                self.plan_row(place);
+                self.count(place);
+                self.route(place);
             }
         }
-        for side in Side::BOTH {
-            let fresh = std::mem::take(&mut self.member_mut(side).fresh);
+        for member in self.all() {
+            let fresh = std::mem::take(&mut self.state_mut(member).fresh);
+            for other in self.others(member) {
+                self.state_mut(other).work.creates += fresh.len() as u64;
+            }
             let tasks = fresh.into_iter().map(|fresh| Task::Fresh(Box::new(fresh)));
-            self.member_mut(side.other()).work.tasks.extend(tasks);
+            self.tasks[member.index()].extend(tasks);
         }
-        for side in Side::BOTH {
-            self.guard(side);
+        for member in self.all() {
+            self.guard(member);
         }
     }
 
-    fn plan_row(&mut self, place: Place) {
-        if let Some(row) = self.table.row(place)
-            && let Decision::DeleteOn(_) = self.decide(place, &row)
-        {
-            self.table.mark_mut(place, |mark| mark.deletion_planned = true);
-        }
-        self.route(place);
-    }
-
-    /// Asks a plugin about the row, where one may settle it; otherwise does what it needs.
+    /// Has the row judged, where members contradict each other; otherwise does what it needs.
     pub(crate) fn route(&mut self, place: Place) {
         if !self.ask(place) {
             self.act(place);
         }
     }
 
-    /// Does what a row needs at once, or hands it to the member that must be written.
+    /// Does what a row needs at once, or hands it to the members that are to do it.
     pub(crate) fn act(&mut self, place: Place) {
         let Some(mut row) = self.table.row(place) else { return };
         match self.decide(place, &row) {
             Decision::Wait => {}
             Decision::Nothing => {
-                if row.quarantine.is_none() && self.is_seen(&row, place) {
+                if row.quarantine.is_empty() && self.is_seen(&row, place) {
                     row.conflict = None;
                     self.table.put(place, row);
                 }
             }
             Decision::Adopt => {
-                adopt(&mut row);
+                let signs: Vec<Sign> = self.all().map(|member| self.sign(place, &row, member)).collect();
+                adopt(&mut row, |_, member| signs.get(member.index()) != Some(&Sign::Unknown));
                 self.table.put(place, row);
             }
             Decision::Drop => self.table.remove(place),
             Decision::Conflict => self.conflict(place, row),
-            Decision::WriteFrom(source) => self.write(place, source.other()),
-            Decision::DeleteOn(side) => self.delete(place, side),
+            Decision::Spread(source) => self.queue_write(place, &row, source),
+            Decision::Delete => self.queue_deletions(place, &row),
         }
     }
 
     fn is_seen(&self, row: &Row, place: Place) -> bool {
-        Side::BOTH.iter().all(|side| self.sign(place, row, *side) != Sign::Unknown)
+        self.all().all(|member| self.sign(place, row, member) != Sign::Unknown)
     }
 
-    pub(crate) fn may_write(&self, side: Side) -> bool {
-        !self.settings.read_only[side.index()] && !self.member(side).frozen && !self.member(side).stopped
-    }
-
-    fn write(&mut self, place: Place, target: Side) {
-        if self.may_write(target) {
-            self.member_mut(target).work.tasks.push_back(Task::Row(place));
+    /// Only what the guard has counted: a deletion found later waits for the next run.
+    fn queue_deletions(&mut self, place: Place, row: &Row) {
+        for target in self.deleters(place, row) {
+            let is_planned = self.table.has(place, target, Flag::DeletionPlanned);
+            let taken = [Flag::Waiting, Flag::Underway, Flag::Pending];
+            let is_new = !taken.iter().any(|flag| self.table.has(place, target, *flag));
+            if is_planned && is_new && self.may_delete_at(target) {
+                self.table.flag(place, target, Flag::Waiting, true);
+                self.state_mut(target).work.deletions.push_back(place);
+            }
         }
     }
 
-    fn delete(&mut self, place: Place, target: Side) {
-        // Only what the guard has counted: a deletion found later waits for the next run.
-        if self.may_write(target) && self.table.mark(place).deletion_planned {
-            self.member_mut(target).work.deletions.push_back(place);
-        }
-    }
-
-    /// Raised once; while neither content changes it is only counted.
+    /// Raised once; while no content changes it is only counted.
     fn conflict(&mut self, place: Place, mut row: Row) {
         if is_raised(&row) {
             return;
         }
+        if self.is_left_unsettled(place, &row) {
+            return self.leave_unsettled(place, &row);
+        }
+        let is_for_policy = self.settings.dry_run && self.is_for_policy(place, &row);
         raise(&mut row);
         self.new_conflicts += 1;
-        self.reports.push_back(Report::Conflict { row: row.id, names: names(&row), key: row.key.clone() });
+        let (names, key) = (names(&row), row.key.clone());
+        self.reports.push_back(Report::Conflict { row: row.id, names, key, is_for_policy });
         self.table.put(place, row);
     }
 
-    /// Many deletions at once are more often an accident than a wish.
-    fn guard(&mut self, side: Side) {
-        let planned = self.member(side).work.deletions.len() as u64;
-        let total = self.table.count_at(side);
-        let is_emptying = planned == total && self.member(side).work.tasks.is_empty();
-        let is_too_much = exceeds(self.settings.max_delete, planned, total, is_emptying);
-        if !is_too_much {
-            return;
+    /// A later run settles it: it is not for a person, so it is not raised. What a guard stops is told once
+    /// for all.
+    fn leave_unsettled(&mut self, place: Place, row: &Row) {
+        let is_told = self.table.any_has(place, Flag::Pending);
+        let holder = self.all().find(|member| is_present(row, *member));
+        if let Some(holder) = holder.filter(|_| self.settings.only.is_some() && !is_told) {
+            self.pending(place, holder, "it is in conflict, and no part of the plan: a sync settles it");
         }
-        if self.settings.allow_deletes == Some(planned) {
-            // Given for one number of deletions that a person has seen, not for each such number.
-            self.settings.allow_deletes = None;
-            self.leave_used = true;
-            return;
-        }
-        let names = self.member(side).work.deletions.iter().take(SHOWN);
-        let names: Vec<Href> = names.filter_map(|place| Some(href(&self.table.row(*place)?, side))).collect();
-        let member = self.member_mut(side);
-        member.stopped = true;
-        let work = std::mem::take(&mut member.work);
-        self.member_mut(side.other()).unobserved |=
-            work.tasks.iter().any(|task| matches!(task, Task::Fresh(_)));
-        self.reports.push_back(Report::GuardStop { side, planned, total, names });
     }
 
     /// Tells what would be written.
     pub(crate) fn report_plan(&mut self) {
-        for side in Side::BOTH {
-            let work = std::mem::take(&mut self.member_mut(side).work);
-            for task in &work.tasks {
-                if let Task::Row(place) = task {
-                    self.report_write(*place, side);
-                }
+        for place in self.tasks.iter().flatten().filter_map(row_of).collect::<Vec<Place>>() {
+            let Some(row) = self.table.row(place) else { continue };
+            let Decision::Spread(source) = self.decide(place, &row) else { continue };
+            let mut targets = self.targets(place, &row, source);
+            targets.retain(|target| self.may_write(*target));
+            for target in targets {
+                let source = Some(source);
+                let planned = planned(&row, target, kind(&row, target, source), source);
+                self.reports.push_back(Report::Planned(planned));
             }
-            for place in &work.deletions {
-                if let Some(row) = self.table.row(*place) {
-                    let (kind, names) = (CommitKind::Delete, names(&row));
-                    self.reports.push_back(Report::Planned { side, kind, names, key: row.key });
-                }
-            }
-            self.member_mut(side).work = work;
         }
+        for target in self.all() {
+            for place in std::mem::take(&mut self.state_mut(target).work.deletions) {
+                let Some(row) = self.table.row(place) else { continue };
+                let planned = planned(&row, target, CommitKind::Delete, None);
+                self.reports.push_back(Report::Planned(planned));
+            }
+        }
+        self.tasks.iter_mut().for_each(VecDeque::clear);
     }
+}
 
-    fn report_write(&mut self, place: Place, side: Side) {
-        let Some(row) = self.table.row(place) else { return };
-        let kind = if is_present(&row, side) { CommitKind::Update } else { CommitKind::Create };
-        self.reports.push_back(Report::Planned { side, kind, names: names(&row), key: row.key });
+const fn row_of(task: &Task) -> Option<Place> {
+    match task {
+        Task::Row(place) => Some(*place),
+        Task::Fresh(_) => None,
+    }
+}
+
+/// Whether no new item of `source` can belong to this row: it has the item still, or never had it while
+/// others hold one that nobody has agreed on.
+fn is_plain(row: &Packed, source: MemberIndex) -> bool {
+    match row.seen(source) {
+        Seen::Present { .. } => true,
+        Seen::Gone => false,
+        Seen::Never => !row.entries().flatten().any(|entry| entry.is_present()),
     }
 }
 
 /// What each member that holds the item calls it.
-fn names(row: &Row) -> [Option<Href>; 2] {
-    Side::BOTH.map(|side| is_present(row, side).then(|| href(row, side)))
-}
-
-/// More than the larger of count and percentage, or everything.
-fn exceeds(limit: MaxDelete, planned: u64, total: u64, is_emptying: bool) -> bool {
-    let share = u128::from(total) * u128::from(limit.percent) / 100;
-    let is_many = u128::from(planned) > share.max(u128::from(limit.count));
-    planned > 0 && (is_many || (is_emptying && !limit.emptying))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_guard_takes_the_larger_of_count_and_percentage() {
-        let limit = MaxDelete::default();
-        assert!(!exceeds(limit, 5, 8, false));
-        assert!(exceeds(limit, 6, 8, false));
-        assert!(!exceeds(limit, 25, 100, false));
-        assert!(exceeds(limit, 26, 100, false));
-        assert!(exceeds(limit, 1, 1, true));
-        assert!(!exceeds(MaxDelete { emptying: true, ..limit }, 1, 1, true));
-        assert!(!exceeds(limit, 0, 0, true));
-    }
+fn names(row: &Row) -> Vec<Option<Href>> {
+    row.members().map(|member| is_present(row, member).then(|| href(row, member))).collect()
 }

@@ -40,9 +40,9 @@ pub(crate) enum Why {
     Again(Place),
     /// It is new.
     New(Box<Fresh>),
-    /// A plugin is to compare it with what the other member holds: the number of the comparison.
+    /// It is in conflict with what others hold: the number of the hearing.
     Weigh(BatchId),
-    /// Its content goes to the other member: lot and place in it.
+    /// Its content goes to other members: lot and place in it.
     Source(LotId, usize),
     /// It is about to be overwritten or deleted (decisions X6).
     Old(LotId, usize),

@@ -1,40 +1,26 @@
 //! Row: one item across the group, and what each member holds of it.
 //!
-//! A row keeps, per member, what was *agreed* (the content that the group settled on, as that
-//! member stores it) and what was last *observed* (decisions X5). The difference between the two
-//! is the member's news; it survives a run that does not act on it.
+//! A row keeps what the group has *agreed* on, and per member what of that it has and what it was
+//! last *observed* to hold (decisions X5). The difference between the two is the member's news; it
+//! survives a run that does not act on it.
 
 use outrigger_protocol::{Href, RawDigest, Revision};
 
-/// Which of the two members of a pair.
+/// A member's place in its group, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Side {
-    /// The first member of the group.
-    A,
-    /// The second.
-    B,
-}
+pub struct MemberIndex(pub u16);
 
-impl Side {
-    /// Both, in order.
-    pub const BOTH: [Self; 2] = [Self::A, Self::B];
-
-    /// The other one.
-    #[must_use]
-    pub const fn other(self) -> Self {
-        match self {
-            Self::A => Self::B,
-            Self::B => Self::A,
-        }
-    }
-
-    /// 0 or 1: the member's place in the group.
+impl MemberIndex {
+    /// The place, for looking up what is kept per member.
     #[must_use]
     pub const fn index(self) -> usize {
-        match self {
-            Self::A => 0,
-            Self::B => 1,
-        }
+        self.0 as usize
+    }
+
+    /// The member at a place. A group has fewer than 65,535 members.
+    #[must_use]
+    pub fn at(place: usize) -> Self {
+        Self(u16::try_from(place).unwrap_or(u16::MAX))
     }
 }
 
@@ -88,7 +74,8 @@ pub struct Entry {
     /// What the member calls the item. Empty once the item is gone and its name is used again. A
     /// store must not count on it to be unique.
     pub href: Href,
-    /// The content that was agreed, as this member stores it.
+    /// What this member is known to hold of the group's affairs: what was agreed, as it stores that;
+    /// or, where it is behind, what it held when the group agreed on something else.
     pub agreed: Content,
     /// The row's version that `agreed` belongs to; below the row's version, a write is owed.
     /// 0: nothing was agreed with this member yet.
@@ -101,12 +88,33 @@ pub struct Entry {
     pub observed: Observed,
 }
 
-/// Two contents that contradict each other, waiting for a person. Raised once; while neither
+/// Contents that contradict each other, waiting for a person. Raised once; while none of them
 /// changes it is only counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Conflict {
-    /// The contents at A and B when it was raised; `None`: deleted there.
-    pub contents: [Option<Content>; 2],
+    /// What each member held when it was raised, in the order of members; `None`: nothing.
+    pub contents: Vec<Option<Content>>,
+}
+
+/// Why an item of one member is left alone until its content changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quarantine {
+    /// The member that cannot be read or written.
+    pub member: MemberIndex,
+    /// Why, in words for a person. May quote a member.
+    pub reason: String,
+}
+
+/// A content that comes from no member: a person's, the undo journal's, or a merge's. It goes to
+/// all members, and is kept until one of them holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Supplied {
+    /// The digests of `data`.
+    pub content: Content,
+    /// Encoding of the content.
+    pub format: String,
+    /// The content.
+    pub data: Vec<u8>,
 }
 
 /// One item across the group.
@@ -116,12 +124,35 @@ pub struct Row {
     pub id: RowId,
     /// What it is called across members.
     pub key: Key,
-    /// Counts agreed states.
+    /// Counts agreed states. 0: none yet.
     pub version: u64,
-    /// What A and B have to do with it; `None`: never had it.
-    pub entries: [Option<Entry>; 2],
+    /// What is agreed. `None`: nothing yet (version 0), or that the item is deleted: such a row stays
+    /// until every member has taken note (decisions S1).
+    pub base: Option<Content>,
+    /// What each member has to do with it, in the order of members; `None`: it never had it.
+    pub entries: Vec<Option<Entry>>,
+    /// A content of nobody's that is to be written.
+    pub supplied: Option<Box<Supplied>>,
     /// An open conflict.
     pub conflict: Option<Conflict>,
-    /// Why the row is left alone (quarantine), in words for a person.
-    pub quarantine: Option<String>,
+    /// Members at which the item is left alone, each with the reason.
+    pub quarantine: Vec<Quarantine>,
+}
+
+impl Row {
+    /// A row that nobody has anything to do with yet, in a group of so many members. The table gives
+    /// the number.
+    #[must_use]
+    pub fn new(key: Key, members: usize) -> Self {
+        Self {
+            id: RowId(0),
+            key,
+            version: 0,
+            base: None,
+            entries: vec![None; members],
+            supplied: None,
+            conflict: None,
+            quarantine: Vec::new(),
+        }
+    }
 }

@@ -1,20 +1,31 @@
-//! Settings: what the user chose for one pair of collections, and what holds for this run.
+//! Settings: what the user chose for one collection of a group, and what holds for this run.
 
 use outrigger_protocol::{OperationId, limits};
 
-use crate::row::Side;
+use crate::planned::PlannedWrites;
+use crate::row::MemberIndex;
 
 /// Where new operation IDs come from: UUIDv7 from the driver, each returned once (decisions X1).
 pub type OperationSource = Box<dyn FnMut() -> OperationId + Send>;
 
-/// What happens when both members changed one item differently.
+/// What happens when members hold different things that were not agreed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ConflictPolicy {
-    /// Both stay as they are; the conflict waits for a person. The rest of the run goes on.
+    /// All stay as they are; the conflict waits for a person. The rest of the run goes on.
     #[default]
     Queue,
     /// This member's content wins; what it overwrites goes to the undo journal.
-    Prefer(Side),
+    Prefer(MemberIndex),
+    /// The one that says it was changed last wins (`REV`, `LAST-MODIFIED`), where each says so, they
+    /// differ, and all these members' clocks are trusted ([`MemberSettings::reliable_times`]). Otherwise
+    /// as [`Self::Queue`].
+    Newest,
+    /// The first member's content stays, each other one becomes an item of its own, with a new UID and
+    /// the member's name in its title. What has no UID waits for a person.
+    KeepBoth,
+    /// The driver makes one of two ([`crate::Action::Resolve`]): a merge, or a command. Otherwise as
+    /// [`Self::Queue`].
+    Resolve,
 }
 
 /// What happens when one member changed an item that the other deleted.
@@ -66,58 +77,154 @@ impl Default for ListingLimits {
     }
 }
 
+/// The user's leave to go on in spite of a guard, by the number of writes planned. It must equal
+/// that number exactly, and is good for one member of one collection: the first that the guard would
+/// stop uses it up ([`crate::Summary::used`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Allow {
+    /// So many deletions.
+    pub deletes: Option<u64>,
+    /// So many updates.
+    pub updates: Option<u64>,
+    /// So many creates.
+    pub creates: Option<u64>,
+}
+
+/// Which writes a member takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    /// All.
+    #[default]
+    Full,
+    /// No deletions: what is deleted elsewhere stays.
+    NoDelete,
+    /// None: what is owed to it is kept and counted.
+    ReadOnly,
+    /// None, and what others change is taken back: its content is everybody's.
+    Authority,
+}
+
+/// How a member recognises a write that it is sent a second time (decisions X2, X4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dedupe {
+    /// By its operation ID, kept in one transaction with the item.
+    Token,
+    /// By the condition that it carries: the name or the revision.
+    #[default]
+    Conditional,
+    /// Not at all, but an item that is there can be found by its key.
+    Lookup,
+    /// Not at all. A create without an answer stays in doubt until it is seen.
+    None,
+}
+
+/// What a run is told of one member.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberSettings {
+    /// What it is called, for titles of items that are kept twice.
+    pub name: String,
+    /// Which writes it takes.
+    pub access: Access,
+    /// It must list everything whatever its anchor (first contact, a rejected anchor). Nothing that a
+    /// slow listing leaves out is taken for deleted in this run.
+    pub slow: bool,
+    /// The largest call body, in bytes, that it has said it takes: reads and commits are split by it,
+    /// and an item that no call can bring there is quarantined.
+    pub max_body: usize,
+    /// Formats that its plugin compares: it is asked before two contents of one of them become a
+    /// conflict, or one overwrites the other.
+    pub compares: Vec<String>,
+    /// The times in its items can be compared with those of others ([`ConflictPolicy::Newest`]).
+    pub reliable_times: bool,
+    /// How it recognises a write that it is sent again.
+    pub dedupe: Dedupe,
+}
+
+impl Default for MemberSettings {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            access: Access::default(),
+            slow: false,
+            max_body: limits::MAX_BODY,
+            compares: Vec::new(),
+            reliable_times: false,
+            dedupe: Dedupe::default(),
+        }
+    }
+}
+
 /// All that a run is told beforehand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Both members changed one item.
+    /// Per member, in their order: two or more.
+    pub members: Vec<MemberSettings>,
+    /// Members hold different things.
     pub conflict: ConflictPolicy,
-    /// One member changed what the other deleted.
+    /// One member changed what another deleted.
     pub edit_vs_delete: EditVsDelete,
     /// The guard against mass deletion, per member.
     pub max_delete: MaxDelete,
-    /// The user's leave to delete this many items in spite of the guard. It must equal the planned
-    /// number exactly, and is good for one member of one collection: the first that the guard would
-    /// stop uses it up ([`crate::Summary::leave_used`]).
-    pub allow_deletes: Option<u64>,
-    /// Members that accept no writes: what is owed to them is kept and counted.
-    pub read_only: [bool; 2],
-    /// Members that must list everything whatever their anchor (first contact, a rejected anchor).
-    /// Nothing that a slow listing leaves out is taken for deleted in this run.
-    pub slow: [bool; 2],
+    /// More than this per cent of a member's items updated in one run, and more than 20 of them, are
+    /// taken for an accident. 100: never.
+    pub max_update: u64,
+    /// Creates after a slow listing, in per cent of what the member has, that are taken for an accident
+    /// if they are more than 20.
+    pub max_create_on_slow: u64,
+    /// The user's leave to go on in spite of a guard.
+    pub allow: Allow,
+    /// Do these writes and no others, each only if it is still the same. No conflict is settled: what a
+    /// policy would make of it was not shown.
+    pub only: Option<PlannedWrites>,
     /// Items that were set aside because the plugin crashed over them are tried once more.
     pub retry_crashed: bool,
+    /// Read every item that is listed, whatever its revision says: finds what changed behind it.
+    pub verify: bool,
     /// Decide everything, write nothing: no commit, no record.
     pub dry_run: bool,
     /// Link two new items that differ in nothing but their UID, if each is the only such one.
     pub match_content: bool,
-    /// The largest call body, in bytes, that each member has said it takes: reads and commits are
-    /// split by it, and an item that no call can bring there is quarantined.
-    pub max_body: [usize; 2],
-    /// Formats that each member's plugin compares: it is asked before two contents of one of them
-    /// become a conflict, or one overwrites the other.
-    pub compares: [Vec<String>; 2],
-    /// How much one listing may be, the same for both members.
+    /// How much one listing may be, the same for all members.
     pub listing: ListingLimits,
+    /// A defect, for the tests that must find it.
+    #[cfg(feature = "seeded-bugs")]
+    pub bug: Option<crate::seeded::Bug>,
     /// Object type of items whose type no listing of this run named.
     pub object_type: String,
+    /// What is written into the title of an item that is kept twice, besides the member's name: the
+    /// day, as the driver writes it.
+    pub today: String,
+}
+
+impl Settings {
+    /// The defaults, for so many members.
+    #[must_use]
+    pub fn for_members(count: usize) -> Self {
+        Self { members: vec![MemberSettings::default(); count], ..Self::default() }
+    }
 }
 
 impl Default for Settings {
+    /// For two members.
     fn default() -> Self {
         Self {
+            members: vec![MemberSettings::default(); 2],
             conflict: ConflictPolicy::default(),
             edit_vs_delete: EditVsDelete::default(),
             max_delete: MaxDelete::default(),
-            allow_deletes: None,
-            read_only: [false; 2],
-            slow: [false; 2],
+            max_update: 90,
+            max_create_on_slow: 20,
+            allow: Allow::default(),
+            only: None,
             retry_crashed: false,
+            verify: false,
             dry_run: false,
             match_content: true,
-            max_body: [limits::MAX_BODY; 2],
-            compares: [const { Vec::new() }; 2],
             listing: ListingLimits::default(),
+            #[cfg(feature = "seeded-bugs")]
+            bug: None,
             object_type: String::new(),
+            today: String::new(),
         }
     }
 }

@@ -6,16 +6,17 @@ use outrigger_protocol::{Anchor, Href, StoreId};
 
 use crate::action::{Action, BatchId, Ticket};
 use crate::charge::Charges;
-use crate::comparer::Comparer;
-use crate::decide::{Decision, Likeness, Policy, Sign, decide};
+use crate::decide::{Decision, Policy, Sign, View, decide, needs_write};
 use crate::journal::{Intent, Record};
-use crate::lot::{Lot, Work};
-use crate::observe::{UNREAD, content, owes_read_back};
+use crate::judge::Judge;
+use crate::lot::{Task, Work};
+use crate::lots::Lots;
+use crate::observe::{DUPLICATE, UNREAD, owes_read_back};
 use crate::reads::{Fresh, LotId, Reader};
-use crate::report::{Counts, Report};
-use crate::row::{Row, Side};
-use crate::settings::{OperationSource, Settings};
-use crate::table::{Place, Table};
+use crate::report::{Counts, Guard, Report};
+use crate::row::{Content, MemberIndex, Observed, Quarantine, Row};
+use crate::settings::{Access, MemberSettings, OperationSource, Settings};
+use crate::table::{Flag, Place, Table};
 
 /// Items of one member that a run tells of one by one; what a person reads, and few enough that
 /// what a member says of each of its items does not fill the memory.
@@ -29,10 +30,10 @@ const REASON_CHARS: usize = 500;
 pub(crate) enum Phase {
     /// Writes of earlier runs that are in doubt are read back (decisions X2).
     Recovering,
-    /// Both members list; what changed is read.
+    /// All members list; what changed is read.
     Observing,
-    /// Plugins say of what was changed on both members whether it means the same.
-    Comparing,
+    /// Contents in conflict are read and judged: by a plugin, by the policy, or kept for a person.
+    Judging,
     /// What was decided is written.
     Writing,
     /// Everything observed becomes durable.
@@ -73,6 +74,15 @@ impl Listing {
     }
 }
 
+/// Who waits for records to be durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiter {
+    Nobody,
+    Lot(LotId),
+    /// A member that has renamed items, and the number of its call.
+    Rename(MemberIndex, BatchId),
+}
+
 /// One member in this run.
 #[derive(Debug)]
 pub(crate) struct Member {
@@ -83,6 +93,8 @@ pub(crate) struct Member {
     pub(crate) stopped: bool,
     /// Something listed is not in a row: the anchor must stay.
     pub(crate) unobserved: bool,
+    /// It has, or had when it listed, a new item that cannot be read for now.
+    pub(crate) unread: bool,
     pub(crate) fresh: Vec<Fresh>,
     /// Bytes of names in its listing so far.
     pub(crate) name_bytes: u64,
@@ -100,12 +112,18 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// Whether nothing of what it has is hidden from this run.
+    pub(crate) fn has_shown_all(&self) -> bool {
+        self.listing.is_conclusive() && !self.unread && !self.unobserved
+    }
+
     pub(crate) fn new(anchor: Option<Anchor>, store: Option<StoreId>) -> Self {
         Self {
             listing: Listing::NotAsked,
             frozen: false,
             stopped: false,
             unobserved: false,
+            unread: false,
             fresh: Vec::new(),
             name_bytes: 0,
             item_reports: 0,
@@ -127,24 +145,29 @@ pub(crate) struct Run {
     pub(crate) operations: OperationSource,
     pub(crate) phase: Phase,
     pub(crate) table: Table,
-    pub(crate) members: [Member; 2],
+    pub(crate) members: Vec<Member>,
     /// Writes of earlier runs that are still in doubt, with their rows.
     pub(crate) doubts: Vec<Option<(Place, Intent)>>,
     /// Writes that are known not to be done, and may be sent again as they were.
-    pub(crate) resend: BTreeMap<Place, Intent>,
-    pub(crate) lots: BTreeMap<LotId, Lot>,
+    pub(crate) resend: BTreeMap<(Place, MemberIndex), Intent>,
+    /// Creates in doubt that are sent again as they were, to members that can tell.
+    pub(crate) again: BTreeMap<(Place, MemberIndex), Intent>,
+    /// What is still to be written, by whose content it is: the members, and behind them nobody's.
+    pub(crate) tasks: Vec<VecDeque<Task>>,
+    pub(crate) lots: Lots,
     /// Reads that a lot waits for.
-    pub(crate) lot_reads: BTreeMap<BatchId, (LotId, Side)>,
-    pub(crate) tickets: BTreeMap<Ticket, Option<LotId>>,
-    pub(crate) comparer: Comparer,
+    pub(crate) lot_reads: BTreeMap<BatchId, (LotId, MemberIndex)>,
+    pub(crate) tickets: BTreeMap<Ticket, Waiter>,
+    pub(crate) judge: Judge,
     pub(crate) charges: Charges,
     pub(crate) object_types: Vec<String>,
     pub(crate) outputs: VecDeque<Action>,
     pub(crate) reports: VecDeque<Report>,
     pub(crate) new_conflicts: u64,
+    pub(crate) resolved: u64,
     pub(crate) journal_failed: bool,
-    /// The leave to delete in spite of the guard was made use of.
-    pub(crate) leave_used: bool,
+    /// Guards in spite of which the run goes on.
+    pub(crate) used: Vec<Guard>,
     /// New items were asked for, or left to be forwarded.
     pub(crate) fresh_decided: bool,
     last_number: u64,
@@ -153,11 +176,13 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn new(
         table: Table,
-        members: [Member; 2],
+        members: Vec<Member>,
         doubts: Vec<Option<(Place, Intent)>>,
         settings: Settings,
         operations: OperationSource,
     ) -> Self {
+        let lots = Lots::new(members.len());
+        let tasks = std::iter::repeat_with(VecDeque::new).take(members.len() + 1).collect();
         Self {
             settings,
             operations,
@@ -166,28 +191,50 @@ impl Run {
             members,
             doubts,
             resend: BTreeMap::new(),
-            lots: BTreeMap::new(),
+            again: BTreeMap::new(),
+            tasks,
+            lots,
             lot_reads: BTreeMap::new(),
             tickets: BTreeMap::new(),
-            comparer: Comparer::default(),
+            judge: Judge::default(),
             charges: Charges::default(),
             object_types: Vec::new(),
             outputs: VecDeque::new(),
             reports: VecDeque::new(),
             new_conflicts: 0,
+            resolved: 0,
             journal_failed: false,
-            leave_used: false,
+            used: Vec::new(),
             fresh_decided: false,
             last_number: 0,
         }
     }
 
-    pub(crate) fn member(&self, side: Side) -> &Member {
-        &self.members[side.index()]
+    pub(crate) fn state(&self, member: MemberIndex) -> &Member {
+        &self.members[member.index()]
     }
 
-    pub(crate) fn member_mut(&mut self, side: Side) -> &mut Member {
-        &mut self.members[side.index()]
+    pub(crate) fn state_mut(&mut self, member: MemberIndex) -> &mut Member {
+        &mut self.members[member.index()]
+    }
+
+    pub(crate) fn settings_of(&self, member: MemberIndex) -> &MemberSettings {
+        &self.settings.members[member.index()]
+    }
+
+    /// All members, in order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = MemberIndex> + use<> {
+        (0..self.members.len()).map(MemberIndex::at)
+    }
+
+    /// All members but one, in order.
+    pub(crate) fn others(&self, member: MemberIndex) -> impl Iterator<Item = MemberIndex> + use<> {
+        self.all().filter(move |other| *other != member)
+    }
+
+    /// Whether an event is about a member that there is.
+    pub(crate) fn is_member(&self, member: MemberIndex) -> bool {
+        member.index() < self.members.len()
     }
 
     /// A number that this run never gave before: for batches, tickets and lots.
@@ -202,10 +249,23 @@ impl Run {
 
     /// Asks for records to be made durable, on behalf of a lot or of nobody.
     pub(crate) fn journal(&mut self, records: Vec<Record>, lot: Option<LotId>) -> Ticket {
+        self.journal_for(records, lot.map_or(Waiter::Nobody, Waiter::Lot))
+    }
+
+    pub(crate) fn journal_for(&mut self, records: Vec<Record>, waiter: Waiter) -> Ticket {
         let ticket = Ticket(self.number());
-        self.tickets.insert(ticket, lot);
+        self.tickets.insert(ticket, waiter);
         self.outputs.push_back(Action::Journal { ticket, records });
         ticket
+    }
+
+    /// Records are durable: what waited for that goes on.
+    pub(crate) fn journaled(&mut self, ticket: Ticket) {
+        match self.tickets.remove(&ticket) {
+            Some(Waiter::Lot(lot)) => self.lot_journaled(lot, ticket),
+            Some(Waiter::Rename(member, batch)) => self.renamed(member, batch, Ok(())),
+            Some(Waiter::Nobody) | None => {}
+        }
     }
 
     /// The number of an object type; 0, the collection's own, when there are too many.
@@ -232,47 +292,130 @@ impl Run {
     }
 
     /// The sign of a member's entry, as far as this run has looked.
-    pub(crate) fn sign(&self, place: Place, row: &Row, side: Side) -> Sign {
-        let member = self.member(side);
-        let entry = row.entries[side.index()].as_ref();
+    pub(crate) fn sign(&self, place: Place, row: &Row, member: MemberIndex) -> Sign {
+        let state = self.state(member);
+        let entry = row.entry(member);
         let is_known = match entry {
-            None => member.listing.is_conclusive() && !member.unobserved,
-            Some(_) => self.table.mark(place).known[side.index()] && content(row, side) != Some(UNREAD),
+            None => state.listing.is_conclusive() && !state.unobserved,
+            // What looks like a deletion may be half of a move, to a name that was not listed or read.
+            Some(entry) if entry.observed == Observed::Gone && !state.has_shown_all() => false,
+            Some(_) => self.table.has(place, member, Flag::Known) && row.held(member) != Some(UNREAD),
         };
-        if member.frozen || !is_known { Sign::Unknown } else { Sign::of(entry, row.version) }
+        let is_in_doubt = self.table.has(place, member, Flag::Doubt);
+        let is_set_aside = row.quarantine.iter().any(|quarantine| quarantine.member == member);
+        let is_known = is_known || self.is_again(place, member);
+        if state.frozen || !is_known || is_set_aside || is_in_doubt {
+            Sign::Unknown
+        } else {
+            Sign::of(entry, row.version, row.base)
+        }
+    }
+
+    /// What all members are seen to hold of a row; behind them, as if it were a member at rest, what is
+    /// agreed without one: a content of nobody's, or that the item is deleted.
+    pub(crate) fn views(&self, place: Place, row: &Row) -> Vec<View> {
+        let is_rekeyed = self.table.mark(place).rekeyed;
+        let view = |member| View {
+            sign: self.sign(place, row, member),
+            digest: row.held(member).map(|content| content.digest),
+            bytes: row.held(member).filter(|_| is_rekeyed).map(|content| content.raw),
+            rewritten: row.entry(member).is_some_and(|entry| entry.rewritten),
+        };
+        let nobody = |sign, digest| View { sign, digest, bytes: None, rewritten: false };
+        let agreed = match &row.supplied {
+            Some(supplied) => Some(View {
+                bytes: is_rekeyed.then_some(supplied.content.raw),
+                ..nobody(Sign::Same, Some(supplied.content.digest))
+            }),
+            None => row.is_tombstone().then(|| nobody(Sign::Deleted, None)),
+        };
+        self.all().map(view).chain(agreed).collect()
+    }
+
+    fn policy(&self, row: &Row) -> Policy {
+        let is_authority = |member: &MemberIndex| self.settings_of(*member).access == Access::Authority;
+        Policy {
+            conflict: self.settings.conflict,
+            edit_vs_delete: self.settings.edit_vs_delete,
+            authority: self.all().find(is_authority),
+            is_supplied: row.supplied.is_some(),
+            is_first: row.version == 0,
+        }
     }
 
     /// What is to be done with a row now.
     pub(crate) fn decide(&self, place: Place, row: &Row) -> Decision {
-        if row.quarantine.is_some() {
+        if is_duplicate(row) {
             return Decision::Nothing;
         }
         if self.table.mark(place).held {
             return Decision::Wait;
         }
-        let [a, b] = Side::BOTH.map(|side| self.sign(place, row, side));
-        let policy =
-            Policy { conflict: self.settings.conflict, edit_vs_delete: self.settings.edit_vs_delete };
-        match decide(a, b, likeness(row), policy) {
+        match decide(&self.views(place, row), self.policy(row)) {
             // What would be written is there already.
-            Decision::WriteFrom(_) if holds_same_bytes(row) => Decision::Adopt,
-            // What looks like a deletion may be half of a move.
-            Decision::DeleteOn(side) if !self.member(side.other()).listing.is_conclusive() => Decision::Wait,
+            Decision::Spread(source) if self.targets(place, row, source).is_empty() => Decision::Adopt,
+            // Never had, by one who cannot say for others.
+            Decision::Delete if !self.is_deletion_proved(place, row) => Decision::Wait,
             decision => decision,
         }
     }
 
-    pub(crate) fn pending(&mut self, place: Place, side: Side, reason: impl Into<String>) {
+    /// Whether what this source holds is for everybody. Whoever was brought it may be named as its source
+    /// by now: another holder of the same bytes is as good.
+    pub(crate) fn is_spread_from(&self, place: Place, row: &Row, source: MemberIndex) -> bool {
+        let Decision::Spread(decided) = self.decide(place, row) else { return false };
+        let held = |member| Some((self.sign(place, row, member), row.held(member)?.raw));
+        let are_members = self.is_member(source) && self.is_member(decided);
+        decided == source || are_members && held(source).is_some() && held(source) == held(decided)
+    }
+
+    /// Whether somebody has lost the item, or the deletion is agreed.
+    fn is_deletion_proved(&self, place: Place, row: &Row) -> bool {
+        let has_lost_it = |member: &MemberIndex| {
+            match self.sign(place, row, *member) {
+                Sign::Deleted => true,
+                // What an authority never had is not to be.
+                Sign::Never => self.settings_of(*member).access == Access::Authority,
+                _ => false,
+            }
+        };
+        row.is_tombstone() || self.all().any(|member| has_lost_it(&member))
+    }
+
+    /// The members that need a write where the content of `source` is for everybody.
+    pub(crate) fn targets(&self, place: Place, row: &Row, source: MemberIndex) -> Vec<MemberIndex> {
+        let views = self.views(place, row);
+        let content = source_content(row, source).map(|content| content.raw);
+        let has_it =
+            |member| row.held(member).map(|held| held.raw) == content && !owes_read_back(row, member);
+        self.all().filter(|target| needs_write(&views, source, *target) && !has_it(*target)).collect()
+    }
+
+    /// The members that are to delete the item.
+    pub(crate) fn deleters(&self, place: Place, row: &Row) -> Vec<MemberIndex> {
+        self.all().filter(|member| self.sign(place, row, *member).is_present()).collect()
+    }
+
+    pub(crate) fn may_write(&self, member: MemberIndex) -> bool {
+        let takes_writes = matches!(self.settings_of(member).access, Access::Full | Access::NoDelete);
+        takes_writes && !self.state(member).frozen && !self.state(member).stopped
+    }
+
+    pub(crate) fn may_delete_at(&self, member: MemberIndex) -> bool {
+        self.may_write(member) && self.settings_of(member).access == Access::Full
+    }
+
+    pub(crate) fn pending(&mut self, place: Place, member: MemberIndex, reason: impl Into<String>) {
         let Some(row) = self.table.row(place) else { return };
-        let href = href(&row, side);
-        self.table.mark_mut(place, |mark| mark.pending[side.index()] = true);
-        self.tell_of_item(side, Report::Pending { side, href, reason: reason.into() });
+        let href = href(&row, member);
+        self.table.flag(place, member, Flag::Pending, true);
+        self.tell_of_item(member, Report::Pending { member, href, reason: reason.into() });
     }
 
     /// Tells of one item, unless so many were told that a list serves nobody: then it is counted,
     /// and told by [`Report::Untold`]. A member can make as many of these as it lists items.
-    pub(crate) fn tell_of_item(&mut self, side: Side, report: Report) {
-        let told = &mut self.member_mut(side).item_reports;
+    pub(crate) fn tell_of_item(&mut self, member: MemberIndex, report: Report) {
+        let told = &mut self.state_mut(member).item_reports;
         *told += 1;
         if *told <= ITEM_REPORTS {
             self.reports.push_back(report);
@@ -281,26 +424,39 @@ impl Run {
 
     /// Tells how many items were only counted.
     pub(crate) fn report_untold(&mut self) {
-        for side in Side::BOTH {
-            let count = self.member(side).item_reports.saturating_sub(ITEM_REPORTS);
+        for member in self.all() {
+            let count = self.state(member).item_reports.saturating_sub(ITEM_REPORTS);
             if count > 0 {
-                self.reports.push_back(Report::Untold { side, count });
+                self.reports.push_back(Report::Untold { member, count });
             }
         }
     }
 
-    /// Leaves a row alone until its content changes.
-    pub(crate) fn quarantine(&mut self, place: Place, side: Side, reason: String) {
+    /// Leaves an item alone at one member until its content changes.
+    pub(crate) fn quarantine(&mut self, place: Place, member: MemberIndex, reason: String) {
         let Some(mut row) = self.table.row(place) else { return };
-        let reason = shortened(reason);
-        if row.quarantine.as_ref() == Some(&reason) {
+        let quarantine = Quarantine { member, reason: shortened(reason) };
+        if row.quarantine.contains(&quarantine) {
             return;
         }
-        row.quarantine = Some(reason.clone());
-        let report = Report::Quarantined { row: row.id, side, href: href(&row, side), reason };
-        self.tell_of_item(side, report);
+        row.quarantine.retain(|other| other.member != member);
+        let reason = quarantine.reason.clone();
+        row.quarantine.push(quarantine);
+        let report = Report::Quarantined { row: row.id, member, href: href(&row, member), reason };
+        self.tell_of_item(member, report);
         self.table.put(place, row);
     }
+}
+
+/// Another item of the same member has this row's key.
+pub(crate) fn is_duplicate(row: &Row) -> bool {
+    row.quarantine.iter().any(|quarantine| quarantine.reason.starts_with(DUPLICATE))
+}
+
+/// What is to be written from `source`: a member, or behind the last one the content of nobody's.
+pub(crate) fn source_content(row: &Row, source: MemberIndex) -> Option<Content> {
+    let supplied = || row.supplied.as_ref().map(|supplied| supplied.content);
+    if source.index() < row.entries.len() { row.held(source) } else { supplied() }
 }
 
 /// A reason is kept in its row, and may quote a member: a few words of it must do.
@@ -310,27 +466,8 @@ fn shortened(mut reason: String) -> String {
     reason
 }
 
-/// What a member calls the item; the other member's name where it has none.
-pub(crate) fn href(row: &Row, side: Side) -> Href {
-    let entries = [side, side.other()].map(|side| row.entries[side.index()].as_ref());
-    entries.into_iter().flatten().next().map(|entry| entry.href.clone()).unwrap_or_default()
-}
-
-/// Whether both members were seen to hold the very same bytes.
-fn holds_same_bytes(row: &Row) -> bool {
-    let is_seen = |side| !owes_read_back(row, side);
-    match Side::BOTH.map(|side| content(row, side).filter(|_| is_seen(side))) {
-        [Some(a), Some(b)] => a.raw == b.raw,
-        _ => false,
-    }
-}
-
-/// How the contents of a row that both members hold look to the engine itself.
-pub(crate) fn likeness(row: &Row) -> Likeness {
-    let [Some(a), Some(b)] = &row.entries else { return Likeness::Different };
-    match (content(row, Side::A), content(row, Side::B)) {
-        (Some(left), Some(right)) if left.digest == right.digest => Likeness::Equal,
-        _ if a.rewritten || b.rewritten => Likeness::Rewritten,
-        _ => Likeness::Different,
-    }
+/// What a member calls the item; another member's name where it has none, else the key.
+pub(crate) fn href(row: &Row, member: MemberIndex) -> Href {
+    let own = row.entry(member).into_iter().chain(row.entries.iter().flatten());
+    own.map(|entry| entry.href.clone()).next().unwrap_or_else(|| Href(row.key.0.clone()))
 }

@@ -1,4 +1,6 @@
-//! CollectionSync: one run of one pair of collections.
+//! CollectionSync: one run of one collection of a group.
+
+use std::collections::VecDeque;
 
 use outrigger_protocol::Error;
 
@@ -8,21 +10,22 @@ use crate::event::Event;
 use crate::journal::{Intent, Snapshot};
 use crate::listing::EndMark;
 use crate::report::{FailureClass, Report};
-use crate::row::Side;
+use crate::row::MemberIndex;
+use crate::seeded::Bug;
 use crate::settings::{OperationSource, Settings};
 use crate::state::{Listing, Member, Phase, Run};
 use crate::table::{Place, Table};
 
-/// One run of one pair of collections between two members, as a pure machine.
+/// One run of one collection that two or more members have in common, as a pure machine.
 ///
 /// The driver polls [`Self::poll_output`] and [`Self::poll_event`] until both are empty, does what
 /// is asked, and hands back what comes of it with [`Self::receive`]. The run is over with
 /// [`Action::Finished`]; a driver that stops earlier (a crash) loses nothing: the next run begins
 /// from what was made durable.
 ///
-/// Memory: about 600 bytes a row, and at most eight lots of 512 KiB (or one larger item each, at
-/// most 1 MiB) of item bytes, twice that where bytes are overwritten; or eight pairs of items that
-/// are compared.
+/// Memory: at most 400 bytes a row of two members, and 150 for each further one; and, for each member,
+/// at most six lots of 512 KiB (or one larger item each, at most 1 MiB) of item bytes, twice that where
+/// bytes are overwritten; or the contents of eight conflicts, at most eight of each.
 pub struct CollectionSync {
     run: Run,
 }
@@ -38,11 +41,14 @@ impl CollectionSync {
     #[must_use]
     pub fn new(snapshot: Snapshot, settings: Settings, operations: OperationSource) -> Self {
         let Snapshot { rows, intents, anchors, stores, last_row, charges } = snapshot;
-        let table = Table::load(rows, last_row);
+        let count = settings.members.len();
+        let table = Table::load(rows, last_row, count);
         let doubts = intents.into_iter().map(|intent| Some(doubt(&table, intent))).collect();
-        let [anchor_a, anchor_b] = anchors;
-        let [store_a, store_b] = stores;
-        let members = [Member::new(anchor_a, store_a), Member::new(anchor_b, store_b)];
+        let mut anchors = anchors.into_iter().chain(std::iter::repeat(None));
+        let mut stores = stores.into_iter().chain(std::iter::repeat(None));
+        let kept = || Some((anchors.next()?, stores.next()?));
+        let kept = std::iter::from_fn(kept).take(count);
+        let members = kept.map(|(anchor, store)| Member::new(anchor, store)).collect();
         let mut run = Run::new(table, members, doubts, settings, operations);
         run.charges = Charges::load(charges);
         if run.settings.retry_crashed {
@@ -54,10 +60,13 @@ impl CollectionSync {
         sync
     }
 
-    /// Takes one event. Afterwards poll both outputs until they are empty. Events after
-    /// [`Action::Finished`] are ignored.
+    /// Takes one event. Afterwards poll both outputs until they are empty. After [`Action::Finished`]
+    /// nothing is heard but [`Event::Renamed`] and what became of its records.
     pub fn receive(&mut self, event: Event<'_>) {
-        if self.run.phase != Phase::Over {
+        let is_known = event.member().is_none_or(|member| self.run.is_member(member));
+        let is_late =
+            matches!(event, Event::Renamed { .. } | Event::Journaled { .. } | Event::JournalFailed { .. });
+        if (self.run.phase != Phase::Over || is_late) && is_known {
             self.dispatch(event);
             self.advance();
         }
@@ -78,35 +87,38 @@ impl CollectionSync {
     fn dispatch(&mut self, event: Event<'_>) {
         let run = &mut self.run;
         match event {
-            Event::Listed { side, change } => run.listed(side, change),
-            Event::ListEnd { side, complete, count, anchor, store } => {
-                run.list_end(side, EndMark { complete, count, anchor, store });
+            Event::Listed { member, change } => run.listed(member, change),
+            Event::ListEnd { member, complete, count, anchor, store } => {
+                run.list_end(member, EndMark { complete, count, anchor, store });
             }
-            Event::ListFailed { side, error, store } => run.list_failed(side, &error, store),
-            Event::ReadItem { side, batch, result } => run.read_answer(side, batch, result),
-            Event::ReadEnd { side, batch } => run.read_over(side, batch, None),
-            Event::ReadFailed { side, batch, error } => run.read_over(side, batch, Some(&error)),
+            Event::ListFailed { member, error, store } => run.list_failed(member, &error, store),
+            Event::ReadItem { member, batch, result } => run.read_answer(member, batch, result),
+            Event::ReadEnd { member, batch } => run.read_over(member, batch, None),
+            Event::ReadFailed { member, batch, error } => run.read_over(member, batch, Some(&error)),
             Event::Journaled { ticket } => run.journaled(ticket),
             Event::JournalFailed { ticket, reason } => self.journal_failed(ticket, reason),
-            Event::Committed { side, batch, results } => run.committed(side, batch, results),
-            Event::CommitFailed { side, batch, error } => run.commit_failed(side, batch, &error),
-            Event::Compared { side, batch, verdict } => run.compared(side, batch, verdict),
-            Event::CompareFailed { side, batch, error } => run.compare_failed(side, batch, &error),
-            Event::Crashed { side, open } => run.crashed(side, &open),
-            Event::MemberLost { side, error } => self.member_lost(side, &error),
+            Event::Committed { member, batch, results } => run.committed(member, batch, results),
+            Event::CommitFailed { member, batch, error } => run.commit_failed(member, batch, &error),
+            Event::Compared { member, batch, verdict } => run.compared(member, batch, verdict),
+            Event::CompareFailed { member, batch, error } => run.compare_failed(member, batch, &error),
+            Event::Resolved { batch, result } => run.driver_resolved(batch, result),
+            Event::Renamed { member, batch, names } => run.rename(member, batch, &names),
+            Event::Crashed { member, open } => run.crashed(member, &open),
+            Event::MemberLost { member, error } => self.member_lost(member, &error),
         }
     }
 
-    fn member_lost(&mut self, side: Side, error: &Error) {
-        self.run.leave_alone(side, FailureClass::Call(error.code), &error.to_string());
+    fn member_lost(&mut self, member: MemberIndex, error: &Error) {
+        self.run.leave_alone(member, FailureClass::Call(error.code), &error.to_string());
     }
 
     /// What cannot be made durable must not be done: the run ends here. Writes that were sent stay
     /// in doubt, their intents are durable.
     fn journal_failed(&mut self, ticket: Ticket, reason: String) {
-        if self.run.tickets.remove(&ticket).is_some() {
+        if self.run.tickets.contains_key(&ticket) {
             self.run.journal_failed = true;
-            self.run.outputs.clear();
+            self.run.outputs.retain(|action| matches!(action, Action::Renamed { .. } | Action::Finished));
+            self.run.refuse_renames();
             self.run.reports.push_back(Report::JournalFailed { reason });
             self.run.end();
         }
@@ -122,7 +134,7 @@ impl CollectionSync {
         match self.run.phase {
             Phase::Recovering => self.recover(),
             Phase::Observing => self.observe(),
-            Phase::Comparing => self.compare(),
+            Phase::Judging => self.judge(),
             Phase::Writing => self.write(),
             Phase::Flushing => self.flush(),
             Phase::Anchoring => {
@@ -137,10 +149,10 @@ impl CollectionSync {
     }
 
     fn reads_are_over(&mut self) -> bool {
-        for side in Side::BOTH {
-            self.run.pump_reads(side);
+        for member in self.run.all() {
+            self.run.pump_reads(member);
         }
-        self.run.members.iter().all(|member| member.reader.is_idle())
+        self.run.members.iter().all(|state| state.reader.is_idle())
     }
 
     fn recover(&mut self) -> bool {
@@ -148,10 +160,10 @@ impl CollectionSync {
             return false;
         }
         self.run.phase = Phase::Observing;
-        for side in Side::BOTH {
-            if !self.run.member(side).frozen {
-                let slow = self.run.settings.slow[side.index()];
-                self.run.ask_listing(side, slow);
+        for member in self.run.all() {
+            if !self.run.state(member).frozen {
+                let slow = self.run.settings_of(member).slow;
+                self.run.ask_listing(member, slow);
             }
         }
         true
@@ -159,13 +171,13 @@ impl CollectionSync {
 
     fn observe(&mut self) -> bool {
         let run = &mut self.run;
-        let is_listing = |member: &Member| matches!(member.listing, Listing::Open { .. });
-        for side in Side::BOTH {
-            if !is_listing(run.member(side)) {
-                run.pump_reads(side);
+        let is_listing = |state: &Member| matches!(state.listing, Listing::Open { .. });
+        for member in run.all() {
+            if !is_listing(run.state(member)) {
+                run.pump_reads(member);
             }
         }
-        let is_open = |member: &Member| is_listing(member) || !member.reader.is_idle();
+        let is_open = |state: &Member| is_listing(state) || !state.reader.is_idle();
         if run.members.iter().any(is_open) {
             return false;
         }
@@ -174,13 +186,13 @@ impl CollectionSync {
             return true;
         }
         run.plan();
-        run.phase = Phase::Comparing;
+        run.phase = Phase::Judging;
         true
     }
 
-    fn compare(&mut self) -> bool {
-        self.run.pump_comparisons();
-        if !self.reads_are_over() || !self.run.comparer.is_idle() {
+    fn judge(&mut self) -> bool {
+        self.run.pump_disputes();
+        if !self.reads_are_over() || !self.run.judge.is_idle() {
             return false;
         }
         if self.run.settings.dry_run {
@@ -196,10 +208,11 @@ impl CollectionSync {
         self.reads_are_over();
         self.run.pump_work();
         // Behind the work: what is taken back there may be in dispute now.
-        self.run.pump_comparisons();
-        let is_read = self.reads_are_over() && self.run.comparer.is_idle();
-        let is_idle = |member: &Member| member.work.tasks.is_empty() && member.work.deletions.is_empty();
-        let is_done = is_read && self.run.lots.is_empty() && self.run.members.iter().all(is_idle);
+        self.run.pump_disputes();
+        let is_read = self.reads_are_over() && self.run.judge.is_idle();
+        let is_idle = |state: &Member| state.work.waiting.is_empty() && state.work.deletions.is_empty();
+        let is_given = self.run.tasks.iter().all(VecDeque::is_empty) && self.run.lots.is_empty();
+        let is_done = is_read && is_given && self.run.members.iter().all(is_idle);
         if is_done {
             self.run.phase = Phase::Flushing;
         }
@@ -207,6 +220,9 @@ impl CollectionSync {
     }
 
     fn flush(&mut self) -> bool {
+        if self.run.is_seeded(Bug::AnchorBeforeRows) {
+            self.run.anchor();
+        }
         while self.run.flush() {}
         let is_done = self.run.tickets.is_empty();
         if is_done {

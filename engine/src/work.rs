@@ -1,27 +1,21 @@
-//! Work: from what is decided to a commit that may be sent.
+//! Work: from what is decided to lots whose reads are under way.
 //!
-//! A lot reads what it needs (the source's content, the bytes it is about to overwrite), is checked
-//! against what the rows say now, and becomes durable before it is sent (decisions X1, X6). Lots of
-//! one member overlap: while one is committed, the next is read.
+//! Each item is read once and goes to all members that need it. A member that is slow, or hangs, holds
+//! nobody else up: what it has no room for waits until it has, and is read again then.
 
-use outrigger_protocol::{CommitItem, CommitKind, Href, OperationId, RawDigest};
-
-use crate::action::{Action, Ticket};
-use crate::decide::Decision;
-use crate::journal::{Intent, Record, Undo};
-use crate::lot::{CALL_OVERHEAD, Fetch, Held, LOT_BYTES, Lot, Stage, Task, Write};
-use crate::observe::{content, is_present};
-use crate::reads::{LotId, Why};
-use crate::row::{Observed, Row, Side};
+use crate::lot::{CALL_OVERHEAD, Fetch, Held, LOT_BYTES, Lot, Part, Stage, Task, Write};
+use crate::observe::is_present;
+use crate::reads::{LotId, MAX_BATCH, Why};
+use crate::row::{MemberIndex, Row};
+use crate::seeded::Bug;
 use crate::state::Run;
-use crate::table::Place;
+use crate::table::{Flag, Place};
 
-/// Lots of one member that are being read, and that are on their way altogether.
+/// Lots of one source that are being read.
 const MAX_READING: usize = 2;
-const MAX_LOTS: usize = 4;
 
-/// Rows that ride with a lot's intents.
-const RIDERS: usize = 512;
+/// Lots that one member has a part in.
+const MAX_LOTS: usize = 4;
 
 /// How often a decision is taken back in one run before the row waits for the next.
 pub(crate) const MAX_ATTEMPTS: u8 = 2;
@@ -29,138 +23,233 @@ pub(crate) const MAX_ATTEMPTS: u8 = 2;
 impl Run {
     /// Starts as many lots as the members have room for.
     pub(crate) fn pump_work(&mut self) {
-        for target in Side::BOTH {
-            if self.member(target).frozen || self.member(target).stopped {
-                self.drop_work(target);
-            }
-            while self.has_room(target) && self.start_lot(target) {}
+        for target in self.all() {
+            self.pump_waiting(target);
         }
-        for target in Side::BOTH {
+        for source in (0..self.tasks.len()).map(MemberIndex::at) {
+            if !self.can_give(source) {
+                self.drop_tasks(source);
+            }
+            while self.has_room(source) {
+                self.start_lot(source);
+            }
+        }
+        for target in self.all() {
             self.pump_deletions(target);
         }
     }
 
-    fn drop_work(&mut self, target: Side) {
-        let work = std::mem::take(&mut self.member_mut(target).work);
-        self.member_mut(target.other()).unobserved |=
-            work.tasks.iter().any(|task| matches!(task, Task::Fresh(_)));
+    /// Hands a row to the member whose content it needs, if anybody may be written.
+    pub(crate) fn queue_write(&mut self, place: Place, row: &Row, source: MemberIndex) {
+        let is_due = self.targets(place, row, source).iter().any(|target| self.is_free(place, *target));
+        if let Some(tasks) = self.tasks.get_mut(source.index()).filter(|_| is_due) {
+            tasks.push_back(Task::Row(place));
+        }
     }
 
-    fn lots_at(&self, target: Side) -> impl Iterator<Item = &Lot> {
-        self.lots.values().filter(move |lot| lot.target == target)
+    /// Whether the member can be written, nothing else is about to, and it has not failed in this run.
+    fn is_free(&self, place: Place, target: MemberIndex) -> bool {
+        let is_taken = [Flag::Underway, Flag::Waiting, Flag::Pending]
+            .iter()
+            .any(|flag| self.table.has(place, target, *flag));
+        self.may_write(target) && !is_taken
     }
 
-    fn has_room(&self, target: Side) -> bool {
-        let reading = self.lots_at(target).filter(|lot| lot.stage == Stage::Reading).count();
-        let is_owed = !self.member(target).work.tasks.is_empty();
-        is_owed && reading < MAX_READING && self.lots_at(target).count() < MAX_LOTS
+    /// What had no room for a member is tried again, a lot's worth at a time.
+    fn pump_waiting(&mut self, target: MemberIndex) {
+        if !self.may_write(target) {
+            self.state_mut(target).work.waiting.clear();
+        }
+        while !self.is_full(target) && !self.state(target).work.waiting.is_empty() && self.is_short_of_tasks()
+        {
+            let Some(place) = self.state_mut(target).work.waiting.pop_front() else { return };
+            self.table.flag(place, target, Flag::Waiting, false);
+            self.route(place);
+        }
+    }
+
+    fn is_short_of_tasks(&self) -> bool {
+        self.tasks.iter().all(|tasks| tasks.len() < MAX_BATCH)
+    }
+
+    fn wait(&mut self, place: Place, target: MemberIndex) {
+        if !self.table.has(place, target, Flag::Waiting) {
+            self.table.flag(place, target, Flag::Waiting, true);
+            self.state_mut(target).work.waiting.push_back(place);
+        }
+    }
+
+    /// Whether anything can be brought from there to anybody.
+    fn can_give(&self, source: MemberIndex) -> bool {
+        let is_there = !self.is_member(source) || !self.state(source).frozen;
+        is_there && self.others(source).any(|target| self.may_write(target))
+    }
+
+    /// Nothing comes of these tasks any more: rows are decided anew without their source.
+    fn drop_tasks(&mut self, source: MemberIndex) {
+        let Some(tasks) = self.tasks.get_mut(source.index()).map(std::mem::take) else { return };
+        for task in tasks {
+            match task {
+                Task::Fresh(_) => self.state_mut(source).unobserved = true,
+                Task::Row(place) => self.route(place),
+            }
+        }
+    }
+
+    fn is_full(&self, target: MemberIndex) -> bool {
+        self.lots.of_target(target) >= MAX_LOTS
+    }
+
+    fn has_room(&self, source: MemberIndex) -> bool {
+        let is_owed = self.tasks.get(source.index()).is_some_and(|tasks| !tasks.is_empty());
+        is_owed
+            && self.lots.reading(source) < MAX_READING
+            && self.others(source).any(|target| self.may_write(target) && !self.is_full(target))
     }
 
     /// Deletions come last, and only if no create failed: what looks like a deletion may be half of
     /// a move.
-    fn pump_deletions(&mut self, target: Side) {
-        while self.may_delete(target) {
-            let budget = self.lot_bytes(target);
-            let pace = self.member(target).reader.pace(budget);
-            let work = &mut self.member_mut(target).work;
-            if work.create_failed {
+    fn pump_deletions(&mut self, target: MemberIndex) {
+        if !self.may_delete_at(target) {
+            self.state_mut(target).work.deletions.clear();
+        }
+        while self.may_begin_deleting(target) {
+            let pace = self.state(target).reader.pace(LOT_BYTES);
+            let is_careful = !self.is_seeded(Bug::DeletionBeforeCreate);
+            let work = &mut self.state_mut(target).work;
+            if is_careful && work.create_failed {
                 for place in std::mem::take(&mut work.deletions) {
+                    self.table.flag(place, target, Flag::Waiting, false);
                     self.pending(place, target, "not deleted, for an item could not be created in this run");
                 }
                 return;
             }
-            let mut lot = Lot::new(target, budget);
+            let mut lot = Lot::new(None, LOT_BYTES);
             let most = pace.min(self.certain_deletions(target));
-            let some = self.member_mut(target).work.deletions.drain(..most);
-            lot.writes.extend(some.map(|place| write(Some(place), Fetch::Unneeded, Fetch::Awaited)));
+            let some: Vec<Place> = self.state_mut(target).work.deletions.drain(..most).collect();
+            for place in some {
+                self.table.flag(place, target, Flag::Waiting, false);
+                self.table.flag(place, target, Flag::Underway, true);
+                let parts = vec![Part::new(target, Fetch::Awaited)];
+                lot.push(Write { place: Some(place), fresh: None, source: Fetch::Unneeded, parts });
+            }
             self.read_lot(lot);
         }
     }
 
-    fn may_delete(&self, target: Side) -> bool {
-        let work = &self.member(target).work;
-        let is_busy = self.lots_at(target).next().is_some() || !work.tasks.is_empty();
-        let is_looking =
-            !self.comparer.is_idle() || self.members.iter().any(|member| !member.reader.is_idle());
-        !is_busy && !is_looking && !work.deletions.is_empty()
-    }
-
-    /// Bytes of one lot for a member: what is good for memory, and what fits a call to it.
-    fn lot_bytes(&self, target: Side) -> usize {
-        LOT_BYTES.min(self.commit_bytes(target))
+    fn may_begin_deleting(&self, target: MemberIndex) -> bool {
+        let work = &self.state(target).work;
+        if work.deletions.is_empty() {
+            return false;
+        }
+        let is_busy = self.lots.of_target(target) > 0
+            || !work.waiting.is_empty()
+            || self.tasks.iter().any(|tasks| !tasks.is_empty());
+        if self.is_seeded(Bug::DeletionBeforeCreate) {
+            return true;
+        }
+        let is_looking = !self.judge.is_idle() || self.members.iter().any(|state| !state.reader.is_idle());
+        !is_busy && !is_looking
     }
 
     /// Bytes of writes that fit one commit call to a member.
-    pub(crate) fn commit_bytes(&self, target: Side) -> usize {
-        self.settings.max_body[target.index()].saturating_sub(CALL_OVERHEAD)
+    pub(crate) fn commit_bytes(&self, target: MemberIndex) -> usize {
+        self.settings_of(target).max_body.saturating_sub(CALL_OVERHEAD)
     }
 
-    /// Takes tasks for one lot; false if nothing came of it and tasks may be left.
-    fn start_lot(&mut self, target: Side) -> bool {
-        let budget = self.lot_bytes(target);
-        let pace = self.member(target.other()).reader.pace(budget);
-        let mut lot = Lot::new(target, budget);
+    /// Takes tasks for one lot.
+    fn start_lot(&mut self, source: MemberIndex) {
+        let pace = match self.members.get(source.index()) {
+            Some(state) => state.reader.pace(LOT_BYTES),
+            None => MAX_BATCH,
+        };
+        let mut lot = Lot::new(Some(source), LOT_BYTES);
         while lot.writes.len() < pace
-            && let Some(task) = self.next_task(&lot)
+            && let Some(task) = self.next_task(source, &lot)
         {
-            lot.is_alone = self.is_suspect_task(target, &task);
-            lot.writes.extend(self.begin_write(target, task));
+            lot.is_alone = self.is_suspect_task(source, &task);
+            self.begin_write(source, task, &mut lot);
         }
         if !lot.writes.is_empty() {
             self.read_lot(lot);
         }
-        true
     }
 
-    fn begin_write(&mut self, target: Side, task: Task) -> Option<Write> {
+    fn begin_write(&mut self, source: MemberIndex, task: Task, lot: &mut Lot) {
         match task {
-            Task::Fresh(_) if self.member(target.other()).frozen => {
-                self.member_mut(target.other()).unobserved = true;
-                None
-            }
             Task::Fresh(fresh) => {
-                let mut write = write(None, Fetch::Awaited, Fetch::Unneeded);
-                write.fresh = Some(fresh);
-                Some(write)
+                lot.targets.extend(self.others(source).filter(|target| self.may_write(*target)));
+                let (place, parts) = (None, Vec::new());
+                lot.push(Write { place, fresh: Some(fresh), source: Fetch::Awaited, parts });
             }
             Task::Row(place) => {
-                let row = self.table.row(place)?;
-                if self.decide(place, &row) != Decision::WriteFrom(target.other()) {
-                    self.reroute(place);
-                    return None;
+                let Some(row) = self.table.row(place) else { return };
+                if !self.is_spread_from(place, &row, source) {
+                    // Others have brought it meanwhile. Nothing was read for it: no attempt.
+                    return self.route(place);
                 }
-                let old = if is_present(&row, target) { Fetch::Awaited } else { Fetch::Unneeded };
-                Some(write(Some(place), Fetch::Awaited, old))
+                let parts = self.parts(place, &row, source);
+                if parts.is_empty() {
+                    return;
+                }
+                lot.push(Write { place: Some(place), fresh: None, source: Fetch::Awaited, parts });
+                if !self.is_member(source)
+                    && let Some(supplied) = row.supplied
+                {
+                    let held = Held { format: supplied.format, data: supplied.data };
+                    lot.hold(lot.writes.len() - 1, None, row.key.0.len(), held);
+                }
             }
         }
     }
 
-    /// Reads what the lot needs, on both members at once.
+    /// The members that an item goes to now; those that have no room wait.
+    pub(crate) fn parts(&mut self, place: Place, row: &Row, source: MemberIndex) -> Vec<Part> {
+        let mut parts = Vec::new();
+        for target in self.targets(place, row, source) {
+            if !self.is_free(place, target) {
+                continue;
+            }
+            if self.is_full(target) {
+                self.wait(place, target);
+                continue;
+            }
+            let old = if is_present(row, target) { Fetch::Awaited } else { Fetch::Unneeded };
+            self.table.flag(place, target, Flag::Underway, true);
+            parts.push(Part::new(target, old));
+        }
+        parts
+    }
+
+    /// Reads what the lot needs, on all members at once.
     fn read_lot(&mut self, lot: Lot) {
-        let (id, target) = (self.number(), lot.target);
-        let wanted = |is_wanted: fn(&Write) -> &Fetch| {
-            let at = lot.writes.iter().enumerate();
-            let at = at.filter(|(_, write)| matches!(is_wanted(write), Fetch::Awaited)).map(|(at, _)| at);
-            at.collect::<Vec<usize>>()
-        };
-        let sources: Vec<Why> =
-            wanted(|write| &write.source).into_iter().map(|at| Why::Source(id, at)).collect();
-        let olds: Vec<Why> = wanted(|write| &write.old).into_iter().map(|at| Why::Old(id, at)).collect();
+        let id = self.number();
+        let mut wants: Vec<(MemberIndex, Why)> = Vec::new();
+        for (at, write) in lot.writes.iter().enumerate() {
+            if let (Fetch::Awaited, Some(source)) = (&write.source, lot.source) {
+                wants.push((source, Why::Source(id, at)));
+            }
+            let olds = write.parts.iter().filter(|part| matches!(part.old, Fetch::Awaited));
+            wants.extend(olds.map(|part| (part.target, Why::Old(id, at))));
+        }
         self.lots.insert(id, lot);
-        for (side, wants) in [(target.other(), sources), (target, olds)] {
-            self.read_for_lot(id, side, wants);
+        for member in self.all() {
+            let (own, rest) = wants.into_iter().partition(|(whose, _)| *whose == member);
+            wants = rest;
+            let own: Vec<(MemberIndex, Why)> = own;
+            self.read_for_lot(id, member, own.into_iter().map(|(_, why)| why).collect());
         }
         self.assemble_if_read(id);
     }
 
     /// In as many calls as the member's limits make of it.
-    fn read_for_lot(&mut self, id: LotId, side: Side, mut wants: Vec<Why>) {
+    fn read_for_lot(&mut self, id: LotId, member: MemberIndex, mut wants: Vec<Why>) {
         while !wants.is_empty() {
-            let rest = wants.split_off(self.fit_read(side, wants.iter()));
+            let rest = wants.split_off(self.fit_read(member, wants.iter()));
             let some = std::mem::replace(&mut wants, rest);
-            let Some(batch) = self.send_read(side, some) else { continue };
-            self.lot_reads.insert(batch, (id, side));
-            if let Some(lot) = self.lots.get_mut(&id) {
+            let Some(batch) = self.send_read(member, some) else { continue };
+            self.lot_reads.insert(batch, (id, member));
+            if let Some(lot) = self.lots.get_mut(id) {
                 lot.reads += 1;
             }
         }
@@ -169,232 +258,26 @@ impl Run {
     /// A read that a lot may have waited for is over.
     pub(crate) fn lot_read_over(&mut self, batch: crate::action::BatchId) {
         let Some((id, _)) = self.lot_reads.remove(&batch) else { return };
-        if let Some(lot) = self.lots.get_mut(&id) {
+        if let Some(lot) = self.lots.get_mut(id) {
             lot.reads = lot.reads.saturating_sub(1);
         }
         self.assemble_if_read(id);
     }
 
     fn assemble_if_read(&mut self, id: LotId) {
-        if self.lots.get(&id).is_some_and(|lot| lot.reads == 0 && lot.stage == Stage::Reading)
-            && let Some(lot) = self.lots.remove(&id)
+        if self.lots.get(id).is_some_and(|lot| lot.reads == 0 && lot.stage == Stage::Reading)
+            && let Some(lot) = self.lots.remove(id)
         {
             self.assemble(id, lot);
-        }
-    }
-
-    /// Everything is read: each write is decided once more, and what stands becomes durable.
-    fn assemble(&mut self, id: LotId, mut lot: Lot) {
-        let target = lot.target;
-        let mut records = Vec::new();
-        let writes = std::mem::take(&mut lot.writes);
-        for write in writes {
-            let Some(place) = write.place else { continue };
-            if let Some(ready) = self.ready(target, place, write, &mut records) {
-                lot.writes.push(ready);
-            }
-        }
-        if lot.writes.is_empty() {
-            // Closed intents of an earlier run ride with whatever comes next.
-            if !records.is_empty() {
-                self.journal(records, None);
-            }
-            return;
-        }
-        self.table.records(RIDERS, &mut records);
-        if records.is_empty() {
-            // All are sent again as they were: their intents are durable.
-            return self.send_lot(id, lot);
-        }
-        let ticket = self.journal(records, Some(id));
-        lot.stage = Stage::Journaling(ticket);
-        self.lots.insert(id, lot);
-    }
-
-    /// The write with its intent, if the row still needs it.
-    fn ready(
-        &mut self,
-        target: Side,
-        place: Place,
-        mut write: Write,
-        records: &mut Vec<Record>,
-    ) -> Option<Write> {
-        let row = self.table.row(place)?;
-        let member = self.member(target);
-        if member.frozen || member.stopped || self.journal_failed {
-            return None;
-        }
-        if matches!(write.source, Fetch::Failed) || matches!(write.old, Fetch::Failed) {
-            self.member_mut(target).work.create_failed |= !is_present(&row, target);
-            return None;
-        }
-        let Some(kind) = self.kind(place, &row, target) else {
-            self.reroute(place);
-            return None;
-        };
-        if self.is_fatal_write(target, place) {
-            self.member_mut(target).work.create_failed |= kind == CommitKind::Create;
-            return None;
-        }
-        if matches!(write.source, Fetch::Deferred) || matches!(write.old, Fetch::Deferred) {
-            self.route(place);
-            return None;
-        }
-        if !is_fit(&row, target, kind, &write) {
-            self.reroute(place);
-            return None;
-        }
-        self.table.records_of(place, records);
-        write.intent = Some(self.intend(place, &row, target, kind, &write, records));
-        Some(write)
-    }
-
-    fn kind(&self, place: Place, row: &Row, target: Side) -> Option<CommitKind> {
-        match self.decide(place, row) {
-            Decision::WriteFrom(source) if source == target.other() => {
-                Some(if is_present(row, target) { CommitKind::Update } else { CommitKind::Create })
-            }
-            Decision::DeleteOn(side) if side == target && self.table.mark(place).deletion_planned => {
-                Some(CommitKind::Delete)
-            }
-            _ => None,
         }
     }
 
     /// Decides again, a few times a run: a member that changes all the time must not hold it.
     pub(crate) fn reroute(&mut self, place: Place) {
         if self.table.mark(place).attempts >= MAX_ATTEMPTS {
-            return self.pending(place, Side::A, "it changed again and again during the run");
+            return self.pending(place, MemberIndex(0), "it changed again and again during the run");
         }
         self.table.mark_mut(place, |mark| mark.attempts += 1);
         self.route(place);
-    }
-
-    /// The intent, durable already or new with its undo bytes.
-    fn intend(
-        &mut self,
-        place: Place,
-        row: &Row,
-        target: Side,
-        kind: CommitKind,
-        write: &Write,
-        records: &mut Vec<Record>,
-    ) -> Intent {
-        if let Some(earlier) = self.resend.remove(&place) {
-            // One ID serves both only if they are one write (decisions X1).
-            if describe(row, target, kind, earlier.operation) == earlier {
-                return earlier;
-            }
-            // Other content, or another state: the old one is closed before the new one is given.
-            records.push(Record::Settled(earlier.operation));
-        }
-        let intent = describe(row, target, kind, (self.operations)());
-        if let Fetch::Held(Held { format, data }) = &write.old {
-            let (format, data, href) = (format.clone(), data.clone(), intent.href.clone());
-            records.push(Record::Undo(Undo {
-                operation: intent.operation,
-                side: target,
-                href,
-                format,
-                data,
-            }));
-        }
-        records.push(Record::Intent(intent.clone()));
-        intent
-    }
-
-    /// The lot's records are durable (or not: then nothing of it was sent).
-    pub(crate) fn journaled(&mut self, ticket: Ticket) {
-        let Some(Some(id)) = self.tickets.remove(&ticket) else { return };
-        let Some(lot) = self.lots.remove(&id) else { return };
-        if lot.stage != Stage::Journaling(ticket) {
-            self.lots.insert(id, lot);
-        } else if self.member(lot.target).frozen {
-            self.never_sent(&lot);
-        } else {
-            self.send_lot(id, lot);
-        }
-    }
-
-    fn never_sent(&mut self, lot: &Lot) {
-        for write in &lot.writes {
-            if let (Some(place), Some(intent)) = (write.place, &write.intent) {
-                self.table.settle(place, intent.operation);
-            }
-        }
-    }
-
-    fn send_lot(&mut self, id: LotId, mut lot: Lot) {
-        let (batch, side) = (self.batch(), lot.target);
-        let items = lot.writes.iter_mut().filter_map(|write| self.commit_item(write)).collect();
-        lot.stage = Stage::Committing(batch);
-        self.lots.insert(id, lot);
-        self.outputs.push_back(Action::Commit { side, batch, items });
-    }
-
-    /// The bytes move into the action; the undo bytes are durable and go.
-    fn commit_item(&self, write: &mut Write) -> Option<CommitItem<'static>> {
-        let intent = write.intent.as_ref()?;
-        let old = std::mem::take(&mut write.old);
-        let held = match std::mem::take(&mut write.source) {
-            Fetch::Held(held) => held,
-            _ => Held { format: format_of(old), data: Vec::new() },
-        };
-        let object_type = self.object_type(self.table.mark(write.place?).object_type).to_owned();
-        let expected = intent.expected.as_ref();
-        Some(CommitItem {
-            operation: intent.operation,
-            kind: intent.kind,
-            href: intent.href.clone(),
-            expected: expected.map(|(revision, _)| revision.clone()),
-            expected_digest: expected.map(|(_, content)| content.raw),
-            key: intent.key.0.to_vec().into(),
-            object_type: object_type.into(),
-            format: held.format.into(),
-            digest: intent.content.map_or_else(|| RawDigest::of(b""), |content| content.raw),
-            data: held.data.into(),
-        })
-    }
-}
-
-fn write(place: Option<Place>, source: Fetch, old: Fetch) -> Write {
-    Write { place, fresh: None, source, old, intent: None }
-}
-
-fn format_of(fetch: Fetch) -> String {
-    match fetch {
-        Fetch::Held(held) => held.format,
-        _ => String::new(),
-    }
-}
-
-/// Whether the bytes in hand are those that the row speaks of.
-fn is_fit(row: &Row, target: Side, kind: CommitKind, write: &Write) -> bool {
-    let holds = |fetch: &Fetch, side| match fetch {
-        Fetch::Held(held) => content(row, side).map(|content| content.raw) == Some(RawDigest::of(&held.data)),
-        _ => false,
-    };
-    let source = kind == CommitKind::Delete || holds(&write.source, target.other());
-    let old = kind == CommitKind::Create || holds(&write.old, target);
-    source && old
-}
-
-/// The intent for what the row needs, under an ID.
-fn describe(row: &Row, target: Side, kind: CommitKind, operation: OperationId) -> Intent {
-    let entry = row.entries[target.index()].as_ref().filter(|_| kind != CommitKind::Create);
-    let expected = entry.and_then(|entry| match &entry.observed {
-        Observed::Present { revision, content, .. } => Some((revision.clone(), *content)),
-        Observed::Gone => None,
-    });
-    Intent {
-        operation,
-        row: row.id,
-        side: target,
-        kind,
-        href: entry.map_or_else(Href::default, |entry| entry.href.clone()),
-        key: row.key.clone(),
-        expected,
-        content: if kind == CommitKind::Delete { None } else { content(row, target.other()) },
-        version: row.version + 1,
     }
 }

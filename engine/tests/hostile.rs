@@ -6,8 +6,8 @@
 use std::borrow::Cow;
 
 use outrigger_engine::{
-    Action, BatchId, CollectionSync, Event, FailureClass, ListingLimits, Record, Report, Settings, Side,
-    Snapshot, Ticket,
+    Action, BatchId, CollectionSync, Event, FailureClass, ListingLimits, MemberIndex, Record, Report,
+    Settings, Snapshot, Ticket,
 };
 use outrigger_protocol::{
     Change, ChangeKind, Code, CommitOutcome, CommitResult, Effect, Error, Extensions, Href, OperationId,
@@ -15,14 +15,24 @@ use outrigger_protocol::{
 };
 use proptest::prelude::*;
 
+const A: MemberIndex = MemberIndex(0);
+const B: MemberIndex = MemberIndex(1);
+const C: MemberIndex = MemberIndex(2);
+
 fn start() -> CollectionSync {
+    start_for(2)
+}
+
+/// So many members; the plugin of A compares.
+fn start_for(members: usize) -> CollectionSync {
     let mut next = 0;
     let operations = Box::new(move || {
         next += 1;
         OperationId(uuid::Uuid::from_u128(next))
     });
-    let compares = [vec!["vcard".into()], vec![]];
-    CollectionSync::new(Snapshot::default(), Settings { compares, ..Settings::default() }, operations)
+    let mut settings = Settings::for_members(members);
+    settings.members[A.index()].compares = vec!["vcard".into()];
+    CollectionSync::new(Snapshot::default(), settings, operations)
 }
 
 fn change(href: &str) -> Change {
@@ -37,22 +47,24 @@ fn change(href: &str) -> Change {
     }
 }
 
-fn list(sync: &mut CollectionSync, side: Side, hrefs: &[&str]) {
+fn list(sync: &mut CollectionSync, member: MemberIndex, hrefs: &[&str]) {
     for href in hrefs {
-        sync.receive(Event::Listed { side, change: change(href) });
+        sync.receive(Event::Listed { member, change: change(href) });
     }
     let count = hrefs.len() as u64;
-    sync.receive(Event::ListEnd { side, complete: true, count, anchor: None, store: None });
+    sync.receive(Event::ListEnd { member, complete: true, count, anchor: None, store: None });
 }
 
 fn actions(sync: &mut CollectionSync) -> Vec<Action> {
     std::iter::from_fn(|| sync.poll_output()).collect()
 }
 
-fn failed_members(sync: &mut CollectionSync) -> Vec<Side> {
+fn failed_members(sync: &mut CollectionSync) -> Vec<MemberIndex> {
     let reports = std::iter::from_fn(|| sync.poll_event());
     reports
-        .filter_map(|report| if let Report::MemberFailed { side, .. } = report { Some(side) } else { None })
+        .filter_map(
+            |report| if let Report::MemberFailed { member, .. } = report { Some(member) } else { None },
+        )
         .collect()
 }
 
@@ -69,19 +81,26 @@ fn item_called(name: &str, index: u32) -> ReadResult<'static> {
 
 /// Up to the commit of one new item of A to B.
 fn committing() -> (CollectionSync, BatchId, OperationId) {
-    let mut sync = start();
-    list(&mut sync, Side::A, &["a"]);
-    list(&mut sync, Side::B, &[]);
+    committing_for(2)
+}
+
+/// The same, with more members that have nothing.
+fn committing_for(members: usize) -> (CollectionSync, BatchId, OperationId) {
+    let mut sync = start_for(members);
+    list(&mut sync, A, &["a"]);
+    for at in 1..members {
+        list(&mut sync, MemberIndex::at(at), &[]);
+    }
     loop {
         for action in actions(&mut sync) {
             match action {
-                Action::Read { side, batch, .. } => {
-                    sync.receive(Event::ReadItem { side, batch, result: item(0) });
-                    sync.receive(Event::ReadEnd { side, batch });
+                Action::Read { member, batch, .. } => {
+                    sync.receive(Event::ReadItem { member, batch, result: item(0) });
+                    sync.receive(Event::ReadEnd { member, batch });
                 }
                 Action::Journal { ticket, .. } => sync.receive(Event::Journaled { ticket }),
-                Action::Commit { batch, items, .. } => return (sync, batch, items[0].operation),
-                Action::List { .. } | Action::Compare { .. } | Action::Finished => {}
+                Action::Commit { member: B, batch, items } => return (sync, batch, items[0].operation),
+                _ => {}
             }
         }
     }
@@ -99,15 +118,19 @@ fn done(operation: OperationId, href: &str) -> CommitResult {
 
 #[test]
 fn an_item_listed_twice_costs_the_member_its_run() {
-    let mut sync = start();
-    list(&mut sync, Side::A, &["a", "b", "a"]);
-    assert_eq!(failed_members(&mut sync), [Side::A]);
-    list(&mut sync, Side::B, &["x"]);
-    let asked: Vec<_> = actions(&mut sync);
-    assert!(
-        asked.iter().any(|action| matches!(action, Action::Read { side: Side::B, .. })),
-        "B goes on: {asked:?}"
-    );
+    for others in [&[B][..], &[B, C]] {
+        let mut sync = start_for(others.len() + 1);
+        list(&mut sync, A, &["a", "b", "a"]);
+        assert_eq!(failed_members(&mut sync), [A]);
+        for other in others {
+            list(&mut sync, *other, &["x"]);
+        }
+        let asked = actions(&mut sync);
+        for other in others {
+            let is_read = |action: &Action| matches!(action, Action::Read { member, .. } if member == other);
+            assert!(asked.iter().any(is_read), "{other:?} goes on: {asked:?}");
+        }
+    }
 }
 
 fn start_with(settings: Settings) -> CollectionSync {
@@ -115,10 +138,10 @@ fn start_with(settings: Settings) -> CollectionSync {
 }
 
 /// Lists so many items that cannot be read; each becomes a row at once.
-fn list_unreadable(sync: &mut CollectionSync, side: Side, count: u64) {
+fn list_unreadable(sync: &mut CollectionSync, member: MemberIndex, count: u64) {
     for number in 0..count {
         let change = Change { kind: ChangeKind::Unreadable, ..change(&format!("item{number}")) };
-        sync.receive(Event::Listed { side, change });
+        sync.receive(Event::Listed { member, change });
     }
 }
 
@@ -132,13 +155,13 @@ fn a_listing_beyond_its_limits_costs_the_member_its_run_and_says_which() {
     for (listing, words) in limits {
         for (count, fails) in [(10, false), (11, true)] {
             let mut sync = start_with(Settings { listing, ..Settings::default() });
-            list_unreadable(&mut sync, Side::A, count);
+            list_unreadable(&mut sync, A, count);
             let said: Vec<Report> = std::iter::from_fn(|| sync.poll_event()).collect();
-            let failed = |report: &Report| matches!(report, Report::MemberFailed { side: Side::A, class: FailureClass::Contract, words: why } if why.contains(words));
+            let failed = |report: &Report| matches!(report, Report::MemberFailed { member: A, class: FailureClass::Contract, words: why } if why.contains(words));
             assert_eq!(said.iter().any(failed), fails, "{count} entries: {said:?}");
             // The listing of one that failed is not waited for.
             actions(&mut sync);
-            list(&mut sync, Side::B, &[]);
+            list(&mut sync, B, &[]);
             assert_eq!(!actions(&mut sync).is_empty(), fails);
         }
     }
@@ -148,20 +171,20 @@ fn a_listing_beyond_its_limits_costs_the_member_its_run_and_says_which() {
 fn a_listing_that_is_asked_for_anew_is_counted_anew() {
     let listing = ListingLimits { entries: 10, ..ListingLimits::default() };
     let mut sync = start_with(Settings { listing, ..Settings::default() });
-    list_unreadable(&mut sync, Side::A, 9);
+    list_unreadable(&mut sync, A, 9);
     let error = Error::new(Code::SLOW_SYNC, "all of it");
-    sync.receive(Event::ListFailed { side: Side::A, error, store: None });
-    list_unreadable(&mut sync, Side::A, 10);
+    sync.receive(Event::ListFailed { member: A, error, store: None });
+    list_unreadable(&mut sync, A, 10);
     assert_eq!(failed_members(&mut sync), []);
 }
 
 #[test]
 fn items_that_cannot_be_read_are_told_of_up_to_a_number_and_then_counted() {
     let mut sync = start();
-    list_unreadable(&mut sync, Side::A, 250);
+    list_unreadable(&mut sync, A, 250);
     let count = 250;
-    sync.receive(Event::ListEnd { side: Side::A, complete: true, count, anchor: None, store: None });
-    list(&mut sync, Side::B, &[]);
+    sync.receive(Event::ListEnd { member: A, complete: true, count, anchor: None, store: None });
+    list(&mut sync, B, &[]);
     while let Some(action) = sync.poll_output() {
         if let Action::Journal { ticket, .. } = action {
             sync.receive(Event::Journaled { ticket });
@@ -170,7 +193,7 @@ fn items_that_cannot_be_read_are_told_of_up_to_a_number_and_then_counted() {
     let said: Vec<Report> = std::iter::from_fn(|| sync.poll_event()).collect();
     let told = said.iter().filter(|report| matches!(report, Report::Pending { .. })).count();
     assert_eq!(told, 100);
-    assert!(said.contains(&Report::Untold { side: Side::A, count: 150 }), "{:?}", said.last());
+    assert!(said.contains(&Report::Untold { member: A, count: 150 }), "{:?}", said.last());
     let Some(Report::Ended(summary)) = said.last() else { panic!("no end") };
     assert_eq!(summary.pending, 250, "what is only counted counts");
 }
@@ -185,24 +208,24 @@ fn a_word_or_a_revision_beyond_the_limit_costs_the_member_its_run() {
     ];
     for change in changes {
         let mut sync = start();
-        sync.receive(Event::Listed { side: Side::A, change });
-        assert_eq!(failed_members(&mut sync), [Side::A]);
+        sync.receive(Event::Listed { member: A, change });
+        assert_eq!(failed_members(&mut sync), [A]);
     }
 }
 
 #[test]
 fn what_a_member_says_of_a_failure_is_not_kept_at_length() {
     let mut sync = start();
-    list(&mut sync, Side::A, &["a"]);
-    list(&mut sync, Side::B, &["b"]);
+    list(&mut sync, A, &["a"]);
+    list(&mut sync, B, &["b"]);
     let mut kept = Vec::new();
     while let Some(action) = sync.poll_output() {
         match action {
-            Action::Read { side, batch, .. } => {
+            Action::Read { member, batch, .. } => {
                 let outcome = ReadOutcome::Failed(Error::new(Code::INVALID, "é".repeat(4 << 10)));
                 let result = ReadResult { index: 0, outcome };
-                sync.receive(Event::ReadItem { side, batch, result });
-                sync.receive(Event::ReadEnd { side, batch });
+                sync.receive(Event::ReadItem { member, batch, result });
+                sync.receive(Event::ReadEnd { member, batch });
             }
             Action::Journal { ticket, records } => {
                 kept.extend(records);
@@ -212,39 +235,39 @@ fn what_a_member_says_of_a_failure_is_not_kept_at_length() {
         }
     }
     let reason = kept.iter().find_map(|record| match record {
-        outrigger_engine::Record::Row(row) => row.quarantine.as_ref(),
+        outrigger_engine::Record::Row(row) => row.quarantine.first(),
         _ => None,
     });
-    assert_eq!(reason.map(|reason| reason.chars().count()), Some(500));
+    assert_eq!(reason.map(|quarantine| quarantine.reason.chars().count()), Some(500));
 }
 
 #[test]
 fn an_item_without_a_name_or_after_the_end_costs_the_member_its_run() {
     let mut sync = start();
-    list(&mut sync, Side::A, &[""]);
-    assert_eq!(failed_members(&mut sync), [Side::A]);
+    list(&mut sync, A, &[""]);
+    assert_eq!(failed_members(&mut sync), [A]);
     let mut sync = start();
-    list(&mut sync, Side::A, &["a"]);
-    sync.receive(Event::Listed { side: Side::A, change: change("b") });
-    assert_eq!(failed_members(&mut sync), [Side::A]);
+    list(&mut sync, A, &["a"]);
+    sync.receive(Event::Listed { member: A, change: change("b") });
+    assert_eq!(failed_members(&mut sync), [A]);
 }
 
 #[test]
 fn answers_out_of_order_or_missing_cost_the_member_its_run() {
     for wrong in [Some(1), Some(u32::MAX), None] {
         let mut sync = start();
-        list(&mut sync, Side::A, &["a"]);
-        list(&mut sync, Side::B, &[]);
+        list(&mut sync, A, &["a"]);
+        list(&mut sync, B, &[]);
         let batch = actions(&mut sync).into_iter().find_map(|action| match action {
             Action::Read { batch, .. } => Some(batch),
             _ => None,
         });
         let batch = batch.unwrap();
         if let Some(index) = wrong {
-            sync.receive(Event::ReadItem { side: Side::A, batch, result: item(index) });
+            sync.receive(Event::ReadItem { member: A, batch, result: item(index) });
         }
-        sync.receive(Event::ReadEnd { side: Side::A, batch });
-        assert_eq!(failed_members(&mut sync), [Side::A]);
+        sync.receive(Event::ReadEnd { member: A, batch });
+        assert_eq!(failed_members(&mut sync), [A]);
     }
 }
 
@@ -257,10 +280,10 @@ fn results_for_unknown_writes_twice_or_without_a_name_cost_the_member_its_run() 
         |ours, stranger| vec![done(ours, "x"), done(stranger, "y")],
         |ours, _| vec![done(ours, "")],
     ];
-    for results in wrong {
-        let (mut sync, batch, operation) = committing();
-        sync.receive(Event::Committed { side: Side::B, batch, results: results(operation, stranger) });
-        assert_eq!(failed_members(&mut sync), [Side::B]);
+    for (members, results) in (2..=3).flat_map(|members| wrong.map(|results| (members, results))) {
+        let (mut sync, batch, operation) = committing_for(members);
+        sync.receive(Event::Committed { member: B, batch, results: results(operation, stranger) });
+        assert_eq!(failed_members(&mut sync), [B]);
     }
 }
 
@@ -270,27 +293,23 @@ fn a_rejected_anchor_is_asked_again_for_everything_once() {
     drop(actions(&mut sync));
     for _ in 0..2 {
         sync.receive(Event::ListFailed {
-            side: Side::A,
+            member: A,
             error: Error::new(Code::SLOW_SYNC, "unknown token"),
             store: None,
         });
     }
-    let again = Action::List { side: Side::A, slow: true, anchor: None };
+    let again = Action::List { member: A, slow: true, anchor: None };
     assert_eq!(actions(&mut sync), [again]);
-    assert_eq!(failed_members(&mut sync), [Side::A]);
+    assert_eq!(failed_members(&mut sync), [A]);
 }
 
 #[test]
 fn an_item_that_a_member_cannot_hold_is_left_alone_and_the_member_is_not() {
     let (mut sync, batch, operation) = committing();
     let outcome = CommitOutcome::Failed(Error::new(Code::FORMAT, "no such property"));
-    sync.receive(Event::Committed {
-        side: Side::B,
-        batch,
-        results: vec![CommitResult { operation, outcome }],
-    });
+    sync.receive(Event::Committed { member: B, batch, results: vec![CommitResult { operation, outcome }] });
     let reports: Vec<Report> = std::iter::from_fn(|| sync.poll_event()).collect();
-    assert!(reports.iter().any(|report| matches!(report, Report::Quarantined { side: Side::B, .. })));
+    assert!(reports.iter().any(|report| matches!(report, Report::Quarantined { member: B, .. })));
     assert!(!reports.iter().any(|report| matches!(report, Report::MemberFailed { .. })));
 }
 
@@ -303,15 +322,15 @@ fn without_a_journal_nothing_more_is_sent() {
     });
     assert!(actions(&mut sync).is_empty());
     let mut sync = start();
-    list(&mut sync, Side::A, &["a"]);
-    list(&mut sync, Side::B, &[]);
+    list(&mut sync, A, &["a"]);
+    list(&mut sync, B, &[]);
     let read = actions(&mut sync).into_iter().find_map(|action| match action {
         Action::Read { batch, .. } => Some(batch),
         _ => None,
     });
     let batch = read.unwrap();
-    sync.receive(Event::ReadItem { side: Side::A, batch, result: item(0) });
-    sync.receive(Event::ReadEnd { side: Side::A, batch });
+    sync.receive(Event::ReadItem { member: A, batch, result: item(0) });
+    sync.receive(Event::ReadEnd { member: A, batch });
     let ticket = actions(&mut sync).into_iter().find_map(|action| match action {
         Action::Journal { ticket, .. } => Some(ticket),
         _ => None,
@@ -323,8 +342,8 @@ fn without_a_journal_nothing_more_is_sent() {
 /// Up to the two reads of one item that the members hold differently.
 fn comparing() -> (CollectionSync, [BatchId; 2]) {
     let mut sync = start();
-    for side in Side::BOTH {
-        list(&mut sync, side, &["a"]);
+    for member in [A, B] {
+        list(&mut sync, member, &["a"]);
     }
     give(&mut sync);
     let batches = reads(&mut sync);
@@ -342,31 +361,31 @@ fn reads(sync: &mut CollectionSync) -> [BatchId; 2] {
 
 /// Answers both.
 fn give(sync: &mut CollectionSync) {
-    for (side, batch) in Side::BOTH.into_iter().zip(reads(sync)) {
-        answer(sync, side, batch);
+    for (member, batch) in [A, B].into_iter().zip(reads(sync)) {
+        answer(sync, member, batch);
     }
 }
 
-/// What `side` holds.
-fn answer(sync: &mut CollectionSync, side: Side, batch: BatchId) {
-    sync.receive(Event::ReadItem { side, batch, result: item_called(["a", "b"][side.index()], 0) });
-    sync.receive(Event::ReadEnd { side, batch });
+/// What `member` holds.
+fn answer(sync: &mut CollectionSync, member: MemberIndex, batch: BatchId) {
+    sync.receive(Event::ReadItem { member, batch, result: item_called(["a", "b"][member.index()], 0) });
+    sync.receive(Event::ReadEnd { member, batch });
 }
 
 /// Up to the comparison of what they hold.
 fn compared() -> (CollectionSync, BatchId) {
     let (mut sync, batches) = comparing();
-    for (side, batch) in Side::BOTH.into_iter().zip(batches) {
-        answer(&mut sync, side, batch);
+    for (member, batch) in [A, B].into_iter().zip(batches) {
+        answer(&mut sync, member, batch);
     }
     match actions(&mut sync).as_slice() {
-        [Action::Compare { side: Side::A, batch, .. }] => (sync, *batch),
+        [Action::Compare { member: A, batch, .. }] => (sync, *batch),
         other => panic!("{other:?}"),
     }
 }
 
 /// Plays the run to its end; the versions of its rows, the conflicts that it raised, and who failed.
-fn finish(sync: &mut CollectionSync) -> (Vec<u64>, u64, Vec<Side>) {
+fn finish(sync: &mut CollectionSync) -> (Vec<u64>, u64, Vec<MemberIndex>) {
     let mut versions = Vec::new();
     loop {
         for action in actions(sync) {
@@ -382,7 +401,7 @@ fn finish(sync: &mut CollectionSync) -> (Vec<u64>, u64, Vec<Side>) {
                 Action::Finished => {
                     let reports: Vec<Report> = std::iter::from_fn(|| sync.poll_event()).collect();
                     let Some(Report::Ended(summary)) = reports.last() else { panic!("{reports:?}") };
-                    let failed = Side::BOTH.into_iter().filter(|side| summary.failed[side.index()]);
+                    let failed = [A, B].into_iter().filter(|member| summary.members[member.index()].failed);
                     return (versions, summary.new_conflicts, failed.collect());
                 }
                 other => panic!("{other:?}"),
@@ -395,24 +414,24 @@ fn finish(sync: &mut CollectionSync) -> (Vec<u64>, u64, Vec<Side>) {
 fn a_verdict_counts_once_and_of_the_plugin_that_was_asked() {
     let verdict = Verdict::Same;
     let (mut sync, batch) = compared();
-    sync.receive(Event::Compared { side: Side::B, batch, verdict });
-    sync.receive(Event::Compared { side: Side::A, batch: BatchId(batch.0 + 1), verdict });
+    sync.receive(Event::Compared { member: B, batch, verdict });
+    sync.receive(Event::Compared { member: A, batch: BatchId(batch.0 + 1), verdict });
     assert!(actions(&mut sync).is_empty(), "it waits for the verdict");
-    sync.receive(Event::Compared { side: Side::A, batch, verdict: Verdict::Similar });
-    sync.receive(Event::Compared { side: Side::A, batch, verdict });
+    sync.receive(Event::Compared { member: A, batch, verdict: Verdict::Similar });
+    sync.receive(Event::Compared { member: A, batch, verdict });
     assert_eq!(finish(&mut sync), (vec![0], 1, vec![]));
     let (mut sync, batch) = compared();
-    sync.receive(Event::Compared { side: Side::A, batch, verdict });
-    assert_eq!(finish(&mut sync), (vec![1], 0, vec![]));
+    sync.receive(Event::Compared { member: A, batch, verdict });
+    assert_eq!(finish(&mut sync), (vec![2], 0, vec![]));
 }
 
 #[test]
 fn a_verdict_does_not_count_once_a_member_is_left_alone() {
-    for side in Side::BOTH {
+    for member in [A, B] {
         let (mut sync, batch) = compared();
-        sync.receive(Event::MemberLost { side, error: Error::new(Code::DISCONNECTED, "gone") });
-        sync.receive(Event::Compared { side: Side::A, batch, verdict: Verdict::Same });
-        assert_eq!(finish(&mut sync), (vec![0], 0, vec![side]), "neither agreed nor in conflict");
+        sync.receive(Event::MemberLost { member, error: Error::new(Code::DISCONNECTED, "gone") });
+        sync.receive(Event::Compared { member: A, batch, verdict: Verdict::Same });
+        assert_eq!(finish(&mut sync), (vec![0], 0, vec![member]), "neither agreed nor in conflict");
     }
 }
 
@@ -420,8 +439,8 @@ fn a_verdict_does_not_count_once_a_member_is_left_alone() {
 fn a_member_that_does_not_give_what_is_to_be_compared_costs_no_conflict() {
     let revision = Revision::from("1");
     let answers = [
-        (Some(ReadOutcome::NotModified { revision, settled: true }), vec![Side::A]),
-        (None, vec![Side::A]),
+        (Some(ReadOutcome::NotModified { revision, settled: true }), vec![A]),
+        (None, vec![A]),
         (Some(ReadOutcome::NotFound), vec![]),
         (Some(ReadOutcome::Failed(Error::new(Code::IO, "not now"))), vec![]),
     ];
@@ -429,34 +448,37 @@ fn a_member_that_does_not_give_what_is_to_be_compared_costs_no_conflict() {
         let (mut sync, batches) = comparing();
         if let Some(outcome) = outcome {
             let result = ReadResult { index: 0, outcome };
-            sync.receive(Event::ReadItem { side: Side::A, batch: batches[0], result });
+            sync.receive(Event::ReadItem { member: A, batch: batches[0], result });
         }
-        sync.receive(Event::ReadEnd { side: Side::A, batch: batches[0] });
-        answer(&mut sync, Side::B, batches[1]);
+        sync.receive(Event::ReadEnd { member: A, batch: batches[0] });
+        answer(&mut sync, B, batches[1]);
         assert_eq!(finish(&mut sync), (vec![0], 0, breaches));
     }
     let (mut sync, batches) = comparing();
-    answer(&mut sync, Side::A, batches[0]);
+    answer(&mut sync, A, batches[0]);
     let error = Error::new(Code::OVERLOADED, "not now");
-    sync.receive(Event::ReadFailed { side: Side::B, batch: batches[1], error });
+    sync.receive(Event::ReadFailed { member: B, batch: batches[1], error });
     assert_eq!(finish(&mut sync), (vec![0], 0, vec![]), "it waits for the next run");
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any event at any time.
+    /// Any event at any time, of members that there are and of one that there is not.
     #[test]
-    fn no_sequence_of_events_panics(events in proptest::collection::vec(any::<(u8, bool, u8, u8)>(), 0..60)) {
-        let mut sync = start();
+    fn no_sequence_of_events_panics(
+        members in 2usize..=3,
+        events in prop::collection::vec(any::<(u8, u8, u8, u8)>(), 0..60),
+    ) {
+        let mut sync = start_for(members);
         let mut operations = Vec::new();
-        for (kind, is_b, number, more) in events {
+        for (kind, whose, number, more) in events {
             for action in actions(&mut sync) {
                 if let Action::Commit { items, .. } = action {
                     operations.extend(items.iter().map(|item| item.operation));
                 }
             }
-            let side = if is_b { Side::B } else { Side::A };
+            let member = MemberIndex::at(usize::from(whose) % (members + 1));
             let (batch, ticket) = (BatchId(u64::from(number % 12)), Ticket(u64::from(number % 12)));
             let error = Error::new(Code(u16::from(more % 27)), "x")
                 .with_effect(if more % 2 == 0 { Effect::Unknown } else { Effect::NotStarted });
@@ -464,32 +486,34 @@ proptest! {
                 .unwrap_or(OperationId(uuid::Uuid::from_u128(u128::from(number % 4))));
             let href = ["a", "b", "u.vcf", ""][more as usize % 4];
             let verdict = [Verdict::Same, Verdict::Similar, Verdict::Different][more as usize % 3];
-            sync.receive(match kind % 16 {
-                0 | 1 => Event::Listed { side, change: change(href) },
+            let name = ["a", "b", "c", "d"][member.index()];
+            sync.receive(match kind % 19 {
+                0 | 1 => Event::Listed { member, change: change(href) },
                 2 | 3 => Event::ListEnd {
-                    side, complete: number % 4 != 0, count: u64::from(more % 3), anchor: None, store: None,
+                    member, complete: number % 4 != 0, count: u64::from(more % 3), anchor: None, store: None,
                 },
-                4 => Event::ListFailed { side, error, store: None },
-                5 | 6 => {
-                    let name = ["a", "b"][usize::from(is_b)];
-                    Event::ReadItem { side, batch, result: item_called(name, u32::from(more % 3)) }
-                }
+                4 => Event::ListFailed { member, error, store: None },
+                5 | 6 => Event::ReadItem { member, batch, result: item_called(name, u32::from(more % 3)) },
                 7 => Event::ReadItem {
-                    side,
+                    member,
                     batch,
                     result: ReadResult {
                         index: u32::from(more % 2),
                         outcome: if more % 3 == 0 { ReadOutcome::NotFound } else { ReadOutcome::Failed(error) },
                     },
                 },
-                8 => Event::ReadEnd { side, batch },
+                8 => Event::ReadEnd { member, batch },
                 9 => Event::Journaled { ticket },
-                10 => Event::Committed { side, batch, results: vec![done(operation, href)] },
-                11 => Event::CommitFailed { side, batch, error },
-                13 => Event::Compared { side, batch, verdict },
-                14 => Event::CompareFailed { side, batch, error },
-                12 if more > 200 => Event::MemberLost { side, error },
-                _ => Event::ReadFailed { side, batch, error },
+                10 => Event::Committed { member, batch, results: vec![done(operation, href)] },
+                11 => Event::CommitFailed { member, batch, error },
+                12 if more > 200 => Event::MemberLost { member, error },
+                13 => Event::Compared { member, batch, verdict },
+                14 => Event::CompareFailed { member, batch, error },
+                15 => Event::Resolved { batch, result: if more % 2 == 0 { Ok(vec![more]) } else { Err("no".into()) } },
+                16 => Event::Renamed { member, batch, names: vec![(Href::from(href), Href::from(name))] },
+                17 => Event::Crashed { member, open: vec![batch, BatchId(batch.0 + 1)] },
+                18 if more > 200 => Event::JournalFailed { ticket, reason: "disk full".into() },
+                _ => Event::ReadFailed { member, batch, error },
             });
         }
     }

@@ -946,6 +946,17 @@ class Context:
         request = {"operation": operation, "object_type": object_type}
         self._link.keep(self._ask(33, request, Member, 30))
 
+    def rename(self, names: Sequence[tuple[bytes, bytes]]) -> None:
+        """The collection that this call is for names items otherwise from now on: old and new href of each. The
+        whole set is taken, durably, or none of it; two may take each other's name; what the engine does not know
+        is passed over. From `get_changes` (before the first push) to `sync_done`; not in `initialize`, `discover`,
+        `connect`, `connect_done`, `disconnect`, `finalize`, nor for MAIN_SINK. An item that was created is known
+        once its commit is answered: until then, say its name in the outcome. What was sent before may still use
+        an old name: answer that it is not found. Errors: INVALID (a name twice, empty or too long), EXISTS (a new
+        name is another item's), INVALID_STATE (not now: in the next run), READ_ONLY (the run only plans)."""
+        pairs = [[bytes(old), bytes(new)] for old, new in names]
+        self._ask(38, {"sink": self._call.target, "names": pairs}, None, 30, _MAX_REPLY)
+
     def _known(self) -> Member:
         if self.member is None:
             raise Error(Code.INVALID_STATE, "no member is known before `initialize`")
@@ -1108,7 +1119,7 @@ class Plugin:
         """All members are connected."""
 
     def committed_all(self, sink: str, context: Context) -> None:
-        """No more commits come in this run."""
+        """No more commits come in this run. A store that names items for good only now says `context.rename`."""
 
     def sync_done(self, sink: str, context: Context) -> None:
         """The run succeeded and everything is recorded."""

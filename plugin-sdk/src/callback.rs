@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use outrigger_protocol::{
-    Answered, Ask, AskKind, Blame, CallOptions, Code, Effect, Error, Group, Member, MemberUpdate,
-    MemberUpdated, Method, ObjectId, OperationId, RaiseSlowSync, SecretText, Snapshot,
+    Answered, Ask, AskKind, Blame, CallOptions, Code, Effect, Error, Group, Href, Member, MemberUpdate,
+    MemberUpdated, Method, ObjectId, OperationId, RaiseSlowSync, Rename, SecretText, Snapshot,
 };
 use outrigger_transport::Wait;
 use serde::{Deserialize, Serialize};
@@ -64,6 +64,28 @@ impl Context<'_> {
     fn show(&mut self, member: &Member) {
         self.shown = self.shown.max(member.generation);
         self.inbox.keep(Snapshot::Member(member.clone()));
+    }
+
+    /// Says that the collection that this call is for names items otherwise from now on: the old and
+    /// the new href of each. The whole set is taken, durably, or none of it; two items may take each
+    /// other's name, and what the engine does not know is passed over. Without this an item with
+    /// another name is one that was deleted and one that is new, unless a UID tells.
+    ///
+    /// From `get_changes` (before the first push, if the listing needs it) to `sync_done`: `read`,
+    /// `commit`, `committed_all`. Not in `initialize`, `discover`, `connect`, `connect_done`,
+    /// `disconnect` and `finalize`, nor in any call to [`crate::MAIN_SINK`]. An item that was created
+    /// is known once its commit is answered: until then, say its name in the result. What the engine
+    /// had sent before may still use an old name; that it is not found is an answer.
+    ///
+    /// # Errors
+    /// Nothing was taken: [`Code::INVALID`], a name is in it twice, empty or too long;
+    /// [`Code::EXISTS`], a new name is another item's; [`Code::INVALID_STATE`], not now: say it in the
+    /// next run. [`Code::READ_ONLY`]: the run only plans. [`Code::TOO_LARGE`]: more than one call
+    /// holds. Otherwise as [`Context::update_member`]; a set whose effect is unknown may be sent again if
+    /// no name is both old and new in it.
+    pub fn rename(&mut self, names: &[(Href, Href)]) -> Result<(), Error> {
+        let request = Rename { sink: self.target, names: names.to_vec() };
+        self.call(self.member.object, Method::RENAME, &request)
     }
 
     /// Asks the user for a secret. It is wiped when dropped: keep it no longer than the link.

@@ -122,7 +122,8 @@ pub trait Plugin {
         context: &mut Context<'_>,
     ) -> Result<Vec<CommitResult>, Error>;
 
-    /// No more commits come in this run.
+    /// No more commits come in this run. A store that names items for good only now says so
+    /// ([`Context::rename`]).
     ///
     /// # Errors
     /// What was committed cannot be completed.

@@ -117,6 +117,9 @@ methods! {
     /// By a plugin, on a member: what a name says of itself. [`crate::Lookup`] →
     /// [`crate::TxtRecords`].
     LOOKUP_TXT = 37, "lookup_txt", 30, 30, false, 64;
+    /// By a plugin, on a member: items of a collection are called otherwise from now on.
+    /// [`crate::Rename`] → nothing.
+    RENAME = 38, "rename", 30, 30, false, 64;
 }
 
 impl Method {

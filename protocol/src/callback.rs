@@ -3,12 +3,15 @@
 //! An object is known by the number that came with its snapshot: a plugin can only name what it
 //! was given. A get is local; a set is one compare-and-set (decisions W11).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use crate::ids::{ObjectId, OperationId};
+use crate::ids::{Href, ObjectId, OperationId};
+use crate::limits::MAX_HREF;
 use crate::member::{Group, Member};
 use crate::secret::SecretText;
-use crate::{blob, number, text};
+use crate::{blob, list, number, text};
 
 /// Sets options of a member, if its snapshot is still the one that the plugin knows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +49,35 @@ pub struct RaiseSlowSync {
     /// Of this object type; empty means all.
     #[serde(deserialize_with = "text::one")]
     pub object_type: String,
+}
+
+/// Says that a collection calls items otherwise than before (decisions X4): the whole set is taken
+/// at once, or none of it, and it is durable before the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rename {
+    /// The plugin's sink that names them.
+    pub sink: ObjectId,
+    /// The old and the new name of each item. No old name twice, no new name twice, none empty or
+    /// above [`crate::limits::MAX_HREF`]; two items may take each other's name.
+    #[serde(with = "list")]
+    pub names: Vec<(Href, Href)>,
+}
+
+impl Rename {
+    /// What is wrong with a set of names by itself, in words. Whether a new name is another item's,
+    /// only the engine knows.
+    #[must_use]
+    pub fn flaw(names: &[(Href, Href)]) -> Option<&'static str> {
+        let old: BTreeSet<&Href> = names.iter().map(|(old, _)| old).collect();
+        let new: BTreeSet<&Href> = names.iter().map(|(_, new)| new).collect();
+        if old.len() < names.len() || new.len() < names.len() {
+            return Some("a name is in it twice");
+        }
+        let is_bad = |name: &&Href| name.as_bytes().is_empty() || name.as_bytes().len() > MAX_HREF;
+        let is_flawed = old.iter().chain(&new).any(is_bad);
+        is_flawed.then_some("a name is empty, or beyond the limit of a name")
+    }
 }
 
 /// What kind of answer a question wants.
@@ -167,4 +199,26 @@ pub enum Verdict {
     Similar,
     /// They have nothing to do with each other.
     Different,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flaw(names: &[(&str, &str)]) -> Option<&'static str> {
+        let names: Vec<_> = names.iter().map(|(old, new)| (Href::from(*old), Href::from(*new))).collect();
+        Rename::flaw(&names)
+    }
+
+    #[test]
+    fn x4_a_set_of_names_has_no_name_twice_and_none_that_no_item_can_have() {
+        let (longest, longer) = ("x".repeat(MAX_HREF), "x".repeat(MAX_HREF + 1));
+        assert_eq!(flaw(&[]), None);
+        assert_eq!(flaw(&[("a", "b"), ("b", "a"), ("c", &longest)]), None);
+        assert!(flaw(&[("a", "b"), ("a", "c")]).unwrap().contains("twice"));
+        assert!(flaw(&[("a", "c"), ("b", "c")]).unwrap().contains("twice"));
+        for bad in [("a", ""), ("", "a"), ("a", &*longer), (&*longer, "a")] {
+            assert!(flaw(&[bad]).unwrap().contains("limit"), "{bad:?}");
+        }
+    }
 }

@@ -57,7 +57,7 @@ pub use call::{
 };
 pub use callback::{
     Answered, Ask, AskKind, Compare, Compared, MemberUpdate, MemberUpdated, RaiseSlowSync, Remarshal,
-    Remarshalled, Snapshot, Verdict,
+    Remarshalled, Rename, Snapshot, Verdict,
 };
 pub use change::{
     Change, ChangeKind, CommitItem, CommitKind, CommitOutcome, CommitResult, ReadItem, ReadOutcome,

@@ -8,13 +8,25 @@ use outrigger::broker::Grant;
 use outrigger::config::parse_size;
 use outrigger::sandbox::{Guarantee, Policy};
 
-/// Show what this machine can enforce on plugins, and what could be done about the rest
+/// Show what this machine can enforce on plugins, and whether what is kept of groups holds together
 ///
 /// Starts a plugin of our own and a program, neither of which does anything, in each tier of the
-/// sandbox, and tells what they got. Reads no configuration.
+/// sandbox, and tells what they got and what could be done about the rest. Then, if there is a configuration,
+/// checks the state of each group. Writes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = DOCTOR_HELP)]
 pub(crate) struct DoctorArgs {
+    /// Groups to verify; all if none is named
+    #[arg(value_name = "GROUP", requires = "verify")]
+    pub(crate) groups: Vec<String>,
+
+    /// Read every item of every member, and compare it with what is kept: finds what no sync would see
+    ///
+    /// Takes as long as a first sync, and writes nothing. What it finds, `outrigger sync --verify` brings
+    /// across. Ends with 4 if there is any.
+    #[arg(long)]
+    pub(crate) verify: bool,
+
     /// Print one JSON object as the only line of stdout, for programs; see docs/json.md
     #[arg(long)]
     pub(crate) json: bool,

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use outrigger::config::{Config, Draft, DraftMember, Places};
+use outrigger::conflicts::name_raised;
 use outrigger::exit::Exit;
 use outrigger::report::{Failure, RunReport, write_run};
 use outrigger::run::{Options, Unwatched, run};
@@ -77,7 +78,8 @@ impl Story<'_> {
     }
 
     fn sync(&self, title: &str) -> Result<RunReport, Failure> {
-        let report = block_on(run(&self.config, &Options::default(), &Unwatched))?;
+        let mut report = block_on(run(&self.config, &Options::default(), &Unwatched))?;
+        name_raised(&self.config, &mut report);
         print(|out| {
             writeln!(out, "\n{title}\n")?;
             write_run(&report, out)?;

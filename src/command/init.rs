@@ -1,4 +1,4 @@
-//! `init`: writes a configuration for two places.
+//! `init`: writes a configuration for two places, or more.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -89,16 +89,17 @@ fn draft(args: &InitArgs) -> Result<Draft, Failure> {
         place: member.place.clone(),
     });
     let mut members: Vec<DraftMember> = given.collect();
-    if members.len() > 2 {
-        return Err(Failure::usage(format!("a group has two members, and {} were given", members.len())));
-    }
     members.iter().try_for_each(check_member)?;
     while members.len() < 2 {
         let member = ask_member(members.len() + 1)?;
         members.push(member);
     }
-    if members[0].name.eq_ignore_ascii_case(&members[1].name) {
-        let failure = Failure::usage(format!("both members are called `{}`", members[1].name));
+    let is_known = |(place, member): &(usize, &DraftMember)| {
+        members[..*place].iter().any(|other| other.name.eq_ignore_ascii_case(&member.name))
+    };
+    if let Some((_, member)) = members.iter().enumerate().find(is_known) {
+        let how_many = if members.len() == 2 { "both" } else { "two" };
+        let failure = Failure::usage(format!("{how_many} members are called `{}`", member.name));
         return Err(failure.hint("give each a name of its own, such as laptop and usb"));
     }
     let group = match &args.group {
@@ -106,6 +107,7 @@ fn draft(args: &InitArgs) -> Result<Draft, Failure> {
         None if args.members.len() == 2 => {
             members.iter().map(|member| member.name.as_str()).collect::<Vec<_>>().join("-")
         }
+        None if args.members.len() > 2 => "all".to_owned(),
         None => ask("name of the group of the two", "contacts", |name| check_name("group", name))?,
     };
     check_name("group", &group)?;

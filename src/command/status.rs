@@ -33,7 +33,7 @@ struct StatusReport {
 struct GroupStatus {
     group: String,
     exit: u8,
-    members: [String; 2],
+    members: Vec<String>,
     /// Members whose ends are found instead of started, and so run in no sandbox.
     not_sandboxed: Vec<String>,
     items: u64,
@@ -44,7 +44,7 @@ struct GroupStatus {
     in_doubt: u64,
     /// Conflicts, items that are left alone and pending ones, one by one; at most 20 a collection.
     waiting: Vec<Waiting>,
-    /// Members that the guard stopped in the last run.
+    /// Members that a guard stopped in the last run.
     guard: Vec<GuardStop>,
     /// Members that were not there in the last run and need not be.
     absent: Vec<Absent>,

@@ -1,7 +1,14 @@
 //! `sync` and `plan`.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use outrigger::config::Config;
-use outrigger::report::{Failure, RunReport, Summary, write_errors, write_run};
+use outrigger::conflicts::name_raised;
+use outrigger::engine::Allow;
+use outrigger::plan::{Plan, file_word};
+use outrigger::protocol::Printable;
+use outrigger::report::{Failure, GuardStop, RunReport, Summary, called, write_errors, write_run};
 use outrigger::run::{Options, run};
 use outrigger::store::{RunId, status};
 
@@ -12,33 +19,79 @@ use crate::cli::{Cli, PlanArgs, SyncArgs, Target};
 
 /// Brings the members of groups to the same state.
 pub(crate) fn sync(cli: &Cli, args: &SyncArgs) -> Ended {
-    let options = Options {
-        allow_deletes: args.allow_deletes,
-        retry_crashed: args.retry_crashed,
-        asker: Terminal::open(),
-        ..options(&args.targets)
-    };
-    let output = Output { json: args.json, quiet: args.quiet };
-    let ended = load(cli).and_then(|config| go(&config, &options, args.quiet));
-    output.tell(ended.map(|report| note_other_number(report, args.allow_deletes)))
+    let allow = args.leave.allow();
+    let ended = load(cli).and_then(|config| {
+        let options = Options {
+            allow,
+            retry_crashed: args.retry_crashed,
+            verify: args.verify,
+            asker: Terminal::open(),
+            ..options(&args.targets)
+        };
+        match &args.plan {
+            Some(file) => execute(&config, &Plan::load(&config, file)?, options, args.quiet),
+            None => go(&config, &options, args.quiet),
+        }
+    });
+    Output::new(args.json, args.quiet).tell(ended.map(|report| note_other_number(report, allow)))
 }
 
-/// A number that does not fit allows nothing; whoever gave it shall not wonder.
-fn note_other_number(mut report: RunReport, allowed: Option<u64>) -> RunReport {
-    let Some(allowed) = allowed else { return report };
+/// Does what is in a plan, and nothing else.
+fn execute(config: &Config, plan: &Plan, options: Options, quiet: bool) -> Result<RunReport, Failure> {
+    if plan.is_empty() {
+        return Ok(RunReport { empty_plan: true, ..RunReport::default() });
+    }
+    let options = Options { targets: plan.targets(), plan: Some(Arc::new(plan.clone())), ..options };
+    go(config, &options, quiet)
+}
+
+/// A number that does not fit allows nothing, and one that does is good for one member; whoever gave it
+/// shall not wonder.
+fn note_other_number(mut report: RunReport, allowed: Allow) -> RunReport {
     for stop in report.summary().outcome.guard {
+        let allowed = match stop.guard.as_str() {
+            "deletes" => allowed.deletes,
+            "updates" => allowed.updates,
+            _ => allowed.creates,
+        };
+        let Some(allowed) = allowed else { continue };
         let group = report.groups.iter_mut().find(|group| group.name == stop.group);
-        let note = format!("--allow-deletes {allowed} does not fit: it must name exactly {}", stop.planned);
+        let GuardStop { guard, planned, .. } = stop;
+        let note = if allowed == planned {
+            format!("--allow-{guard} {allowed} is good for one member, and was made use of: give it again")
+        } else {
+            format!("--allow-{guard} {allowed} does not fit: it must name exactly {planned}")
+        };
         group.into_iter().for_each(|group| group.notes.push(note.clone()));
     }
     report
 }
 
-/// Shows what a sync would do.
+/// Shows what a sync would do, and perhaps keeps it.
 pub(crate) fn plan(cli: &Cli, args: &PlanArgs) -> Ended {
-    let options = Options { dry_run: true, ..options(&args.targets) };
-    let output = Output { json: args.json, quiet: args.quiet };
-    output.tell(load(cli).and_then(|config| plan_with(&config, &options, args.quiet)))
+    let keep_plan = args.output.is_some();
+    let options = Options { dry_run: true, keep_plan, allow: args.leave.allow(), ..options(&args.targets) };
+    let mut output = Output::new(args.json, args.quiet);
+    let ended = load(cli).and_then(|config| {
+        let report = plan_with(&config, &options, args.quiet)?;
+        if let Some(file) = &args.output {
+            output.tail = Some(keep(&config, &report, file, args.leave.allow())?);
+        }
+        Ok(report)
+    });
+    output.tell(ended)
+}
+
+/// Keeps a plan. Returns what is said of it: the command that does it.
+fn keep(config: &Config, report: &RunReport, file: &Path, allow: Allow) -> Result<String, Failure> {
+    let plan = Plan::of(config, report);
+    plan.save(config, file)?;
+    let mut command = format!("{} sync --plan {}", called(), file_word(file));
+    let leave = [("deletes", allow.deletes), ("updates", allow.updates), ("creates", allow.creates)];
+    for (what, number) in leave.into_iter().filter_map(|(what, number)| Some((what, number?))) {
+        command += &format!(" --allow-{what} {number}");
+    }
+    Ok(format!("kept in {}; to do just that:   {command}", Printable(file.display().to_string())))
 }
 
 fn options(targets: &[Target]) -> Options {
@@ -50,7 +103,11 @@ fn go(config: &Config, options: &Options, quiet: bool) -> Result<RunReport, Fail
     let progress = Progress::new(quiet);
     let report = block_on(run(config, options, &progress));
     progress.finish();
-    report
+    let mut report = report?;
+    if !report.dry_run {
+        name_raised(config, &mut report);
+    }
+    Ok(report)
 }
 
 /// A plan takes no lock, so a run may go on beside it: then it says so.
@@ -90,9 +147,15 @@ fn note(group: &str, before: LastRun, now: LastRun) -> Option<String> {
 struct Output {
     json: bool,
     quiet: bool,
+    /// Below the account.
+    tail: Option<String>,
 }
 
 impl Output {
+    const fn new(json: bool, quiet: bool) -> Self {
+        Self { json, quiet, tail: None }
+    }
+
     /// Prints what came of it. A program gets its object also when the command could not begin.
     fn tell(&self, ended: Result<RunReport, Failure>) -> Ended {
         match ended {
@@ -110,7 +173,10 @@ impl Output {
 
     fn write(&self, report: &RunReport) -> Result<(), Failure> {
         if !self.quiet {
-            return print(|out| write_run(report, out));
+            return print(|out| {
+                write_run(report, out)?;
+                self.tail.iter().try_for_each(|tail| writeln!(out, "{tail}"))
+            });
         }
         // Where standard error is closed, the exit code has to say it.
         let _told = write_errors(report, &mut anstream::stderr());

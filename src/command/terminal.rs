@@ -42,6 +42,26 @@ pub(crate) fn set_up(cli: &Cli) {
     drop(set); // nothing else in this process sets one
 }
 
+/// Columns where nobody says how many there are, and the most and fewest that are used.
+const WIDTH: [usize; 3] = [80, 200, 40];
+
+/// The columns of the terminal that standard output goes to.
+pub(crate) fn width() -> usize {
+    let [usual, most, fewest] = WIDTH;
+    columns().map_or(usual, |columns| columns.clamp(fewest, most))
+}
+
+#[cfg(unix)]
+fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+#[cfg(not(unix))]
+fn columns() -> Option<usize> {
+    None
+}
+
 /// A line that says what goes on, if a terminal watches.
 pub(crate) struct Progress(Option<Mutex<ProgressBar>>);
 

@@ -3,6 +3,7 @@
 //! Why not derived: a member's table mixes our keys with the plugin's own, and deriving loses the
 //! places of both there.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -284,4 +285,13 @@ pub(super) fn plain_or_path(value: &Value<'_>) -> Result<String> {
         .ok_or_else(|| value.error(format!("`{}` must be a text, a number, or true or false", value.name)))?;
     let is_path = text == "~" || ["~/", "./", "../"].iter().any(|start| text.starts_with(start));
     if value.is_text() && is_path { path_text(value) } else { Ok(text) }
+}
+
+/// A command of the user's: what can be nothing else is a path; the rest is searched in `PATH`.
+pub(super) fn command(value: Value<'_>) -> Result<Vec<OsString>> {
+    let words = value.list()?;
+    if words.is_empty() {
+        return Err(value.error(format!("`{}` is empty", value.name)));
+    }
+    words.iter().map(|word| word.text().and_then(|_| plain_or_path(word)).map(OsString::from)).collect()
 }

@@ -1,74 +1,99 @@
-//! `[group.NAME]`: which members are kept the same, and which of their collections.
+//! `[group.NAME]`: which members are kept the same, and how.
 
-use outrigger_engine::{ConflictPolicy, EditVsDelete, MaxDelete};
+use std::collections::HashSet;
 
+use outrigger_engine::{Access, ConflictPolicy, MemberIndex};
+
+use super::collections::Collections;
 use super::error::{ConfigError, Position};
-use super::fields::{Fields, Result, Value, not_built_yet, unknown_key};
+use super::fields::{Fields, Result, Value, unknown_key};
+use super::member::MemberConfig;
 use super::nearest::nearest;
-use super::policy::Policies;
+use super::policy::{Policies, ReadOnly};
+
+/// Members of one group: so many have a number.
+const MOST: usize = 65_534;
 
 /// One group.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupConfig {
     /// Its name.
     pub name: String,
-    /// Its members, in order. Today a group is a pair.
-    pub members: [String; 2],
+    /// Its members, two or more, in order.
+    pub members: Vec<String>,
     /// What is synchronised.
     pub collections: Collections,
     /// Whether a collection that one member lacks is made there.
     pub create_collections: bool,
-    /// Both changed an item.
-    pub conflict: ConflictPolicy,
-    /// One changed what the other deleted.
-    pub edit_vs_delete: EditVsDelete,
-    /// Where a run stops before deleting.
-    pub max_delete: MaxDelete,
+    /// The member whose content is everybody's, whatever others change.
+    pub mirror: Option<MemberIndex>,
+    /// What happens when members disagree, and where a run stops.
+    pub policies: Policies,
     /// Where it stands in the file.
     pub at: Position,
-}
-
-/// Which collections of the members belong together.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Collections {
-    /// Those with the same name.
-    #[default]
-    All,
-    /// These.
-    Pairs(Vec<CollectionPair>),
-}
-
-/// One collection across the group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CollectionPair {
-    /// What the user calls it: its name at the first member.
-    pub name: String,
-    /// What each member calls it, in the order of the group's members.
-    pub at_members: [String; 2],
 }
 
 impl GroupConfig {
     pub(super) fn read(value: Value<'_>, defaults: &Policies, known_members: &[&str]) -> Result<Self> {
         let place = format!("in group `{}`", value.name);
         let mut fields = value.fields()?;
-        fields.not_built_yet(&["mode", "every", "match", "readonly", "max_create_on_slow"])?;
+        fields.not_built_yet(&["every"])?;
         let members = fields.take("members").ok_or_else(|| without_members(&value, &fields, &place))?;
         let members = members_of(members, known_members)?;
         let names: Vec<&str> = members.iter().map(String::as_str).collect();
-        let policies = defaults.clone().overridden(&mut fields, &names)?;
+        let mirror = fields.read("mode", |value| mirrored(value, &names))?;
+        if mirror.is_some() {
+            refuse_with_mirror(&fields)?;
+        }
+        let policies = defaults.clone().overridden(&mut fields, &names)?.among(&members);
         let collections = fields.read("collections", |value| Collections::read(value, &members))?;
         let create_collections = fields.read("create_collections", |value| value.truth())?;
         fields.finish(&place)?;
         Ok(Self {
             name: value.name.to_owned(),
-            conflict: policies.conflict(&members),
-            edit_vs_delete: policies.edit_vs_delete,
-            max_delete: policies.max_delete,
             members,
             collections: collections.unwrap_or_default(),
             create_collections: create_collections.unwrap_or(false),
+            mirror,
+            policies,
             at: value.position(),
         })
+    }
+
+    /// All members, by their places.
+    pub(crate) fn indices(&self) -> impl Iterator<Item = MemberIndex> + use<> {
+        (0..self.members.len()).map(MemberIndex::at)
+    }
+
+    /// What a member is called.
+    pub(crate) fn member(&self, member: MemberIndex) -> &str {
+        self.members.get(member.index()).map_or("?", String::as_str)
+    }
+
+    /// What happens when members hold different things.
+    #[must_use]
+    pub fn conflict_policy(&self) -> ConflictPolicy {
+        self.mirror.map_or_else(|| self.policies.conflict.policy(&self.members), ConflictPolicy::Prefer)
+    }
+
+    /// Whether what a member holds is everybody's, as far as the configuration says so: what others hold
+    /// besides is deleted there. A member that says of itself that it takes no writes may be one too.
+    #[must_use]
+    pub fn is_authority(&self, member: &MemberConfig) -> bool {
+        let place = self.members.iter().position(|name| *name == member.name);
+        let access = |place| self.access(MemberIndex::at(place), member.read_only, member.no_delete);
+        place.map(access) == Some(Access::Authority)
+    }
+
+    /// Which writes a member takes that says so of itself.
+    pub(crate) fn access(&self, member: MemberIndex, read_only: bool, no_delete: bool) -> Access {
+        match (read_only, self.policies.read_only) {
+            _ if self.mirror == Some(member) => Access::Authority,
+            (true, ReadOnly::Revert) if self.mirror.is_none() => Access::Authority,
+            (true, _) => Access::ReadOnly,
+            (false, _) if no_delete => Access::NoDelete,
+            (false, _) => Access::Full,
+        }
     }
 }
 
@@ -77,88 +102,59 @@ fn without_members(value: &Value<'_>, fields: &Fields<'_>, place: &str) -> Confi
     let meant = |other: &&Value<'_>| nearest(other.name, ["members"]).is_some();
     match fields.left().find(meant) {
         Some(misspelt) => unknown_key(misspelt, place, &["members"]),
-        None => value.key_error(format!("the key `members` is missing {place}")).hint("name two members"),
+        None => {
+            value.key_error(format!("the key `members` is missing {place}")).hint("name two members, or more")
+        }
     }
 }
 
-fn members_of(value: Value<'_>, known: &[&str]) -> Result<[String; 2]> {
+fn members_of(value: Value<'_>, known: &[&str]) -> Result<Vec<String>> {
     let mut names = Vec::new();
+    let (known_set, mut seen): (HashSet<&str>, HashSet<&str>) =
+        (known.iter().copied().collect(), HashSet::new());
     for item in value.list()? {
         let name = item.text()?;
-        if !known.contains(&name) {
-            let left: Vec<&str> =
-                known.iter().copied().filter(|known| !names.iter().any(|other| other == known)).collect();
+        if !known_set.contains(name) {
+            let left: Vec<&str> = known.iter().copied().filter(|known| !seen.contains(known)).collect();
             return Err(item.error(format!("no member is called `{name}`")).did_you_mean(name, &left));
         }
-        if names.iter().any(|other| other == name) {
+        if !seen.insert(name) {
             return Err(item.error(format!("`{name}` is named twice")));
         }
         names.push(name.to_owned());
     }
-    <[String; 2]>::try_from(names).map_err(|names| {
-        let what = format!("a group has exactly two members, and this one has {}", names.len());
-        value.error(what).hint("larger groups are not built yet; two groups that share a member come close")
+    match names.len() {
+        0 => {
+            Err(value.error("a group of no members keeps nothing the same").hint("name two members, or more"))
+        }
+        1 => Err(value
+            .error(format!("a group of one member has nothing to keep `{}` the same as", names[0]))
+            .hint("name two members, or more")),
+        2..=MOST => Ok(names),
+        many => Err(value.error(format!("a group has at most {MOST} members, and this one has {many}"))),
+    }
+}
+
+/// `mirror:MEMBER`.
+fn mirrored(value: Value<'_>, members: &[&str]) -> Result<MemberIndex> {
+    let text = value.text()?;
+    let Some(name) = text.strip_prefix("mirror:") else {
+        return Err(value
+            .error(format!("`mode` cannot be \"{text}\""))
+            .hint("write \"mirror:MEMBER\", or leave it out: then the changes of all members count"));
+    };
+    let place = members.iter().position(|member| *member == name);
+    place.map(MemberIndex::at).ok_or_else(|| {
+        value.error(format!("`{name}` is not a member of this group")).did_you_mean(name, members)
     })
 }
 
-impl Collections {
-    fn read(value: Value<'_>, members: &[String; 2]) -> Result<Self> {
-        if value.is_text() {
-            return Self::word(value);
-        }
-        let mut pairs: Vec<CollectionPair> = Vec::new();
-        for item in value.list()? {
-            let pair = pair(item, members)?;
-            let twice =
-                |other: &CollectionPair| (0..2).any(|side| other.at_members[side] == pair.at_members[side]);
-            if pairs.iter().any(twice) {
-                return Err(item.error(format!("a collection of `{}` is named twice", pair.name)));
-            }
-            pairs.push(pair);
-        }
-        if pairs.is_empty() {
-            return Err(value.error("`collections` is empty").hint("write \"all\", or leave it out"));
-        }
-        Ok(Self::Pairs(pairs))
-    }
-
-    fn word(value: Value<'_>) -> Result<Self> {
-        match value.text()? {
-            "all" => Ok(Self::All),
-            other if other.starts_with("from:") => Err(not_built_yet(&value, "`collections = \"from:…\"`")),
-            other => Err(value
-                .error(format!("`collections` cannot be \"{other}\""))
-                .hint(format!("write \"all\", or a list: [\"{other}\"]"))),
-        }
-    }
-}
-
-fn pair(item: Value<'_>, members: &[String; 2]) -> Result<CollectionPair> {
-    if item.is_text() {
-        let name = collection_name(item)?;
-        return Ok(CollectionPair { at_members: [name.clone(), name.clone()], name });
-    }
-    let mut fields = item.fields()?;
-    let [a, b] = members;
-    let at_members = [named(&item, &mut fields, a)?, named(&item, &mut fields, b)?];
-    if let Some(value) = fields.left().next() {
-        let known = [a.as_str(), b.as_str()];
-        let what = format!("`{}` is not a member of this group", value.name);
-        return Err(value.key_error(what).did_you_mean(value.name, &known));
-    }
-    Ok(CollectionPair { name: at_members[0].clone(), at_members })
-}
-
-fn named(item: &Value<'_>, fields: &mut Fields<'_>, member: &str) -> Result<String> {
-    match fields.take_named(member) {
-        Some(value) => collection_name(value),
-        None => Err(item.error(format!("this collection has no name at `{member}`"))),
-    }
-}
-
-fn collection_name(value: Value<'_>) -> Result<String> {
-    match value.text()? {
-        "" => Err(value.error("the name of a collection is empty")),
-        name => Ok(name.to_owned()),
+/// There are no conflicts with a member that is always right.
+fn refuse_with_mirror(fields: &Fields<'_>) -> Result<()> {
+    match fields.left().find(|value| ["conflict", "readonly"].contains(&value.name)) {
+        Some(value) => Err(value
+            .key_error(format!("`{}` means nothing in a group with `mode`", value.name))
+            .hint("the member that is mirrored wins, whatever others change; leave one of the two out")),
+        None => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use outrigger_protocol::EndName;
 
-use super::fields::{Fields, Result, Value, plain_or_path};
+use super::fields::{Fields, Result, Value, command};
 
 /// How long a command that makes an end appear may take.
 const ACTIVATION: Duration = Duration::from_secs(30);
@@ -81,15 +81,6 @@ fn named(value: &Value<'_>, name: Option<EndName>, member: &str) -> Result<EndNa
     name.or_else(|| EndName::new(member)).ok_or_else(|| {
         value.error("this end needs a `name`").hint("the member's own is too long for an end: 30 at most")
     })
-}
-
-/// A command of the user's: what can be nothing else is a path; the rest is searched in `PATH`.
-fn command(value: Value<'_>) -> Result<Vec<OsString>> {
-    let words = value.list()?;
-    if words.is_empty() {
-        return Err(value.error(format!("`{}` is empty", value.name)));
-    }
-    words.iter().map(|word| word.text().and_then(|_| plain_or_path(word)).map(OsString::from)).collect()
 }
 
 /// Refuses what would only hold for a plugin that we start.

@@ -22,6 +22,10 @@ pub struct MemberConfig {
     pub required: bool,
     /// Nothing is ever written to it.
     pub read_only: bool,
+    /// Nothing is ever deleted on it.
+    pub no_delete: bool,
+    /// The times in its items can be compared with those of others.
+    pub reliable_times: bool,
     /// How its end is found, where it is not started.
     pub locate: Option<LocateConfig>,
     /// How its plugin gets its connection.
@@ -62,6 +66,8 @@ impl MemberConfig {
         }
         let required = fields.read("required", |value| value.truth())?.unwrap_or(true);
         let read_only = fields.read("read_only", |value| value.truth())?.unwrap_or(false);
+        let no_delete = fields.read("no_delete", |value| value.truth())?.unwrap_or(false);
+        let reliable_times = fields.read("reliable_times", |value| value.truth())?.unwrap_or(false);
         let connect = fields.read("connection", connection)?.unwrap_or_default();
         let confined = fields.read("sandbox", |value| {
             let read = sandbox::read(value, protected)?;
@@ -89,6 +95,8 @@ impl MemberConfig {
             plugin,
             required,
             read_only,
+            no_delete,
+            reliable_times,
             locate,
             connect,
             options,

@@ -1,76 +1,91 @@
-//! What to do when members disagree, and how much may be deleted: for all groups, or for one.
+//! What to do when members disagree, and how much may be done at once: for all groups, or for one.
 
-use outrigger_engine::{ConflictPolicy, EditVsDelete, MaxDelete, Side};
+use outrigger_engine::{EditVsDelete, MaxDelete, Settings};
 
-use super::error::ConfigError;
-use super::fields::{Fields, Result, Value, not_built_yet};
+use super::conflict::Conflict;
+use super::fields::{Fields, Result, Value};
 
 /// The policies of `[defaults]`, or those of a group.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Policies {
-    /// The member that wins conflicts; without one they are queued.
-    prefer: Option<String>,
-    pub(super) edit_vs_delete: EditVsDelete,
-    pub(super) max_delete: MaxDelete,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policies {
+    /// Members hold different things.
+    pub conflict: Conflict,
+    /// One changed what another deleted.
+    pub edit_vs_delete: EditVsDelete,
+    /// Something is owed to a member that takes no writes.
+    pub read_only: ReadOnly,
+    /// Where a run stops before deleting.
+    pub max_delete: MaxDelete,
+    /// Where it stops before updating: more than this per cent of a member's items, and more than 20.
+    pub max_update: u64,
+    /// Where it stops before creating after a listing of everything: more than this per cent of what
+    /// the member has, and more than 20.
+    pub max_create_on_slow: u64,
+    /// Whether two new items that differ in nothing but their key are taken for one.
+    pub match_content: bool,
+}
+
+/// What happens to what is owed to a member that takes no writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReadOnly {
+    /// It is kept and counted.
+    #[default]
+    Keep,
+    /// What others changed is taken back: the member's content is everybody's.
+    Revert,
+    /// As [`Self::Keep`], and the run says that it could not be done.
+    Error,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        let Settings { max_delete, max_update, max_create_on_slow, match_content, .. } = Settings::default();
+        Self {
+            conflict: Conflict::default(),
+            edit_vs_delete: EditVsDelete::default(),
+            read_only: ReadOnly::default(),
+            max_delete,
+            max_update,
+            max_create_on_slow,
+            match_content,
+        }
+    }
 }
 
 impl Policies {
     /// Takes the policy keys of a table; what it does not say is as in `self`.
     pub(super) fn overridden(self, fields: &mut Fields<'_>, members: &[&str]) -> Result<Self> {
-        let prefer = fields.read("conflict", |value| conflict(value, members))?;
+        let conflict = fields.read("conflict", |value| Conflict::read(value, members))?;
         let edit_vs_delete = fields.read("edit_vs_delete", edit_vs_delete)?;
+        let read_only = fields.read("readonly", read_only)?;
         let max_delete = fields.read("max_delete", |value| max_delete(value, self.max_delete))?;
+        let max_update = fields.read("max_update", |value| value.number(100))?;
+        let most = u64::from(u32::MAX);
+        let max_create_on_slow = fields.read("max_create_on_slow", |value| value.number(most))?;
+        let match_content = fields.read("match", match_content)?;
         Ok(Self {
-            prefer: prefer.unwrap_or(self.prefer),
+            conflict: conflict.unwrap_or(self.conflict),
             edit_vs_delete: edit_vs_delete.unwrap_or(self.edit_vs_delete),
+            read_only: read_only.unwrap_or(self.read_only),
             max_delete: max_delete.unwrap_or(self.max_delete),
+            max_update: max_update.unwrap_or(self.max_update),
+            max_create_on_slow: max_create_on_slow.unwrap_or(self.max_create_on_slow),
+            match_content: match_content.unwrap_or(self.match_content),
         })
     }
 
-    /// What that means for a pair. A preference for somebody else means nothing there: conflicts
-    /// are queued.
-    pub(super) fn conflict(&self, members: &[String; 2]) -> ConflictPolicy {
-        let preferred = |side: &Side| self.prefer.as_deref() == Some(&*members[side.index()]);
-        Side::BOTH.into_iter().find(preferred).map_or(ConflictPolicy::Queue, ConflictPolicy::Prefer)
+    /// What they mean among the members of a group.
+    pub(super) fn among(self, members: &[String]) -> Self {
+        Self { conflict: self.conflict.among(members), ..self }
     }
 }
 
-const NOT_BUILT: [&str; 3] = ["keep-both", "newest", "merge"];
-
-/// The member that wins, if one does.
-fn conflict(value: Value<'_>, members: &[&str]) -> Result<Option<String>> {
-    if value.is_table() {
-        return prefer(value, members).map(Some);
-    }
-    match value.text()? {
-        "queue" => Ok(None),
-        other if NOT_BUILT.contains(&other) => Err(conflict_not_built(&value, other)),
-        "command" => Err(conflict_not_built(&value, "command")),
-        other => Err(value
-            .error(format!("`conflict` cannot be \"{other}\""))
-            .hint("write \"queue\" or { prefer = \"member\" }")),
-    }
+fn read_only(value: Value<'_>) -> Result<ReadOnly> {
+    value.word(&[("keep", ReadOnly::Keep), ("revert", ReadOnly::Revert), ("error", ReadOnly::Error)])
 }
 
-fn conflict_not_built(value: &Value<'_>, policy: &str) -> ConfigError {
-    not_built_yet(value, format_args!("the conflict policy \"{policy}\""))
-        .hint("today there are \"queue\" and { prefer = \"member\" }")
-}
-
-fn prefer(value: Value<'_>, members: &[&str]) -> Result<String> {
-    let mut fields = value.fields()?;
-    if let Some(command) = fields.take("command") {
-        return Err(conflict_not_built(&command, "command"));
-    }
-    let Some(prefer) = fields.take("prefer") else {
-        return fields.finish("in `conflict`").and(Err(value.error("`conflict` says nothing")));
-    };
-    fields.finish("in `conflict`")?;
-    let member = prefer.text()?;
-    if !members.contains(&member) {
-        return Err(prefer.error(format!("no member is called `{member}`")).did_you_mean(member, members));
-    }
-    Ok(member.to_owned())
+fn match_content(value: Value<'_>) -> Result<bool> {
+    value.word(&[("content", true), ("key", false)])
 }
 
 fn edit_vs_delete(value: Value<'_>) -> Result<EditVsDelete> {

@@ -4,7 +4,7 @@ mod mistakes;
 
 use std::path::Path;
 
-use outrigger_engine::{ConflictPolicy, EditVsDelete, MaxDelete, Side};
+use outrigger_engine::{Access, ConflictPolicy, EditVsDelete, MaxDelete, MemberIndex};
 use outrigger_sandbox::{Guarantee, OnUnsupported, Profile};
 
 use super::*;
@@ -42,10 +42,16 @@ fn a_short_text_gets_the_defaults() {
     assert_eq!(group.members, ["a", "b"]);
     assert_eq!(group.collections, Collections::All);
     assert!(!group.create_collections);
-    assert_eq!((group.conflict, group.edit_vs_delete), (ConflictPolicy::Queue, EditVsDelete::Edit));
-    assert_eq!((group.max_delete.count, group.max_delete.percent), (5, 25));
+    let policies = &group.policies;
+    assert_eq!(
+        (group.conflict_policy(), policies.edit_vs_delete),
+        (ConflictPolicy::Queue, EditVsDelete::Edit)
+    );
+    assert_eq!((policies.max_delete.count, policies.max_delete.percent), (5, 25));
+    assert_eq!((policies.max_update, policies.max_create_on_slow), (90, 20));
+    assert_eq!((policies.read_only, policies.match_content), (ReadOnly::Keep, true));
     let member = config.member("a").unwrap();
-    assert!(member.required && !member.read_only);
+    assert!(member.required && !member.read_only && !member.no_delete && !member.reliable_times);
     assert_eq!(member.sandbox, SandboxConfig::default());
 }
 
@@ -56,7 +62,10 @@ broker = true
 [defaults]
 conflict = { prefer = "laptop" }
 edit_vs_delete = "ask"
+readonly = "error"
+match = "key"
 max_delete = { count = 10 }
+max_update = 80
 journal = { days = 7, size = "10MiB" }
 
 [member.laptop]
@@ -69,6 +78,8 @@ plugin = "vdir"
 options = { path = "../usb", marker = true }
 required = false
 read_only = true
+no_delete = true
+reliable_times = true
 [member.usb.sandbox]
 profile = "strict"
 read = ["~/in"]
@@ -90,10 +101,16 @@ members = ["laptop", "usb"]
 collections = ["family", { laptop = "book", usb = "x" }]
 create_collections = true
 max_delete = { percent = 50 }
+max_create_on_slow = 200
 
 [group.other]
 members = ["usb", "third"]
 edit_vs_delete = "delete"
+
+[group.all]
+members = ["usb", "third", "laptop"]
+collections = [{ laptop = "l", third = "t", usb = "u" }, "x"]
+readonly = "revert"
 "#;
 
 #[test]
@@ -106,7 +123,7 @@ fn a_long_text_says_everything() {
     let usb = config.member("usb").unwrap();
     assert_eq!(usb.option("path"), Some("/etc/o/../usb"));
     assert_eq!(usb.option("marker"), Some("true"));
-    assert!(!usb.required && usb.read_only);
+    assert!(!usb.required && usb.read_only && usb.no_delete && usb.reliable_times);
 }
 
 #[test]
@@ -131,17 +148,75 @@ fn a_long_text_says_what_plugins_may_do() {
 fn a_long_text_says_how_groups_are_kept_the_same() {
     let config = parse(LONG).unwrap();
     let backup = config.group("backup").unwrap();
-    let Collections::Pairs(pairs) = &backup.collections else { panic!("{:?}", backup.collections) };
-    assert_eq!(pairs[0].at_members, ["family", "family"]);
-    assert_eq!((pairs[1].name.as_str(), &pairs[1].at_members), ("book", &["book".into(), "x".into()]));
+    let Collections::Listed(listed) = &backup.collections else { panic!("{:?}", backup.collections) };
+    assert_eq!(listed[0].at_members, ["family", "family"]);
+    assert_eq!((listed[1].name.as_str(), &listed[1].at_members), ("book", &vec!["book".into(), "x".into()]));
     // The group says one half of the guard, the defaults the other.
-    assert_eq!(backup.max_delete, MaxDelete { count: 10, percent: 50, ..MaxDelete::default() });
-    assert_eq!(backup.conflict, ConflictPolicy::Prefer(Side::A));
+    assert_eq!(backup.policies.max_delete, MaxDelete { count: 10, percent: 50, ..MaxDelete::default() });
+    assert_eq!((backup.policies.max_update, backup.policies.max_create_on_slow), (80, 200));
+    assert_eq!((backup.policies.read_only, backup.policies.match_content), (ReadOnly::Error, false));
+    assert_eq!(backup.conflict_policy(), ConflictPolicy::Prefer(MemberIndex(0)));
 
     // A preference for a member of other groups cannot hold here.
     let other = config.group("other").unwrap();
-    assert_eq!(other.conflict, ConflictPolicy::Queue);
-    assert_eq!(other.edit_vs_delete, EditVsDelete::Delete);
+    assert_eq!(
+        (&other.policies.conflict, other.conflict_policy()),
+        (&Conflict::Queue, ConflictPolicy::Queue)
+    );
+    assert_eq!(other.policies.edit_vs_delete, EditVsDelete::Delete);
+}
+
+#[test]
+fn a_group_of_many_names_each_collection_at_every_member_in_their_order() {
+    let config = parse(LONG).unwrap();
+    let all = config.group("all").unwrap();
+    assert_eq!(all.members, ["usb", "third", "laptop"]);
+    assert_eq!(all.conflict_policy(), ConflictPolicy::Prefer(MemberIndex(2)));
+    let Collections::Listed(listed) = &all.collections else { panic!("{:?}", all.collections) };
+    assert_eq!(
+        (listed[0].name.as_str(), &listed[0].at_members[..]),
+        ("u", &["u", "t", "l"].map(String::from)[..])
+    );
+    assert_eq!(listed[1].at_members, ["x", "x", "x"]);
+}
+
+#[test]
+fn every_way_to_settle_a_conflict_is_a_policy_of_the_engine() {
+    for (conflict, policy, word) in [
+        ("\"queue\"", ConflictPolicy::Queue, "queue"),
+        ("\"newest\"", ConflictPolicy::Newest, "newest"),
+        ("\"keep-both\"", ConflictPolicy::KeepBoth, "keep-both"),
+        ("\"merge\"", ConflictPolicy::Resolve, "merge"),
+        ("{ prefer = \"b\" }", ConflictPolicy::Prefer(MemberIndex(1)), "prefer"),
+        ("{ command = [\"meld\", \"~/x\"] }", ConflictPolicy::Resolve, "command"),
+    ] {
+        let config = parse(&group(&format!("conflict = {conflict}"))).unwrap();
+        let group = config.group("g").unwrap();
+        assert_eq!((group.conflict_policy(), group.policies.conflict.word()), (policy, word));
+        if let Conflict::Command(argv) = &group.policies.conflict {
+            assert_eq!(*argv, ["meld", "/home/ana/x"]);
+        }
+    }
+}
+
+#[test]
+fn what_a_member_takes_is_a_matter_of_the_member_and_its_group() {
+    let access = |lines: &str, member: u16, read_only, no_delete| {
+        let config = parse(&group(lines)).unwrap();
+        config.group("g").unwrap().access(MemberIndex(member), read_only, no_delete)
+    };
+    assert_eq!(access("", 0, false, false), Access::Full);
+    assert_eq!(access("", 0, false, true), Access::NoDelete);
+    assert_eq!(access("", 0, true, true), Access::ReadOnly);
+    assert_eq!(access("readonly = \"error\"", 0, true, false), Access::ReadOnly);
+    assert_eq!(access("readonly = \"revert\"", 0, true, false), Access::Authority);
+    assert_eq!(access("readonly = \"revert\"", 1, false, true), Access::NoDelete);
+    assert_eq!(access("mode = \"mirror:b\"", 1, false, false), Access::Authority);
+    assert_eq!(access("mode = \"mirror:b\"", 0, true, false), Access::ReadOnly);
+    let mirror = parse(&group("mode = \"mirror:b\"\n[defaults]\nreadonly = \"revert\"")).unwrap();
+    let mirror = mirror.group("g").unwrap();
+    assert_eq!(mirror.conflict_policy(), ConflictPolicy::Prefer(MemberIndex(1)));
+    assert_eq!(mirror.access(MemberIndex(0), true, false), Access::ReadOnly, "two cannot both be right");
 }
 
 #[test]
@@ -195,16 +270,11 @@ fn p2_a_grant_to_write_to_what_is_ours_is_refused_where_it_stands() {
 fn what_is_decided_but_not_built_is_refused_by_name() {
     let cases = [
         ("metrics = \"x\"".to_owned(), "`metrics`"),
-        ("[defaults]\nconflict = \"keep-both\"".into(), "the conflict policy \"keep-both\""),
-        ("[defaults]\nconflict = \"newest\"".into(), "the conflict policy \"newest\""),
-        ("[defaults]\nconflict = \"merge\"".into(), "the conflict policy \"merge\""),
-        ("[defaults]\nconflict = { command = [\"meld\"] }".into(), "the conflict policy \"command\""),
         ("[member.a]\nplugin = \"x\"\nvia = { ssh = \"nas\" }".into(), "`via`"),
         (
             "[member.a]\nplugin = \"x\"\npassword = { prompt = true }".into(),
             "a secret (or any table) as a plugin's option",
         ),
-        (group("mode = \"mirror:a\""), "`mode`"),
         (group("every = \"15m\""), "`every`"),
         (group("collections = \"from:a\""), "`collections = \"from:…\"`"),
     ];
@@ -316,6 +386,9 @@ fn two_members_at_one_place_are_a_slip() {
             "{b}"
         );
     }
+    let third = group("").replace("[\"a\", \"b\"]", "[\"a\", \"b\", \"c\"]");
+    let third = format!("{third}[member.c]\nplugin = \"vdir\"\npath = \"/b\"\n");
+    assert!(complaint(&third).contains("`b` and `c` are the same place: /b"), "{}", complaint(&third));
     // In two groups, or in none, a place may have two names.
     parse("[member.a]\nplugin = \"vdir\"\npath = \"/a\"\n[member.b]\nplugin = \"vdir\"\npath = \"/a\"\n")
         .unwrap();

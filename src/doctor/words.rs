@@ -42,7 +42,24 @@ impl Diagnosis {
         }
         writeln!(out)?;
         self.write_verdict("plugins of our own", self.gets.first_party, &self.refused.first_party, out)?;
-        self.write_verdict("programs", self.gets.program, &self.refused.program, out)
+        self.write_verdict("programs", self.gets.program, &self.refused.program, out)?;
+        self.write_groups(out)
+    }
+
+    fn write_groups(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.states.is_empty() && self.failures.is_empty() {
+            return Ok(());
+        }
+        writeln!(out)?;
+        for failure in &self.failures {
+            writeln!(out, "groups       {}", Printable(&failure.message))?;
+            failure
+                .hint
+                .iter()
+                .try_for_each(|hint| writeln!(out, "             hint: {}", Printable(hint)))?;
+        }
+        self.states.iter().try_for_each(|state| state.write(out))?;
+        self.drift.iter().try_for_each(|drift| drift.write(out))
     }
 
     fn write_verdict(

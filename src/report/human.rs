@@ -4,21 +4,26 @@
 //! contacts/family   laptop ⇄ server
 //!   listing   laptop 1 000   server 1 000 (changes only)   0.3 s
 //!   changes   12 → server   3 → laptop   1 delete   2 conflicts
-//!   done      +4 ~11 −1   2 conflicts wait: outrigger status
+//!   done      +4 ~11 −1   2 conflicts wait: outrigger conflicts contacts
+//! conflict    3fa9c1   contacts/family   "Anna García": outrigger conflicts show 3fa9c1
 //! Summary     1 group in sync, 2 conflicts   exit 3
 //! ```
 
 mod account;
+mod raised;
+mod told;
 mod words;
 
 use std::io::{self, Write};
 
 use outrigger_protocol::Printable;
 
+use super::collection::CollectionReport;
 use super::failure::{BOLD, Failure, PLAIN};
-use super::run::{CollectionReport, GroupReport, PluginReport, RunReport};
+use super::run::{GroupReport, PluginReport, RunReport};
 use crate::exit::Exit;
 use account::Account;
+pub use words::joined;
 pub(crate) use words::plural;
 
 /// Writes the account of a run.
@@ -30,6 +35,9 @@ pub fn write_run(run: &RunReport, to: &mut dyn Write) -> io::Result<()> {
         write_group(group, run.dry_run, to)?;
     }
     run.plugins.iter().try_for_each(|plugin| write_plugin(plugin, to))?;
+    if !run.dry_run {
+        raised::write_raised(run, to)?;
+    }
     let parts = summary_parts(run).join(", ");
     writeln!(to, "{BOLD}Summary{PLAIN}     {parts}   exit {}", run.exit().code())
 }
@@ -39,7 +47,7 @@ fn write_group(group: &GroupReport, dry_run: bool, to: &mut dyn Write) -> io::Re
         Account { group, collection, dry_run }.write(to)?;
     }
     if group.collections.is_empty() {
-        writeln!(to, "{BOLD}{}{PLAIN}   {}", group.name, group.members.join(" ⇄ "))?;
+        writeln!(to, "{BOLD}{}{PLAIN}   {}", group.name, joined(&group.members))?;
     }
     for waiting in &group.waiting {
         let why = Printable(&waiting.why);
@@ -111,7 +119,11 @@ fn summary_parts(run: &RunReport) -> Vec<String> {
         .filter(|(count, _)| *count > 0)
         .map(|(count, [one, many])| plural(count, one, many))
         .collect();
-    if parts.is_empty() { vec!["no groups".to_owned()] } else { parts }
+    match parts.is_empty() {
+        true if run.empty_plan => vec!["nothing was planned, nothing is done".to_owned()],
+        true => vec!["no groups".to_owned()],
+        false => parts,
+    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,10 @@
 use outrigger_engine::Report;
 use serde::{Deserialize, Serialize};
 
+use super::collection::CollectionReport;
 use super::failure::Failure;
-use super::run::{CollectionReport, GroupReport};
-use super::tally::{CollectionSummary, cut, member, text};
+use super::run::{GroupReport, guard_word};
+use super::tally::{CollectionSummary, cut, text};
 use crate::exit::Exit;
 
 /// What came of one or more groups. Keys are only ever added; one that is missing is empty.
@@ -18,7 +19,7 @@ pub struct Outcome {
     pub failures: Vec<FailureSummary>,
     /// Members that were not there and need not be.
     pub absent: Vec<Absent>,
-    /// Members that the guard against mass deletion stopped.
+    /// Members that a guard stopped.
     pub guard: Vec<GuardStop>,
     /// Every collection that was synchronised.
     pub collections: Vec<CollectionSummary>,
@@ -56,7 +57,7 @@ pub struct Absent {
     pub why: String,
 }
 
-/// A member that nothing was written to, because too much would have been deleted there.
+/// A member that nothing was written to, because too much would have been done there.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GuardStop {
@@ -66,13 +67,18 @@ pub struct GuardStop {
     pub collection: String,
     /// The member.
     pub member: String,
-    /// Deletions that were planned: the number for `--allow-deletes`.
+    /// What there would have been too much of: `deletes`, `updates` or `creates`. Empty, in what an
+    /// earlier version kept: deletes.
+    pub guard: String,
+    /// How many were planned: the number for `--allow-deletes` and the like.
     pub planned: u64,
+    /// Conflicts among them that the policy may settle: they count as all that could come of it.
+    pub disputed: u64,
     /// Items known there.
     pub total: u64,
     /// Some of the items, as the member calls them.
     pub names: Vec<String>,
-    /// The command line that lets them be deleted.
+    /// The command line that lets them happen.
     pub command: String,
 }
 
@@ -126,21 +132,26 @@ impl FailureSummary {
 
 /// A member or the state that failed in the middle of a collection.
 fn stopped(group: &GroupReport, collection: &CollectionReport, report: &Report) -> Option<FailureSummary> {
-    let (side, message, exit) = match report {
-        Report::StoreChanged { side } => {
-            (Some(*side), "it is another store than at the last run".to_owned(), Exit::Guard)
+    let (member, message, exit) = match report {
+        Report::StoreChanged { member } => {
+            (Some(*member), "it is another store than at the last run".to_owned(), Exit::Guard)
         }
-        Report::MemberFailed { side, class, words } => {
-            (Some(*side), cut(words), Exit::of_failure(*class).or_worse(Exit::Partial))
+        Report::MemberFailed { member, class, words } => {
+            (Some(*member), cut(words), Exit::of_failure(*class).or_worse(Exit::Partial))
         }
-        Report::CallFailed { side, words } => (Some(*side), cut(words), Exit::Partial),
+        Report::CallFailed { member, words } => (Some(*member), cut(words), Exit::Partial),
         Report::JournalFailed { reason } => (None, format!("the state: {}", cut(reason)), Exit::Internal),
         _ => return None,
     };
+    let is_other_store = matches!(report, Report::StoreChanged { .. });
+    let hint = member
+        .filter(|_| is_other_store)
+        .map(|member| format!("put the right one back; or, if it is meant: `{}`", group.new_store(member)));
     Some(FailureSummary {
         group: Some(group.name.clone()),
         collection: Some(collection.name.clone()),
-        member: side.map(|side| member(group, side)),
+        hint,
+        member: member.map(|member| group.member(member).to_owned()),
         message,
         exit: exit.code(),
         ..FailureSummary::default()
@@ -148,14 +159,16 @@ fn stopped(group: &GroupReport, collection: &CollectionReport, report: &Report) 
 }
 
 fn guarded(group: &GroupReport, collection: &CollectionReport, report: &Report) -> Option<GuardStop> {
-    let Report::GuardStop { side, planned, total, names } = report else { return None };
+    let Report::GuardStop { member, guard, planned, disputed, total, names } = report else { return None };
     Some(GuardStop {
         group: group.name.clone(),
         collection: collection.name.clone(),
-        member: member(group, *side),
+        member: group.member(*member).to_owned(),
+        guard: guard_word(*guard).to_owned(),
         planned: *planned,
+        disputed: *disputed,
         total: *total,
         names: names.iter().map(text).collect(),
-        command: group.allow_deletes(&collection.name, *planned),
+        command: group.allow(&collection.name, *guard, *planned),
     })
 }

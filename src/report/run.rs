@@ -1,11 +1,12 @@
-//! What a run came to, gathered while it runs: per group, per collection, per plugin process.
+//! What a run came to, gathered while it runs: per group, and per plugin process.
 
 use std::time::Duration;
 
-use outrigger_engine::{FailureClass, Report, Side, Summary};
-use outrigger_protocol::{Code, Printable};
+use outrigger_engine::{Guard, MemberIndex};
+use outrigger_protocol::Printable;
 
 use super::called::called;
+use super::collection::CollectionReport;
 use super::failure::Failure;
 use crate::exit::Exit;
 
@@ -34,6 +35,8 @@ pub struct RunReport {
     pub peak_rss_bytes: Option<u64>,
     /// Nothing was written: it is a plan.
     pub dry_run: bool,
+    /// Nothing was run: it was to execute a plan in which there is nothing to do.
+    pub empty_plan: bool,
 }
 
 impl RunReport {
@@ -50,7 +53,7 @@ pub struct GroupReport {
     /// Its name.
     pub name: String,
     /// Its members, in order.
-    pub members: [String; 2],
+    pub members: Vec<String>,
     /// What was synchronised.
     pub collections: Vec<CollectionReport>,
     /// Members that are not there and need not be; what is owed to them is kept.
@@ -59,6 +62,8 @@ pub struct GroupReport {
     pub failures: Vec<Failure>,
     /// What is worth knowing and no failure.
     pub notes: Vec<String>,
+    /// The plan that it executes, as a word of a command line.
+    pub plan: Option<String>,
 }
 
 /// A member that is caught up in a later run.
@@ -72,7 +77,7 @@ pub struct Waiting {
 
 impl GroupReport {
     /// Of a group that has not done anything yet.
-    pub fn new(name: impl Into<String>, members: [String; 2]) -> Self {
+    pub fn new(name: impl Into<String>, members: Vec<String>) -> Self {
         let name = name.into();
         Self {
             name,
@@ -81,12 +86,29 @@ impl GroupReport {
             waiting: Vec::new(),
             failures: Vec::new(),
             notes: Vec::new(),
+            plan: None,
         }
     }
 
-    /// The command line that lets exactly `planned` deletions of a collection happen.
-    pub(super) fn allow_deletes(&self, collection: &str, planned: u64) -> String {
-        format!("{} sync {} --allow-deletes {planned}", called(), self.target(collection))
+    /// What a member is called.
+    pub(super) fn member(&self, member: MemberIndex) -> &str {
+        self.members.get(member.index()).map_or("?", String::as_str)
+    }
+
+    /// The command line that lets exactly so many writes that a guard stopped happen to a collection, and
+    /// nothing more than the plan where one is executed.
+    pub(super) fn allow(&self, collection: &str, guard: Guard, planned: u64) -> String {
+        let what = match &self.plan {
+            Some(file) => format!("--plan {file}"),
+            None => self.target(collection),
+        };
+        format!("{} sync {what} --allow-{} {planned}", called(), guard_word(guard))
+    }
+
+    /// The command line that takes a member for another store than before.
+    pub(super) fn new_store(&self, member: MemberIndex) -> String {
+        let (called, group, member) = (called(), &self.name, self.member(member));
+        format!("{called} reset {member} {group} --new-store && {called} sync {group}")
     }
 
     /// The command line that tries items again that a plugin crashed over.
@@ -109,179 +131,12 @@ impl GroupReport {
     }
 }
 
-/// One collection of a group: what the engine reported of it.
-#[derive(Debug, Clone, Default)]
-pub struct CollectionReport {
-    /// Its name at the first member.
-    pub name: String,
-    /// How long the listings took.
-    pub listing: Duration,
-    /// In a dry run: the members where it would be made.
-    pub to_make: [bool; 2],
-    /// The counts at the end.
-    pub summary: Summary,
-    /// Writes that were decided, per member: creates, updates, deletes.
-    pub(super) planned: [Planned; 2],
-    /// Whether each member listed everything; `None` until its listing ended.
-    pub(super) complete: [Option<bool>; 2],
-    /// Reports that are told one by one.
-    pub(super) told: Vec<Report>,
-    /// Reports of that kind beyond [`CollectionReport::TOLD`].
-    pub(super) untold: u64,
-    /// Items that the plugin of each member has died over too often.
-    pub(crate) set_aside: [u64; 2],
-    /// The error with which each member was lost.
-    lost: [Option<Code>; 2],
-    /// What outside reasons (a refused password, a broken plugin) end the command with.
-    worse: Exit,
-}
-
-/// How many writes were decided for a member.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Planned {
-    pub(super) writes: u64,
-    pub(super) deletes: u64,
-}
-
-impl CollectionReport {
-    /// So many reports are told one by one; a first run may have ten thousand.
-    const TOLD: usize = 20;
-
-    /// Of a collection that has not done anything yet.
-    pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
-    }
-
-    /// Takes note of what the engine says. `dry_run`: planned writes are told one by one.
-    pub fn take(&mut self, report: Report, dry_run: bool) {
-        match report {
-            Report::Listed { side, complete, .. } => self.complete[side.index()] = Some(complete),
-            Report::Ended(summary) => self.summary = summary,
-            Report::Untold { count, .. } => self.untold += count,
-            Report::Charged { side, set_aside, .. } => self.set_aside[side.index()] += set_aside as u64,
-            Report::MemberFailed { side, class: FailureClass::Call(code), .. } => {
-                self.lost[side.index()] = Some(code);
-                self.tell(report);
-            }
-            Report::Planned { side, kind, .. } => {
-                self.planned[side.index()].count(kind);
-                if dry_run {
-                    self.tell(report);
-                }
-            }
-            other => self.tell(other),
-        }
-    }
-
-    /// Whether it ended because plugins died, and nothing else stopped a member. `dead`: whose plugin
-    /// does not run; one that does may call a lost server by the same name.
-    pub(crate) fn is_cut_by_a_crash(&self, dead: [bool; 2]) -> bool {
-        let stops = self.stops().filter(|report| !matches!(report, Report::GuardStop { .. })).count();
-        let is_death = |(lost, is_dead): (Option<Code>, bool)| is_dead && lost == Some(Code::DISCONNECTED);
-        let deaths = self.lost.into_iter().zip(dead).filter(|both| is_death(*both)).count();
-        deaths > 0 && deaths == stops
-    }
-
-    /// This one, which took up what `earlier` had begun when a plugin died: what was done is done, what
-    /// was left is told of anew.
-    pub(crate) fn after(mut self, earlier: Self) -> Self {
-        self.listing += earlier.listing;
-        self.summary.new_conflicts += earlier.summary.new_conflicts;
-        self.summary.leave_used |= earlier.summary.leave_used;
-        for at in Side::BOTH.map(Side::index) {
-            let (now, then) = (&mut self.summary.sides[at], earlier.summary.sides[at]);
-            now.created += then.created;
-            now.updated += then.updated;
-            now.deleted += then.deleted;
-            now.read += then.read;
-            self.planned[at].writes += then.created + then.updated;
-            self.planned[at].deletes += then.deleted;
-            self.set_aside[at] += earlier.set_aside[at];
-        }
-        let stays = |report: &Report| matches!(report, Report::Conflict { .. } | Report::Quarantined { .. });
-        let told = std::mem::take(&mut self.told);
-        self.told = earlier.told.into_iter().filter(stays).collect();
-        for report in told.into_iter().filter(|report| !self.told.contains(report)).collect::<Vec<_>>() {
-            self.tell(report);
-        }
-        self
-    }
-
-    /// Notes that the command cannot end with less than this.
-    pub fn worsen(&mut self, exit: Exit) {
-        self.worse = self.worse.or_worse(exit);
-    }
-
-    fn tell(&mut self, report: Report) {
-        // The engine leaves such a member alone like one that failed; that was said already.
-        if let Report::MemberFailed { side, .. } = report
-            && self.told.contains(&Report::StoreChanged { side })
-        {
-            return;
-        }
-        // What stopped a member is never left out.
-        if is_stop(&report) || self.told.len() < Self::TOLD {
-            self.told.push(report);
-        } else {
-            self.untold += 1;
-        }
-    }
-
-    /// The reports of what stopped a member.
-    pub(super) fn stops(&self) -> impl Iterator<Item = &Report> {
-        self.told.iter().filter(|report| is_stop(report))
-    }
-
-    /// What the command would end with if this were all.
-    #[must_use]
-    pub fn exit(&self) -> Exit {
-        let Summary { conflicts, quarantined, pending, guard, failed, journal_failed, .. } = self.summary;
-        let in_doubt = self.summary.sides.iter().any(|side| side.in_doubt > 0);
-        // What a plan has found to do is not yet undone.
-        let undone = if self.summary.dry_run { 0 } else { pending };
-        let partial = quarantined + undone > 0 || failed.contains(&true) || in_doubt;
-        let store_changed = self.told.iter().any(|report| matches!(report, Report::StoreChanged { .. }));
-        [
-            (conflicts > 0, Exit::Conflicts),
-            (partial, Exit::Partial),
-            (guard.contains(&true) || store_changed, Exit::Guard),
-            (journal_failed, Exit::Internal),
-        ]
-        .into_iter()
-        .filter_map(|(holds, exit)| holds.then_some(exit))
-        .fold(self.worse, Exit::or_worse)
-    }
-
-    /// Creates and updates at a member, decided or done; in a first run creates are only counted.
-    pub(super) fn writes(&self, side: Side) -> u64 {
-        let counts = self.summary.sides[side.index()];
-        self.planned[side.index()].writes.max(counts.created + counts.updated)
-    }
-
-    /// Deletions at both members, decided or done.
-    pub(super) fn deletes(&self) -> u64 {
-        let of =
-            |side: Side| self.planned[side.index()].deletes.max(self.summary.sides[side.index()].deleted);
-        Side::BOTH.into_iter().map(of).sum()
-    }
-}
-
-fn is_stop(report: &Report) -> bool {
-    matches!(
-        report,
-        Report::GuardStop { .. }
-            | Report::StoreChanged { .. }
-            | Report::MemberFailed { .. }
-            | Report::JournalFailed { .. }
-    )
-}
-
-impl Planned {
-    fn count(&mut self, kind: outrigger_protocol::CommitKind) {
-        match kind {
-            outrigger_protocol::CommitKind::Delete => self.deletes += 1,
-            _ => self.writes += 1,
-        }
+/// What a guard counts, as options and JSON call it.
+pub(super) const fn guard_word(guard: Guard) -> &'static str {
+    match guard {
+        Guard::Deletes => "deletes",
+        Guard::Updates => "updates",
+        Guard::Creates => "creates",
     }
 }
 

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::collection::CollectionReport;
 use super::failure::Failure;
 use super::outcome::Outcome;
-use super::run::{CollectionReport, PluginReport, RunReport};
+use super::run::{PluginReport, RunReport};
 use super::tally::MemberSummary;
 
 /// What `--json` prints. Keys are only ever added.
@@ -100,7 +101,7 @@ impl RunReport {
             outcome,
             conflicts: total(|collection| collection.summary.conflicts),
             quarantined: total(|collection| collection.summary.quarantined),
-            pending: total(|collection| collection.summary.pending),
+            pending: total(CollectionReport::pending),
             duration_ms: milliseconds(self.duration),
             peak_rss_bytes: self.peak_rss_bytes,
             plugins: self.plugins.iter().map(PluginSummary::of).collect(),
@@ -165,20 +166,20 @@ fn milliseconds(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use outrigger_engine::{Counts, FailureClass, Report, Side};
+    use outrigger_engine::{Counts, FailureClass, Guard, MemberIndex, Report};
     use outrigger_protocol::Href;
 
     use super::*;
     use crate::report::GroupReport;
 
     fn run() -> RunReport {
-        let mut collection = CollectionReport::new("family");
+        let mut collection = CollectionReport::new("family", 2);
         let mut summary =
             outrigger_engine::Summary { conflicts: 1, pending: 2, quarantined: 3, ..Default::default() };
-        summary.sides[0] =
-            Counts { listed: 10, read: 4, created: 3, updated: 2, deleted: 1, ..Default::default() };
+        let counts = Counts { listed: 10, read: 4, created: 3, updated: 2, deleted: 1, ..Default::default() };
+        summary.members = vec![outrigger_engine::MemberSummary { counts, ..Default::default() }];
         collection.take(Report::Ended(summary), false);
-        let mut group = GroupReport::new("contacts", ["laptop".into(), "usb".into()]);
+        let mut group = GroupReport::new("contacts", vec!["laptop".into(), "usb".into()]);
         group.collections = vec![collection.clone(), collection];
         let plugin = PluginReport {
             plugin: "vdir".into(),
@@ -235,14 +236,25 @@ mod tests {
         let group = &mut run.groups[0];
         group.failures.push(Failure::usage("no such thing").hint("try another"));
         let names = vec![Href::from(&b"a.vcf"[..])];
-        let stop = Report::GuardStop { side: Side::B, planned: 9, total: 10, names };
+        let stop = Report::GuardStop {
+            member: MemberIndex(1),
+            guard: Guard::Deletes,
+            planned: 9,
+            disputed: 0,
+            total: 10,
+            names,
+        };
         group.collections[1].take(stop, false);
         group.collections[1].take(
-            Report::MemberFailed { side: Side::A, class: FailureClass::Contract, words: "gone".into() },
+            Report::MemberFailed {
+                member: MemberIndex(0),
+                class: FailureClass::Contract,
+                words: "gone".into(),
+            },
             false,
         );
         let reason = "too large".into();
-        let pending = Report::Pending { side: Side::B, href: Href::from(&b"p.vcf"[..]), reason };
+        let pending = Report::Pending { member: MemberIndex(1), href: Href::from(&b"p.vcf"[..]), reason };
         group.collections[0].take(pending, false);
 
         let value = serde_json::to_value(run.summary()).unwrap();
@@ -257,12 +269,13 @@ mod tests {
             (&"laptop".into(), &"gone".into())
         );
         let guard = serde_json::json!({
-            "group": "contacts", "collection": "family", "member": "usb", "planned": 9, "total": 10,
+            "group": "contacts", "collection": "family", "member": "usb", "guard": "deletes",
+            "planned": 9, "disputed": 0, "total": 10,
             "names": ["a.vcf"], "command": "outrigger sync contacts/family --allow-deletes 9"
         });
         assert_eq!(value["guard"][0], guard);
         let item = serde_json::json!(
-            {"what": "pending", "member": "usb", "names": {"usb": "p.vcf"}, "why": "too large"}
+            {"what": "pending", "member": "usb", "names": {"usb": "p.vcf"}, "why": "too large", "conflict": null}
         );
         assert_eq!(value["collections"][0]["items"][0], item);
         assert_eq!(value["collections"][0]["members"]["laptop"]["created"], 3);

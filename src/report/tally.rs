@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use outrigger_engine::{Counts, Report, Side};
+use outrigger_engine::{Counts, MemberIndex, PlannedWrite, Report};
 use outrigger_protocol::{CommitKind, Href};
 use serde::{Deserialize, Serialize};
 
-use super::run::{CollectionReport, GroupReport};
+use super::collection::CollectionReport;
+use super::raised::Raised;
+use super::run::GroupReport;
 
 /// Characters that are kept of a text: a plugin cannot fill the state with words.
 const LONGEST: usize = 1_000;
@@ -44,16 +46,19 @@ pub struct CollectionSummary {
     pub pending: u64,
     /// Per member.
     pub members: BTreeMap<String, MemberSummary>,
-    /// Items that were told one by one; at most 20.
+    /// Items that were told one by one: at most 20 conflicts, and 20 others.
     pub items: Vec<ItemSummary>,
     /// Items beyond those.
     pub untold: u64,
 }
 
+/// What a plan says of a conflict that the policy may settle: it has not looked at the contents.
+pub(super) const SETTLED_LATER: &str = "a sync settles it by the policy of the group, if it can";
+
 /// One item that was told of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemSummary {
-    /// `conflict`, `left` (alone until it changes) or `pending`; in a plan also `create`, `update`
+    /// `conflict`, `left` (alone until it changes), `pending` or `kept` (back, with `readonly = "error"`); in a plan also `create`, `update`
     /// and `delete`.
     pub what: String,
     /// Where it would be written, or could not be read or written; null for a conflict.
@@ -62,22 +67,38 @@ pub struct ItemSummary {
     pub names: BTreeMap<String, String>,
     /// Why. May quote a plugin.
     pub why: Option<String>,
+    /// Of a conflict what it is called, for as long as it waits as it was raised.
+    pub conflict: Option<ConflictItem>,
+}
+
+/// What a conflict is called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConflictItem {
+    /// All digits of its ID.
+    pub id: String,
+    /// What a person calls the item. A member's words.
+    pub title: String,
+    /// The command line that shows it, and how to settle it.
+    pub command: String,
 }
 
 impl CollectionSummary {
     pub(super) fn of(group: &GroupReport, collection: &CollectionReport) -> Self {
         let summary = &collection.summary;
-        let counts = |side: Side| (member(group, side), MemberSummary::of(&summary.sides[side.index()]));
+        let counts =
+            |member| (group.member(member).to_owned(), MemberSummary::of(&collection.counts(member)));
+        let conflicts = collection.raised.iter().map(|raised| ItemSummary::raised(group, raised));
+        let others = collection.told.iter().filter_map(|report| ItemSummary::of(group, report));
         Self {
             group: group.name.clone(),
             name: collection.name.clone(),
             exit: collection.exit().code(),
             conflicts: summary.conflicts,
             quarantined: summary.quarantined,
-            pending: summary.pending,
-            members: Side::BOTH.map(counts).into(),
-            items: collection.told.iter().filter_map(|report| ItemSummary::of(group, report)).collect(),
-            untold: collection.untold,
+            pending: collection.pending(),
+            members: collection.indices().map(counts).collect(),
+            items: conflicts.chain(others).collect(),
+            untold: collection.untold + collection.unnamed,
         }
     }
 }
@@ -98,37 +119,49 @@ impl MemberSummary {
 }
 
 impl ItemSummary {
-    fn of(group: &GroupReport, report: &Report) -> Option<Self> {
+    pub(crate) fn of(group: &GroupReport, report: &Report) -> Option<Self> {
         match report {
-            Report::Planned { side, kind, names, .. } => {
-                Some(Self { member: Some(member(group, *side)), ..Self::named(group, verb(*kind), names) })
-            }
+            Report::Planned(PlannedWrite { member, kind, names, .. }) => Some(Self {
+                member: Some(group.member(*member).to_owned()),
+                ..Self::named(group, verb(*kind), names)
+            }),
+            Report::Kept(PlannedWrite { member, kind, names, .. }) => Some(Self {
+                member: Some(group.member(*member).to_owned()),
+                why: Some(format!("it takes no writes, so the {} is kept back", verb(*kind))),
+                ..Self::named(group, "kept", names)
+            }),
             Report::Conflict { names, .. } => Some(Self::named(group, "conflict", names)),
-            Report::Quarantined { side, href, reason, .. } => {
-                Some(Self::troubled(group, "left", *side, href, reason))
+            Report::Quarantined { member, href, reason, .. } => {
+                Some(Self::troubled(group, "left", *member, href, reason))
             }
-            Report::Pending { side, href, reason } => {
-                Some(Self::troubled(group, "pending", *side, href, reason))
+            Report::Pending { member, href, reason } => {
+                Some(Self::troubled(group, "pending", *member, href, reason))
             }
             _ => None,
         }
     }
 
-    fn named(group: &GroupReport, what: &str, names: &[Option<Href>; 2]) -> Self {
-        let name = |side: Side| Some((member(group, side), text(names[side.index()].as_ref()?)));
-        let names = Side::BOTH.into_iter().filter_map(name).collect();
-        Self { what: what.to_owned(), member: None, names, why: None }
+    fn raised(group: &GroupReport, raised: &Raised) -> Self {
+        let conflict = raised.known.as_ref().map(|known| ConflictItem {
+            id: known.id.clone(),
+            title: cut(&known.title),
+            command: known.command(),
+        });
+        let why = raised.is_for_policy.then(|| SETTLED_LATER.to_owned());
+        Self { conflict, why, ..Self::named(group, "conflict", &raised.names) }
     }
 
-    fn troubled(group: &GroupReport, what: &str, side: Side, href: &Href, why: &str) -> Self {
-        let at = member(group, side);
+    fn named(group: &GroupReport, what: &str, names: &[Option<Href>]) -> Self {
+        let names = group.members.iter().zip(names);
+        let names = names.filter_map(|(member, name)| Some((member.clone(), text(name.as_ref()?)))).collect();
+        Self { what: what.to_owned(), member: None, names, why: None, conflict: None }
+    }
+
+    fn troubled(group: &GroupReport, what: &str, member: MemberIndex, href: &Href, why: &str) -> Self {
+        let at = group.member(member).to_owned();
         let names = BTreeMap::from([(at.clone(), text(href))]);
-        Self { what: what.to_owned(), member: Some(at), names, why: Some(cut(why)) }
+        Self { what: what.to_owned(), member: Some(at), names, why: Some(cut(why)), conflict: None }
     }
-}
-
-pub(super) fn member(group: &GroupReport, side: Side) -> String {
-    group.members[side.index()].clone()
 }
 
 /// A name as text: a program that needs its bytes finds them at the member.

@@ -51,14 +51,13 @@ pub async fn check(config: &Config, options: &Options) -> Result<CheckReport, Fa
     for (group, _) in wanted(config, options)? {
         for name in &group.members {
             let Some(member) = config.member(name) else { continue };
-            let nothing = MemberState::default();
             let start = Start {
                 config,
                 member,
                 plugins: &options.plugins,
                 only_looks: true,
                 locks: Vec::new(),
-                group: group_of(group, None, [&nothing, &nothing]),
+                group: group_of(group, None, &[]),
                 crashes: Vec::new(), // whoever checks wants to see
             };
             let keeper = |configured| Keeper::new(configured, MemberState::default(), None, None);

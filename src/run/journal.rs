@@ -7,7 +7,7 @@
 use outrigger_engine::{Record, Ticket};
 use outrigger_store::{Collection, Store};
 
-/// The transactions of one run of one pair of collections.
+/// The transactions of one run of one collection.
 pub(super) struct Journal<'j, D> {
     store: &'j Store,
     collection: &'j Collection,
@@ -54,19 +54,29 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use outrigger_engine::{Side, Undo};
-    use outrigger_protocol::{Href, OperationId, StoreId};
+    use outrigger_engine::{Key, MemberIndex, RowId, Undo};
+    use outrigger_protocol::{CommitKind, Href, OperationId, StoreId};
 
     use super::*;
 
     /// Refused by the store, for no run was begun.
     fn refused() -> Vec<Record> {
         let (operation, href) = (OperationId(uuid::Uuid::nil()), Href::from("h"));
-        vec![Record::Undo(Undo { operation, side: Side::A, href, format: "f".into(), data: vec![1] })]
+        let (row, key, kind, member) = (RowId(1), Key([].into()), CommitKind::Update, MemberIndex(0));
+        vec![Record::Undo(Undo {
+            operation,
+            row,
+            key,
+            kind,
+            member,
+            href,
+            format: "f".into(),
+            data: vec![1],
+        })]
     }
 
-    fn accepted(side: Side) -> Vec<Record> {
-        vec![Record::Store(side, StoreId::from("s"))]
+    fn accepted(member: u16) -> Vec<Record> {
+        vec![Record::Store(MemberIndex(member), StoreId::from("s"))]
     }
 
     struct Scene {
@@ -78,7 +88,7 @@ mod tests {
     fn scene() -> Scene {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path(), "g", Duration::ZERO).unwrap();
-        Scene { store, collection: Collection::new("c", "a", "b"), _folder: folder }
+        Scene { store, collection: Collection::new("c", ["a", "b"]), _folder: folder }
     }
 
     #[test]
@@ -87,10 +97,10 @@ mod tests {
         let (tell, told) = mpsc::channel();
         let mut journal = Journal::new(store, collection, move |durable| tell.send(durable).unwrap());
         journal.add(Ticket(1), refused());
-        journal.add(Ticket(2), accepted(Side::A));
+        journal.add(Ticket(2), accepted(0));
         assert!(told.recv().unwrap().is_err());
         assert_eq!(journal.end(false), [Ticket(1)]);
-        journal.add(Ticket(3), accepted(Side::B));
+        journal.add(Ticket(3), accepted(1));
         // Asked after all that the journal asked, so answered after it.
         assert_eq!(store.load(collection).wait().unwrap().stores, [None, None]);
         assert!(told.try_recv().is_err(), "it was asked for nothing more");
@@ -101,8 +111,8 @@ mod tests {
         let Scene { store, collection, _folder } = &scene();
         let (tell, told) = mpsc::channel();
         let mut journal = Journal::new(store, collection, move |durable| tell.send(durable).unwrap());
-        for (ticket, side) in [(1, Side::A), (2, Side::A), (3, Side::B)] {
-            journal.add(Ticket(ticket), accepted(side));
+        for (ticket, member) in [(1, 0), (2, 0), (3, 1)] {
+            journal.add(Ticket(ticket), accepted(member));
         }
         told.recv().unwrap().unwrap();
         assert_eq!(journal.end(true), [Ticket(1)]);

@@ -6,11 +6,13 @@ use std::sync::{Arc, Weak};
 use outrigger_broker::{Answer, Callbacks};
 use outrigger_engine::{FoundCollection, MemberState};
 use outrigger_protocol::{
-    Ask, Blame, Code, Effect, Error, Member, MemberUpdate, MemberUpdated, OperationId, RaiseSlowSync,
+    Ask, Blame, Code, Effect, Error, Member, MemberUpdate, MemberUpdated, OperationId, RaiseSlowSync, Rename,
     SecretText,
 };
 use outrigger_store::{Error as StoreError, Store};
 use tokio::sync::{Mutex, oneshot};
+
+use super::names::Names;
 
 /// Asks the user what a plugin wants to know. The prompt is in the plugin's words.
 pub trait Asker: Send + Sync + std::fmt::Debug {
@@ -28,6 +30,7 @@ pub(super) struct Keeper {
     /// `None` in a dry run: nothing is kept.
     store: Option<Weak<Store>>,
     asker: Option<Arc<dyn Asker>>,
+    names: Names,
 }
 
 impl Keeper {
@@ -37,7 +40,14 @@ impl Keeper {
         store: Option<&Arc<Store>>,
         asker: Option<Arc<dyn Asker>>,
     ) -> Self {
-        Self { configured, state: Arc::new(Mutex::new(state)), store: store.map(Arc::downgrade), asker }
+        let (state, store, names) =
+            (Arc::new(Mutex::new(state)), store.map(Arc::downgrade), Names::default());
+        Self { configured, state, store, asker, names }
+    }
+
+    /// Where the plugin says new names of items.
+    pub(super) fn names(&self) -> Names {
+        self.names.clone()
     }
 
     /// The member as its plugin sees it now.
@@ -149,6 +159,13 @@ impl Callbacks for Keeper {
         })
     }
 
+    fn rename(&self, rename: Rename) -> Answer<'_, ()> {
+        if self.store.is_none() {
+            return Box::pin(async { Err(refuse(Code::READ_ONLY, "a plan changes nothing")) });
+        }
+        Box::pin(self.names.say(rename))
+    }
+
     fn ask(&self, question: Ask) -> Answer<'_, SecretText> {
         match &self.asker {
             Some(asker) => asker.ask(&self.configured.name, &question),
@@ -252,6 +269,8 @@ mod tests {
         let keeper = Keeper::new(Member::new("phone", vec![]), MemberState::default(), None, None);
         assert_eq!(keeper.update_member(update(1, 0)).await.unwrap_err().code, Code::READ_ONLY);
         assert_eq!(keeper.state().await, MemberState::default());
+        let rename = Rename { sink: outrigger_protocol::ObjectId(1), names: Vec::new() };
+        assert_eq!(keeper.rename(rename).await.unwrap_err().code, Code::READ_ONLY);
         let question =
             Ask { kind: outrigger_protocol::AskKind::Confirm, prompt: "?".into(), choices: vec![] };
         assert_eq!(keeper.ask(question).await.unwrap_err().code, Code::PERMISSION);

@@ -3,52 +3,53 @@
 //! Two groups may share a member, also under two names. A member counts as the same where its
 //! *place* is the same: the plugin, and the folder that it works on.
 
+use std::collections::HashMap;
 use std::fs::{File, canonicalize};
 use std::path::Path;
 use std::time::Duration;
 
-use outrigger_engine::Side;
 use outrigger_store::lock_member;
 
 use super::stored::store_exit;
 use crate::config::{GroupConfig, MemberConfig};
 use crate::report::Failure;
 
-/// The locks of a group's members, in their order.
-pub(super) type MemberLocks = [Option<File>; 2];
-
-/// Takes the locks of both members, each within `patience`.
+/// Takes the locks of all members, in their order, each within `patience`.
 ///
 /// In the order of the places, whatever the order in the group: so no two runs wait for each other.
 ///
 /// # Errors
-/// Somebody else holds one, or both members are one place.
+/// Somebody else holds one, or two members are one place.
 pub(super) fn take(
     state: &Path,
-    members: [&MemberConfig; 2],
+    members: &[&MemberConfig],
     patience: Duration,
-) -> Result<MemberLocks, Failure> {
-    let places = members.map(place);
-    let mut order = Side::BOTH.map(Side::index);
-    order.sort_by_key(|index| &places[*index]);
-    let mut locks = MemberLocks::default();
-    for index in order {
-        let taken = lock_member(state, &places[index], patience);
-        locks[index] = Some(taken.map_err(|error| in_use(members[index], &error))?);
+) -> Result<Vec<File>, Failure> {
+    let mut places: Vec<_> = members.iter().map(|member| place(member)).zip(members).enumerate().collect();
+    places.sort_by(|(_, (one, _)), (_, (other, _))| one.cmp(other));
+    let mut locks = Vec::new();
+    for (index, (place, member)) in places {
+        let taken = lock_member(state, &place, patience);
+        locks.push((index, taken.map_err(|error| in_use(member, &error))?));
     }
-    Ok(locks)
+    locks.sort_by_key(|(index, _)| *index);
+    Ok(locks.into_iter().map(|(_, lock)| lock).collect())
 }
 
 /// Fails if a group would keep a place the same as itself, also through a link, which the text of the
 /// configuration does not show.
-pub(super) fn check_apart(group: &GroupConfig, members: [&MemberConfig; 2]) -> Result<(), Failure> {
-    let [a, b] = members.map(place);
-    if a != b {
-        return Ok(());
+pub(super) fn check_apart(group: &GroupConfig, members: &[&MemberConfig]) -> Result<(), Failure> {
+    let mut seen = HashMap::new();
+    for member in members {
+        if let Some(other) = seen.insert(place(member), &member.name) {
+            let text = format!(
+                "the members {other} and {} of the group {} are the same place",
+                member.name, group.name
+            );
+            return Err(Failure::usage(text).hint("give each of them a folder of its own"));
+        }
     }
-    let [a, b] = members.map(|member| &member.name);
-    let text = format!("the members {a} and {b} of the group {} are the same place", group.name);
-    Err(Failure::usage(text).hint("give each of them a folder of its own"))
+    Ok(())
 }
 
 /// What tells a member from all others: its plugin, and the folder that this one works on, without
@@ -106,8 +107,8 @@ mod tests {
         assert_eq!(place(a), place(b));
         assert_ne!(place(a), place(c));
         let group = config.group("g").unwrap();
-        assert_eq!(check_apart(group, [a, b]).unwrap_err().exit, Exit::Usage);
-        check_apart(group, [a, c]).unwrap();
+        assert_eq!(check_apart(group, &[a, b]).unwrap_err().exit, Exit::Usage);
+        check_apart(group, &[a, c]).unwrap();
     }
 
     #[test]
@@ -136,10 +137,10 @@ mod tests {
         let config =
             config(&(vdir("a", "path = \"/a\"") + &vdir("b", "path = \"/b\"") + &vdir("c", "path = \"/c\"")));
         let [a, b, c] = ["a", "b", "c"].map(|name| config.member(name).unwrap());
-        let first = take(state.path(), [a, b], Duration::ZERO).unwrap();
-        let failure = take(state.path(), [b, c], Duration::ZERO).unwrap_err();
+        let first = take(state.path(), &[a, b], Duration::ZERO).unwrap();
+        let failure = take(state.path(), &[b, c], Duration::ZERO).unwrap_err();
         assert_eq!((failure.exit, &*failure.message), (Exit::Locked, "the member b cannot be used now"));
         drop(first);
-        take(state.path(), [c, b], Duration::ZERO).unwrap();
+        take(state.path(), &[c, b], Duration::ZERO).unwrap();
     }
 }

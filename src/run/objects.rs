@@ -6,29 +6,28 @@
 
 use std::collections::BTreeMap;
 
-use outrigger_engine::{ConflictPolicy, FoundCollection, MemberState};
+use outrigger_engine::{FoundCollection, MemberIndex, MemberState};
 use outrigger_protocol::{Anchor, Group, Sink, Snapshot};
 use outrigger_store::Store;
 
-use super::pairs::{Pair, kept_as};
+use super::collections::{Mapped, kept_as};
+use super::crew::Crew;
 use super::session::MemberSession;
 use super::stored::ask;
+use super::together;
 use crate::config::GroupConfig;
 use crate::report::Failure;
 
 /// A group as its plugins see it, from what is kept of its members. The generation is that of the
 /// members together: it rises whenever the object types change, for these are theirs.
-pub(super) fn group_of(group: &GroupConfig, last_run: Option<u64>, members: [&MemberState; 2]) -> Group {
-    let conflict = match group.conflict {
-        ConflictPolicy::Queue => "queue",
-        ConflictPolicy::Prefer(_) => "prefer",
-    };
+pub(super) fn group_of(group: &GroupConfig, last_run: Option<u64>, members: &[MemberState]) -> Group {
+    let conflict = if group.mirror.is_some() { "prefer" } else { group.policies.conflict.word() };
     Group {
         generation: members.iter().map(|member| member.generation).fold(0, u64::saturating_add),
-        object_types: MemberState::all_types(&members),
+        object_types: MemberState::all_types(&members.iter().collect::<Vec<_>>()),
         conflict: conflict.into(),
         last_run,
-        ..Group::new(&group.name, group.members.to_vec())
+        ..Group::new(&group.name, group.members.clone())
     }
 }
 
@@ -36,39 +35,47 @@ pub(super) fn group_of(group: &GroupConfig, last_run: Option<u64>, members: [&Me
 pub(super) struct Objects<'o> {
     group: &'o GroupConfig,
     store: &'o Store,
-    sessions: [&'o MemberSession; 2],
+    crew: &'o Crew<'o>,
+    /// What was kept of each member when the run began.
+    kept: &'o [MemberState],
     /// All collections of each member, also those that this run has made.
-    sinks: [Vec<Sink>; 2],
-    told: Group,
+    sinks: Vec<Vec<Sink>>,
+    told: &'o mut Group,
 }
 
 impl<'o> Objects<'o> {
-    /// `told`: the group as it went with `initialize`.
+    /// `told`: the group as its plugins were told last, which goes on from here.
     pub(super) fn new(
         group: &'o GroupConfig,
         store: &'o Store,
-        sessions: [&'o MemberSession; 2],
-        pairs: &[Pair],
-        told: Group,
+        crew: &'o Crew<'o>,
+        kept: &'o [MemberState],
+        mapped: &[Mapped],
+        told: &'o mut Group,
     ) -> Self {
-        let sinks = [0, 1].map(|side| all_sinks(sessions[side], side, pairs));
-        Self { group, store, sessions, sinks, told }
+        let all =
+            |member| crew.get(member).map_or_else(Vec::new, |session| all_sinks(session, member, mapped));
+        let sinks = group.indices().map(all).collect();
+        Self { group, store, crew, kept, sinks, told }
     }
 
     /// Keeps what is known of the members now, and tells each plugin of what is news to it. `done`:
     /// what slow syncs each had been asked for that the run has done.
     ///
     /// What cannot be kept is not told, and the next run finds it out again.
-    pub(super) async fn learn(&mut self, done: Option<&[MemberState; 2]>) {
-        let done = [0, 1].map(|side| done.map(|done| &done[side]));
-        tokio::join!(self.learn_member(0, done[0]), self.learn_member(1, done[1]));
+    pub(super) async fn learn(&mut self, done: Option<&[MemberState]>) {
+        let present = self.crew.present();
+        let one = async |(member, session): &(MemberIndex, &MemberSession)| {
+            let done = done.and_then(|done| done.get(member.index()));
+            self.learn_member(*member, session, done).await;
+        };
+        together::all(present.iter().map(one)).await;
         self.tell_group().await;
     }
 
-    async fn learn_member(&self, side: usize, done: Option<&MemberState>) {
-        let session = self.sessions[side];
-        let member = &self.group.members[side];
-        let found = match self.found(side).await {
+    async fn learn_member(&self, place: MemberIndex, session: &MemberSession, done: Option<&MemberState>) {
+        let member = self.group.member(place);
+        let found = match self.collections(place).await {
             Ok(found) => found,
             Err(failure) => return tracing::warn!(member, %failure, "where its feeds stand is not known"),
         };
@@ -80,26 +87,34 @@ impl<'o> Objects<'o> {
     }
 
     /// The collections of one member, with their anchors.
-    async fn found(&self, side: usize) -> Result<Vec<FoundCollection>, Failure> {
-        let anchors = ask(&self.group.name, self.store.anchors(&self.group.members[side])).await?;
-        let found = self.sinks[side].iter().map(|sink| found(self.group, side, sink, &anchors));
-        Ok(found.collect())
+    async fn collections(&self, member: MemberIndex) -> Result<Vec<FoundCollection>, Failure> {
+        let anchors = ask(&self.group.name, self.store.anchors(self.group.member(member))).await?;
+        let sinks = self.sinks.get(member.index()).into_iter().flatten();
+        Ok(sinks.map(|sink| found(self.group, member, sink, &anchors)).collect())
+    }
+
+    /// What is kept of each member now.
+    pub(super) async fn states(&self) -> Vec<MemberState> {
+        let mut states = self.kept.to_vec();
+        for (member, session) in self.crew.present() {
+            states[member.index()] = session.keeper().state().await;
+        }
+        states
     }
 
     async fn tell_group(&mut self) {
-        let [a, b] = self.sessions.map(MemberSession::keeper);
-        let members = [a.state().await, b.state().await];
-        let now = group_of(self.group, self.told.last_run, members.each_ref());
+        let now = group_of(self.group, self.told.last_run, &self.states().await);
         if now.object_types != self.told.object_types {
-            self.sessions.iter().for_each(|session| session.tell(Snapshot::Group(now.clone())));
-            self.told = now;
+            let present = self.crew.present();
+            present.iter().for_each(|(_, session)| session.tell(Snapshot::Group(now.clone())));
+            *self.told = now;
         }
     }
 }
 
-fn all_sinks(session: &MemberSession, side: usize, pairs: &[Pair]) -> Vec<Sink> {
+fn all_sinks(session: &MemberSession, member: MemberIndex, mapped: &[Mapped]) -> Vec<Sink> {
     let mut sinks = session.discovered().sinks.clone();
-    for sink in pairs.iter().filter_map(|pair| pair.sinks[side].as_ref()) {
+    for sink in mapped.iter().filter_map(|one| one.at.get(member.index())?.sink()) {
         if !sinks.iter().any(|known| known.object == sink.object) {
             sinks.push(sink.clone());
         }
@@ -109,13 +124,13 @@ fn all_sinks(session: &MemberSession, side: usize, pairs: &[Pair]) -> Vec<Sink> 
 
 fn found(
     group: &GroupConfig,
-    side: usize,
+    member: MemberIndex,
     sink: &Sink,
     anchors: &BTreeMap<String, Anchor>,
 ) -> FoundCollection {
     FoundCollection {
         name: sink.name.clone(),
         object_types: sink.object_types.clone(),
-        anchor: kept_as(group, side, &sink.name).and_then(|name| anchors.get(name)).cloned(),
+        anchor: kept_as(group, member, &sink.name).and_then(|name| anchors.get(name)).cloned(),
     }
 }

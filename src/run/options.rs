@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use outrigger_engine::Allow;
+
 use super::keeper::Asker;
 use super::members::Plugins;
+use crate::plan::Plan;
 
 /// What a run is asked to do.
 #[derive(Debug, Clone, Default)]
@@ -12,9 +15,15 @@ pub struct Options {
     pub targets: Vec<(String, Option<String>)>,
     /// Decide, and write nothing at all.
     pub dry_run: bool,
-    /// The user's leave to delete so many items in spite of the guard, good for one member of one
-    /// collection in the whole run; see [`outrigger_engine::Settings::allow_deletes`].
-    pub allow_deletes: Option<u64>,
+    /// The user's leave for what a guard stopped, each good for one member of one collection in the whole
+    /// run.
+    pub allow: Allow,
+    /// Keep all that a dry run finds to do in its report, for [`Plan::of`].
+    pub keep_plan: bool,
+    /// Do what is in this plan and still the same, and nothing else. [`Self::targets`] must be its own.
+    pub plan: Option<Arc<Plan>>,
+    /// Have every member list everything, and read every item, whatever its revision says.
+    pub verify: bool,
     /// What was set aside because a plugin crashed is tried once more: members, and items.
     pub retry_crashed: bool,
     /// Plugins besides the first-party ones.

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
 
 use outrigger_broker::{PluginHost, PluginSpec, StartBy, StartError, TryError};
 use outrigger_sandbox::Descriptor;
@@ -73,6 +74,6 @@ impl Origin {
 }
 
 /// Descriptors of the same locks.
-pub(super) fn duplicates(locks: &[File]) -> io::Result<Vec<Descriptor>> {
+pub(super) fn duplicates(locks: &[Arc<File>]) -> io::Result<Vec<Descriptor>> {
     locks.iter().map(|lock| lock.try_clone().map(Descriptor::from)).collect()
 }

@@ -36,7 +36,7 @@ pub(crate) struct Start<'s> {
     /// Nothing is written down.
     pub(crate) only_looks: bool,
     /// Held by each of its processes until the last one that it started has gone (decisions X3).
-    pub(crate) locks: Vec<File>,
+    pub(crate) locks: Vec<Arc<File>>,
     /// What its plugin is shown.
     pub(crate) group: Group,
     /// Crashes of its plugin in earlier runs.
@@ -154,6 +154,17 @@ impl MemberSession {
         Arc::clone(&self.served.borrow().discovered)
     }
 
+    /// Asks it once more what it has.
+    ///
+    /// # Errors
+    /// It cannot say; what it said before stays.
+    pub(super) async fn look_again(&self) -> Result<(), Failure> {
+        let discovered = self.instance().discover().await;
+        let discovered = discovered.map_err(|error| self.failure("cannot say what it has", &error))?;
+        self.served.borrow_mut().discovered = Arc::new(discovered);
+        Ok(())
+    }
+
     /// A client of its main sink, where it has one.
     pub(super) fn main_sink(&self) -> Option<SinkClient> {
         let served = self.served.borrow();
@@ -182,7 +193,10 @@ impl MemberSession {
     /// Makes a collection, under an operation that is durable before it is sent.
     pub(super) async fn create_collection(&self, operation: OperationId, name: &str) -> Result<Sink, Error> {
         let request = CreateCollection { operation, name: name.to_owned(), object_types: Vec::new() };
-        self.instance().create_collection(&request).await
+        let made = self.instance().create_collection(&request).await?;
+        let mut served = self.served.borrow_mut();
+        Arc::make_mut(&mut served.discovered).sinks.push(made.clone());
+        Ok(made)
     }
 
     /// What its plugin answered, as a failure that quotes it.

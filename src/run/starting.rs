@@ -3,86 +3,90 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use outrigger_engine::MemberState;
+use outrigger_engine::{MemberIndex, MemberState};
 use outrigger_protocol::Group;
 use outrigger_store::{Crash, Store};
 
+use super::crew::FEWEST;
 use super::group::GroupRun;
-use super::heal;
 use super::keeper::Keeper;
-use super::locks::MemberLocks;
 use super::options::Options;
+use super::resources::Resources;
 use super::session::{MemberSession, Start, StartFailure};
-use super::stored;
+use super::{heal, together};
 use crate::config::MemberConfig;
 use crate::exit::Exit;
-use crate::report::{Failure, PluginReport, Waiting};
+use crate::report::{Failure, Waiting};
 
 impl GroupRun<'_> {
-    /// Starts both members at the same time; both are shown the group. `None`: one that is not there
-    /// and need not be.
+    /// Starts the members that do not run, a few at a time; all are shown the group. One that is not there,
+    /// and need not be, stays out. Whether the group can be run with those that are there; if not, nobody
+    /// runs.
     pub(super) async fn start_members(
         &mut self,
-        store: &Arc<Store>,
-        kept: [MemberState; 2],
+        members: &[&MemberConfig],
+        resources: &mut Resources,
+        kept: &[MemberState],
         shown: &Group,
-        locks: &MemberLocks,
-    ) -> Result<[Option<MemberSession>; 2], Failure> {
-        let [a, b] = self.members()?;
-        let [kept_a, kept_b] = kept;
-        let (a, b) = tokio::join!(
-            self.start_member(a, kept_a, shown, store, locks[0].as_ref()),
-            self.start_member(b, kept_b, shown, store, locks[1].as_ref())
-        );
-        let (a, b) = match (a, b) {
-            (Ok(a), Ok(b)) => return Ok([Some(a), Some(b)]),
-            other => other,
-        };
-        let sessions = [self.absent(a), self.absent(b)];
-        for session in sessions.into_iter().flatten() {
-            session.stop().await;
+    ) -> bool {
+        let missing: Vec<usize> =
+            (0..members.len()).filter(|place| resources.sessions[*place].is_none()).collect();
+        if !missing.is_empty() {
+            self.watcher.phase(&self.group.name, "", "starting plugins");
         }
-        Ok([None, None])
+        let starts = missing.iter().map(|place| {
+            let kept = kept.get(*place).cloned().unwrap_or_default();
+            let locks = resources.group_lock.iter().chain(resources.locks.get(*place)).cloned().collect();
+            self.start_member(members[*place], kept, shown, &resources.store, locks)
+        });
+        let mut can_run = true;
+        for (place, started) in missing.iter().zip(together::a_few(starts).await) {
+            can_run &= started.is_ok() || !self.config.needs(self.group, MemberIndex::at(*place));
+            resources.sessions[*place] = self.absent(started, members[*place]);
+        }
+        let is_enough = can_run && self.are_enough(&resources.sessions);
+        if !is_enough {
+            let sessions = resources.sessions.iter_mut().filter_map(Option::take);
+            together::a_few(sessions.map(MemberSession::stop)).await;
+        }
+        is_enough
     }
 
-    /// Ends both plugins, and says what they had used. A crash in their last moments counts too.
-    pub(super) async fn stop(
-        &mut self,
-        sessions: [Option<MemberSession>; 2],
-        store: &Store,
-        plugins: &mut Vec<PluginReport>,
-    ) {
-        let [a, b] = sessions;
-        self.report.notes.extend([&a, &b].into_iter().flatten().filter_map(MemberSession::note));
-        let (a, b) = tokio::join!(stop(a), stop(b));
-        for (report, crashes) in [a, b].into_iter().flatten() {
-            if report.crashes > 0 {
-                heal::keep(store, &self.group.name, &report.member, crashes).await;
-            }
-            plugins.push(report);
+    /// Whether there is anything to be kept the same. Where a group of two has to wait for one, that is
+    /// no failure.
+    fn are_enough(&mut self, sessions: &[Option<MemberSession>]) -> bool {
+        let there = sessions.iter().flatten().count();
+        if there < FEWEST && sessions.len() > FEWEST && self.report.failures.is_empty() {
+            let text = format!("fewer than two members of the group {} are there", self.group.name);
+            let hint = "nothing was read or written; what is owed is kept";
+            self.report.failures.push(Failure::new(Exit::Partial, text).hint(hint));
         }
+        there >= FEWEST
     }
 
     /// Notes why a member could not be started; hands back one that could.
-    fn absent(&mut self, started: Result<MemberSession, (String, StartFailure)>) -> Option<MemberSession> {
+    fn absent(
+        &mut self,
+        started: Result<MemberSession, StartFailure>,
+        member: &MemberConfig,
+    ) -> Option<MemberSession> {
         match started {
             Ok(session) => Some(session),
-            Err((member, StartFailure { failure, .. })) => {
-                let required = self.config.member(&member).is_none_or(|member| member.required);
+            Err(StartFailure { failure, .. }) => {
                 // Only what is not there can be waited for; the rest somebody has to mend.
-                if required || failure.exit != Exit::Partial {
+                if member.required || failure.exit != Exit::Partial {
                     self.report.failures.push(failure);
                 } else {
                     let why =
                         failure.causes.first().map_or_else(|| failure.message.clone(), ToString::to_string);
-                    self.report.waiting.push(Waiting { member, why });
+                    self.report.waiting.push(Waiting { member: member.name.clone(), why });
                 }
                 None
             }
         }
     }
 
-    /// Its keeper process holds the locks too, until the plugin's last process has gone
+    /// Its keeper processes hold the locks too, each until the plugin's last process has gone
     /// (decisions X3).
     async fn start_member(
         &self,
@@ -90,15 +94,11 @@ impl GroupRun<'_> {
         kept: MemberState,
         shown: &Group,
         store: &Arc<Store>,
-        lock: Option<&File>,
-    ) -> Result<MemberSession, (String, StartFailure)> {
+        locks: Vec<Arc<File>>,
+    ) -> Result<MemberSession, StartFailure> {
         let asker = self.options.asker.clone();
-        let before = async {
-            let crashes = self.crashes(store, member).await?;
-            Ok((crashes, self.locks(store, lock)?))
-        };
-        let failed = |failure| (member.name.clone(), StartFailure { failure, crashes: Vec::new() });
-        let (crashes, locks) = before.await.map_err(failed)?;
+        let crashes = self.crashes(store, member).await;
+        let crashes = crashes.map_err(|failure| StartFailure { failure, crashes: Vec::new() })?;
         let Options { plugins, dry_run, .. } = self.options;
         let start = Start {
             config: self.config,
@@ -116,7 +116,7 @@ impl GroupRun<'_> {
         if now != crashes {
             heal::keep(store, &self.group.name, &member.name, now).await;
         }
-        started.map_err(|failed| (member.name.clone(), failed))
+        started
     }
 
     /// When the plugin of a member crashed in earlier runs; nothing where the user wants it tried again.
@@ -127,22 +127,5 @@ impl GroupRun<'_> {
         }
         heal::keep(store, &self.group.name, &member.name, Vec::new()).await;
         Ok(Vec::new())
-    }
-
-    /// What the keepers of its processes are to hold.
-    fn locks(&self, store: &Store, lock: Option<&File>) -> Result<Vec<File>, Failure> {
-        let group =
-            store.try_clone_lock().map_err(|error| stored::store_failure(&self.group.name, &error))?;
-        let lock = lock.map(File::try_clone).transpose().map_err(|error| {
-            Failure::internal("the lock of the member cannot be handed on").because(&error)
-        })?;
-        Ok(group.into_iter().chain(lock).collect())
-    }
-}
-
-async fn stop(session: Option<MemberSession>) -> Option<(PluginReport, Vec<Crash>)> {
-    match session {
-        Some(session) => Some(session.stop().await),
-        None => None,
     }
 }

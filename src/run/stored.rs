@@ -61,7 +61,7 @@ mod tests {
         let store = Store::open(folder.path(), "g", Duration::ZERO).unwrap();
         let (disk_is_back, gate) = mpsc::channel::<()>();
         store.status().then(move |_| gate.recv().unwrap()); // the store's thread stands still
-        let collection = outrigger_store::Collection::new("c", "a", "b");
+        let collection = outrigger_store::Collection::new("c", ["a", "b"]);
         let load = ask("g", store.load(&collection));
         let deadline = async {
             tokio::time::sleep(Duration::from_millis(1)).await;

@@ -1,15 +1,15 @@
 //! From records to tables, one after the other; the caller holds the transaction.
 
-use outrigger_engine::{Charge, Conflict, Content, Entry, Intent, Observed, Record, Row, RowId, Side, Undo};
+use outrigger_engine::{Charge, Intent, MemberIndex, Record, RowId, Undo};
 use outrigger_protocol::{Anchor, OperationId, StoreId};
-use rusqlite::{Connection, Params, params};
+use rusqlite::{Connection, params};
 
 use crate::{
-    collection::{Collection, Place},
+    collection::Collection,
     column::{digests, int, kind_number},
     error::ErrorKind,
-    load::{GONE, PRESENT, SETTLED},
     run::RunId,
+    tables::Tables,
 };
 
 /// Writes `records` of `collection`, in order; undo bytes belong to `run`.
@@ -23,7 +23,7 @@ pub(crate) fn apply(
     collection: &Collection,
     records: &[Record],
 ) -> Result<(), ErrorKind> {
-    let table = Tables { db, run, place: Place::make(db, collection)? };
+    let table = Tables::make(db, run, collection)?;
     records.iter().try_for_each(|record| table.record(record))?;
     table.last_row(records.iter().filter_map(row_number).max())
 }
@@ -34,14 +34,9 @@ fn row_number(record: &Record) -> Option<RowId> {
     match record {
         Record::Row(row) => Some(row.id),
         Record::Intent(intent) => Some(intent.row),
+        Record::Base { row, .. } => Some(*row),
         _ => None,
     }
-}
-
-struct Tables<'a> {
-    db: &'a Connection,
-    run: Option<RunId>,
-    place: Place,
 }
 
 impl Tables<'_> {
@@ -50,34 +45,36 @@ impl Tables<'_> {
             Record::Undo(undo) => self.undo(undo),
             Record::Intent(intent) => self.intent(intent),
             Record::Settled(operation) => self.settled(*operation),
+            Record::NotDone(operation) => self.not_done(*operation),
             Record::Row(row) => self.row(row),
             Record::DropRow(row) => self.drop_row(*row),
-            Record::Anchor(side, anchor) => self.anchor(*side, anchor),
-            Record::Store(side, store) => self.store(*side, store),
+            Record::Base { row, content, format, data } => self.base(*row, content, format, data),
+            Record::Disputed(row, copies) => self.disputed(*row, copies),
+            Record::Anchor(member, anchor) => self.anchor(*member, anchor),
+            Record::Store(member, store) => self.store(*member, store),
             Record::Charge(charge) => self.charge(charge),
         }
-    }
-
-    fn execute(&self, sql: &str, params: impl Params) -> Result<(), ErrorKind> {
-        self.db.prepare_cached(sql)?.execute(params)?;
-        Ok(())
     }
 
     fn undo(&self, undo: &Undo) -> Result<(), ErrorKind> {
         let run = self.run.ok_or(ErrorKind::NoRun)?;
         self.execute(
-            "INSERT INTO undo (run, collection, operation, member, href, format, size, data)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, length(?7), ?7)",
+            "INSERT INTO undo (run, collection, operation, member, href, format, size, data, row, key, kind)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, length(?7), ?7, ?8, ?9, ?10)",
             params![
                 run.0,
                 self.place.collection,
                 undo.operation.0.as_bytes(),
-                self.place.member(undo.side),
+                self.place.member(undo.member)?,
                 undo.href.as_bytes(),
                 undo.format,
                 undo.data,
+                int(undo.row.0)?,
+                undo.key.0,
+                kind_number(undo.kind),
             ],
-        )
+        )?;
+        Ok(())
     }
 
     /// An intent that is there already keeps its place in the order.
@@ -96,7 +93,7 @@ impl Tables<'_> {
                 intent.operation.0.as_bytes(),
                 self.place.collection,
                 int(intent.row.0)?,
-                self.place.member(intent.side),
+                self.place.member(intent.member)?,
                 kind_number(intent.kind),
                 intent.href.as_bytes(),
                 intent.key.0,
@@ -107,107 +104,53 @@ impl Tables<'_> {
                 raw,
                 int(intent.version)?,
             ],
-        )
+        )?;
+        Ok(())
     }
 
     fn settled(&self, operation: OperationId) -> Result<(), ErrorKind> {
-        self.execute("DELETE FROM intents WHERE operation = ?1", [operation.0.as_bytes()])
+        self.execute("DELETE FROM intents WHERE operation = ?1", [operation.0.as_bytes()])?;
+        Ok(())
     }
 
-    fn row(&self, row: &Row) -> Result<(), ErrorKind> {
-        let (collection, id) = (self.place.collection, int(row.id.0)?);
-        self.execute(
-            "INSERT INTO rows (collection, row, key, version, quarantine) VALUES (?1, ?2, ?3, ?4, ?5)
-                ON CONFLICT DO UPDATE SET key = ?3, version = ?4, quarantine = ?5",
-            params![collection, id, row.key.0, int(row.version)?, row.quarantine],
-        )?;
-        for side in Side::BOTH {
-            self.entry(id, side, row.entries[side.index()].as_ref())?;
-        }
-        self.conflict(id, row.conflict.as_ref())
+    /// What was kept for a write that did not happen is still where it was.
+    fn not_done(&self, operation: OperationId) -> Result<(), ErrorKind> {
+        self.execute("DELETE FROM undo WHERE operation = ?1", [operation.0.as_bytes()])?;
+        self.settled(operation)
     }
 
-    fn entry(&self, row: i64, side: Side, entry: Option<&Entry>) -> Result<(), ErrorKind> {
-        let (collection, member) = (self.place.collection, self.place.member(side));
-        let Some(entry) = entry else {
-            return self.execute(
-                "DELETE FROM entries WHERE collection = ?1 AND row = ?2 AND member = ?3",
-                [collection, row, member],
-            );
-        };
-        let (state, revision, seen) = observed(entry);
-        let [seen_digest, seen_raw] = digests(seen);
-        self.execute(
-            "INSERT OR REPLACE INTO entries (collection, row, member, href, digest, raw, have, rewritten, state,
-                revision, seen_digest, seen_raw) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-            params![
-                collection,
-                row,
-                member,
-                entry.href.as_bytes(),
-                entry.agreed.digest.0,
-                entry.agreed.raw.0,
-                int(entry.have)?,
-                entry.rewritten,
-                state,
-                revision,
-                seen_digest,
-                seen_raw,
-            ],
-        )
-    }
-
-    fn conflict(&self, row: i64, conflict: Option<&Conflict>) -> Result<(), ErrorKind> {
-        let collection = self.place.collection;
-        self.execute("DELETE FROM conflicts WHERE collection = ?1 AND row = ?2", [collection, row])?;
-        let Some(conflict) = conflict else {
-            return Ok(());
-        };
-        Side::BOTH.into_iter().try_for_each(|side| {
-            let [digest, raw] = digests(conflict.contents[side.index()].as_ref());
-            self.execute(
-                "INSERT INTO conflicts (collection, row, member, digest, raw) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![collection, row, self.place.member(side), digest, raw],
-            )
-        })
-    }
-
-    fn drop_row(&self, row: RowId) -> Result<(), ErrorKind> {
-        let place = [self.place.collection, int(row.0)?];
-        self.execute("DELETE FROM rows WHERE collection = ?1 AND row = ?2", place)?;
-        self.execute("DELETE FROM entries WHERE collection = ?1 AND row = ?2", place)?;
-        self.execute("DELETE FROM conflicts WHERE collection = ?1 AND row = ?2", place)
-    }
-
-    fn anchor(&self, side: Side, anchor: &Anchor) -> Result<(), ErrorKind> {
+    fn anchor(&self, member: MemberIndex, anchor: &Anchor) -> Result<(), ErrorKind> {
         self.execute(
             "INSERT INTO feeds (collection, member, anchor) VALUES (?1, ?2, ?3)
                 ON CONFLICT DO UPDATE SET anchor = ?3",
-            params![self.place.collection, self.place.member(side), anchor.as_bytes()],
-        )
+            params![self.place.collection, self.place.member(member)?, anchor.as_bytes()],
+        )?;
+        Ok(())
     }
 
-    fn store(&self, side: Side, store: &StoreId) -> Result<(), ErrorKind> {
+    fn store(&self, member: MemberIndex, store: &StoreId) -> Result<(), ErrorKind> {
         self.execute(
             "INSERT INTO feeds (collection, member, store) VALUES (?1, ?2, ?3)
                 ON CONFLICT DO UPDATE SET store = ?3",
-            params![self.place.collection, self.place.member(side), store.as_bytes()],
-        )
+            params![self.place.collection, self.place.member(member)?, store.as_bytes()],
+        )?;
+        Ok(())
     }
 
     fn charge(&self, charge: &Charge) -> Result<(), ErrorKind> {
-        let (collection, member) = (self.place.collection, self.place.member(charge.side));
+        let (collection, member) = (self.place.collection, self.place.member(charge.member)?);
         let subject = &charge.subject.0[..];
-        if charge.crashes == 0 {
-            return self.execute(
+        let done = match charge.crashes {
+            0 => self.execute(
                 "DELETE FROM charges WHERE collection = ?1 AND member = ?2 AND subject = ?3",
                 params![collection, member, subject],
-            );
-        }
-        self.execute(
-            "INSERT OR REPLACE INTO charges (collection, member, subject, crashes) VALUES (?1, ?2, ?3, ?4)",
-            params![collection, member, subject, charge.crashes],
-        )
+            ),
+            crashes => self.execute(
+                "INSERT OR REPLACE INTO charges (collection, member, subject, crashes) VALUES (?1, ?2, ?3, ?4)",
+                params![collection, member, subject, crashes],
+            ),
+        };
+        done.map(drop)
     }
 
     fn last_row(&self, highest: Option<RowId>) -> Result<(), ErrorKind> {
@@ -217,18 +160,7 @@ impl Tables<'_> {
         self.execute(
             "UPDATE collections SET last_row = ?2 WHERE id = ?1 AND last_row < ?2",
             [self.place.collection, int(highest)?],
-        )
-    }
-}
-
-/// State, revision, and the observed content where it differs from the agreed one.
-fn observed(entry: &Entry) -> (i64, Option<&[u8]>, Option<&Content>) {
-    match &entry.observed {
-        Observed::Gone => (GONE, None, None),
-        Observed::Present { revision, settled, content } => (
-            if *settled { SETTLED } else { PRESENT },
-            Some(revision.as_bytes()),
-            (*content != entry.agreed).then_some(content),
-        ),
+        )?;
+        Ok(())
     }
 }

@@ -1,47 +1,53 @@
 //! Names of collections and members, and the small numbers that stand for them in the file.
 
-use outrigger_engine::Side;
+use std::collections::HashSet;
+
+use outrigger_engine::MemberIndex;
 use rusqlite::{Connection, OptionalExtension as _};
 
 use crate::error::ErrorKind;
 
-/// One pair of collections that is kept the same, and the two members that it is kept the same at.
+/// One collection that is kept the same across members, and the members that it is kept the same at.
 ///
-/// State belongs to names: if the configuration swaps its members, the state swaps with them; a
-/// member of another name starts anew.
+/// State belongs to names: if the configuration lists its members in another order, the state goes
+/// with them; a member of another name starts anew, and what is known of the others stays.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Collection {
-    /// The pair's name within its group.
+    /// The collection's name within its group.
     pub name: String,
-    /// The names of members A and B; they differ.
-    pub members: [String; 2],
+    /// The names of its members; all differ, and there are fewer than 65,536. Whatever is kept per
+    /// member is handed over and comes back in this order.
+    pub members: Vec<String>,
 }
 
 impl Collection {
-    /// The pair `name` of the members `a` and `b`.
+    /// The collection `name` of these members.
     #[must_use]
-    pub fn new(name: impl Into<String>, a: impl Into<String>, b: impl Into<String>) -> Self {
-        Self { name: name.into(), members: [a.into(), b.into()] }
+    pub fn new(name: impl Into<String>, members: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self { name: name.into(), members: members.into_iter().map(Into::into).collect() }
     }
 }
 
 /// A collection as the tables know it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) collection: i64,
     /// 0: no state of this member yet.
-    pub(crate) members: [i64; 2],
+    members: Vec<i64>,
 }
 
 impl Place {
     /// Looks `collection` up without writing; `None` where nothing was ever applied to it.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for members that cannot be told apart.
     pub(crate) fn find(db: &Connection, collection: &Collection) -> Result<Option<Self>, ErrorKind> {
         check(collection)?;
         let Some(number) = find(db, "SELECT id FROM collections WHERE name = ?1", &collection.name)? else {
             return Ok(None);
         };
-        let [a, b] = collection.members.each_ref().map(|name| find_member(db, name));
-        Ok(Some(Self { collection: number, members: [a?.unwrap_or(0), b?.unwrap_or(0)] }))
+        let members = collection.members.iter().map(|name| Ok(find_member(db, name)?.unwrap_or(0)));
+        Ok(Some(Self { collection: number, members: members.collect::<Result<_, ErrorKind>>()? }))
     }
 
     /// Looks `collection` up, and gives it and its members numbers where they have none.
@@ -58,21 +64,33 @@ impl Place {
         Self::find(db, collection)?.ok_or_else(|| ErrorKind::corrupt("a collection vanished"))
     }
 
-    /// The number of the member on `side`.
-    pub(crate) const fn member(&self, side: Side) -> i64 {
-        self.members[side.index()]
+    /// The number of a member.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] if the collection has no such member.
+    pub(crate) fn member(&self, member: MemberIndex) -> Result<i64, ErrorKind> {
+        let number = self.members.get(member.index()).copied();
+        number.ok_or(ErrorKind::Invalid("what belongs to a member that the collection does not have"))
     }
 
-    /// The side of the member with this number; `None`: a member of earlier times.
-    pub(crate) fn side(&self, member: i64) -> Option<Side> {
-        Side::BOTH.into_iter().find(|side| self.member(*side) == member)
+    /// The numbers of all members, in their order.
+    pub(crate) fn members(&self) -> &[i64] {
+        &self.members
+    }
+
+    /// The member with this number; `None`: one of earlier times.
+    pub(crate) fn index(&self, number: i64) -> Option<MemberIndex> {
+        self.members.iter().position(|member| *member == number).map(MemberIndex::at)
     }
 }
 
 fn check(collection: &Collection) -> Result<(), ErrorKind> {
-    let [a, b] = &collection.members;
-    if a == b {
-        return Err(ErrorKind::Invalid("the two members of a collection have the same name"));
+    let names: HashSet<&String> = collection.members.iter().collect();
+    if names.len() < collection.members.len() {
+        return Err(ErrorKind::Invalid("two members of a collection have the same name"));
+    }
+    if names.len() > usize::from(u16::MAX) {
+        return Err(ErrorKind::Invalid("a collection has too many members"));
     }
     Ok(())
 }

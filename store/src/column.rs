@@ -4,7 +4,7 @@
 //! SQLite's signed integers. What does not fit is refused on the way in, and called damage on the
 //! way out.
 
-use outrigger_engine::{Content, Digest, Side};
+use outrigger_engine::{Content, Digest};
 use outrigger_protocol::{CommitKind, OperationId, RawDigest};
 use rusqlite::{
     Row,
@@ -89,11 +89,6 @@ pub(crate) fn kind(number: i64) -> Result<CommitKind, ErrorKind> {
         .into_iter()
         .find(|kind| kind_number(*kind) == number)
         .ok_or_else(|| ErrorKind::corrupt("an unknown kind of write"))
-}
-
-/// Puts a value for each side into an array by [`Side::index`].
-pub(crate) fn put<T>(pair: &mut [Option<T>; 2], side: Side, value: T) {
-    pair[side.index()] = Some(value);
 }
 
 #[cfg(test)]

@@ -32,15 +32,19 @@ pub(crate) struct Db {
     pub(crate) connection: Connection,
     /// The run that undo bytes belong to.
     pub(crate) run: Option<RunId>,
+    /// Whether anything was kept since it began.
+    pub(crate) has_kept: bool,
     /// The disk failed under a commit: what it holds is not known before the file is opened anew.
     pub(crate) failed: Option<ErrorKind>,
+    /// Whether a commit waits for the disk.
+    waits: bool,
 }
 
 impl Db {
     /// Takes over a connection whose tables are there.
     pub(crate) fn new(connection: Connection) -> Self {
         connection.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
-        Self { connection, run: None, failed: None }
+        Self { connection, run: None, has_kept: false, failed: None, waits: true }
     }
 
     /// Opens the group's file, or makes it. The caller holds the group's lock.
@@ -73,6 +77,17 @@ impl Db {
     pub(crate) fn close(self) -> Result<(), ErrorKind> {
         self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         self.connection.close().map_err(|(_, error)| error.into())
+    }
+
+    /// Says whether the next commits are on the disk before they are answered, or soon. What comes soon
+    /// and is lost with the machine is the last of what was written, never something in between.
+    pub(crate) fn wait_for_the_disk(&mut self, waits: bool) -> Result<(), ErrorKind> {
+        if self.waits != waits {
+            let level = if waits { "FULL" } else { "NORMAL" };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.waits = waits;
+        }
+        Ok(())
     }
 
     pub(crate) fn execute(&self, sql: &str) -> Result<(), ErrorKind> {

@@ -104,6 +104,9 @@ pub enum ErrorKind {
     /// Undo bytes without a run that they would belong to.
     #[error("undo bytes can only be kept within a run")]
     NoRun,
+    /// A conflict that is not open, or whose contents have changed since it was raised.
+    #[error("this conflict is not open, or has changed")]
+    NoConflict,
     /// A value that cannot be stored.
     #[error("cannot be stored: {0}")]
     Invalid(&'static str),
@@ -135,6 +138,9 @@ impl ErrorKind {
             }
             Self::Full => "free some space and run again: nothing that was acknowledged is lost",
             Self::ReadOnly => "check owner and mode of the state directory, and how its disk is mounted",
+            Self::NoConflict => {
+                "sync, then list the conflicts again: it was settled, or an item has changed since"
+            }
             Self::NoLog { .. } => "put the state directory on a local disk",
             Self::Io(_) | Self::Disk { .. } => "check the state directory and its disk",
             Self::NoRun | Self::Invalid(_) | Self::Stopped | Self::Sqlite(_) => return None,

@@ -14,7 +14,7 @@
 //! use outrigger_store::{Collection, Store};
 //!
 //! let store = Store::open(dir.path(), "work", Duration::from_secs(2))?;
-//! let contacts = Collection::new("contacts", "laptop", "server");
+//! let contacts = Collection::new("contacts", ["laptop", "phone", "server"]);
 //! let snapshot = store.load(&contacts).wait()?;                    // blocks
 //! store.apply(&contacts, Vec::new()).then(|durable| drop(durable)); // does not
 //! store.close()
@@ -32,18 +32,27 @@
 #![forbid(unsafe_code)]
 
 mod apply;
+mod by_hand;
+mod check;
 mod collection;
 mod column;
+mod conflict;
 mod crashes;
 mod db;
 mod error;
 mod files;
+mod forget;
 mod load;
 mod lock;
 mod member;
+mod resolve;
+mod restore;
+mod rows;
 mod run;
 mod schema;
+mod steps;
 mod store;
+mod tables;
 mod text;
 mod undo;
 mod view;
@@ -56,10 +65,15 @@ mod system;
 #[path = "unsupported.rs"]
 mod system;
 
+pub use check::check;
 pub use collection::Collection;
+pub use conflict::{Disputed, Kept, OpenConflict};
 pub use crashes::Crash;
 pub use error::{Error, ErrorKind};
+pub use forget::forget;
 pub use lock::lock_member;
+pub use resolve::Resolution;
+pub use restore::{UndoOutcome, Undone};
 pub use run::{CollectionStatus, Run, RunId, Status};
 pub use store::{Store, status};
 pub use text::{TextChange, read_text};

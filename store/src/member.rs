@@ -114,7 +114,7 @@ fn keep_found(db: &Connection, member: i64, state: &MemberState) -> Result<(), E
 mod tests {
     use std::time::Duration;
 
-    use outrigger_engine::{MemberState, Record, Side};
+    use outrigger_engine::{MemberIndex, MemberState, Record};
     use outrigger_protocol::{Anchor, OperationId};
     use uuid::Uuid;
 
@@ -162,11 +162,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path(), "g", Duration::ZERO).unwrap();
         assert!(store.anchors("phone").wait().unwrap().is_empty());
-        let anchor = |side, text: &str| vec![Record::Anchor(side, Anchor::from(text))];
-        for (name, records) in [("book", anchor(Side::A, "1")), ("work", anchor(Side::B, "2"))] {
-            store.apply(&Collection::new(name, "phone", "server"), records).wait().unwrap();
+        let anchor = |member, text: &str| vec![Record::Anchor(MemberIndex(member), Anchor::from(text))];
+        for (name, records) in [("book", anchor(0, "1")), ("work", anchor(1, "2"))] {
+            store.apply(&Collection::new(name, ["phone", "server"]), records).wait().unwrap();
         }
-        store.apply(&Collection::new("home", "laptop", "phone"), anchor(Side::B, "3")).wait().unwrap();
+        store.apply(&Collection::new("home", ["laptop", "phone"]), anchor(1, "3")).wait().unwrap();
         let anchors = store.anchors("phone").wait().unwrap();
         let expected = [("book", "1"), ("home", "3")].map(|(name, at)| (name.to_owned(), Anchor::from(at)));
         assert_eq!(anchors, expected.into());

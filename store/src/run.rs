@@ -28,6 +28,10 @@ pub struct Run {
     pub finished: Option<u64>,
     /// What became of it, in the words (or JSON) of the driver.
     pub outcome: Option<String>,
+    /// How much of what it overwrote or deleted is still kept: entries of the undo journal.
+    pub undo_entries: u64,
+    /// Their bytes.
+    pub undo_bytes: u64,
 }
 
 /// Runs that [`Status`] tells of.
@@ -54,11 +58,11 @@ pub struct Status {
 pub struct CollectionStatus {
     /// The collection's name.
     pub name: String,
-    /// Items across the group.
+    /// Items across the group, without those that are deleted and only not forgotten yet.
     pub rows: u64,
     /// Items that wait for a person.
     pub conflicts: u64,
-    /// Items that are left alone.
+    /// Items that are left alone at one member or more.
     pub quarantined: u64,
     /// Writes without a durable answer.
     pub intents: u64,
@@ -84,8 +88,12 @@ pub(crate) fn end(db: &Connection, run: RunId, now: u64, outcome: &str) -> Resul
 
 /// The latest `limit` runs, latest first.
 pub(crate) fn runs(db: &Connection, limit: u32) -> Result<Vec<Run>, ErrorKind> {
-    let mut query =
-        db.prepare_cached("SELECT id, uuid, started, finished, outcome FROM runs ORDER BY id DESC LIMIT ?1")?;
+    let mut query = db.prepare_cached(
+        "SELECT id, uuid, started, finished, outcome,
+            (SELECT count(*) FROM undo WHERE run = runs.id),
+            (SELECT coalesce(sum(size), 0) FROM undo WHERE run = runs.id)
+            FROM runs ORDER BY id DESC LIMIT ?1",
+    )?;
     let mut found = query.query([limit])?;
     let mut runs = Vec::new();
     while let Some(columns) = found.next()? {
@@ -105,6 +113,8 @@ fn run(columns: &Columns<'_>) -> Result<Run, ErrorKind> {
         started: uint(columns, 2)?,
         finished,
         outcome: columns.get(4)?,
+        undo_entries: uint(columns, 5)?,
+        undo_bytes: uint(columns, 6)?,
     })
 }
 
@@ -119,9 +129,9 @@ pub(crate) fn status(db: &Connection) -> Result<Status, ErrorKind> {
 
 fn collections(db: &Connection) -> Result<Vec<CollectionStatus>, ErrorKind> {
     let mut query = db.prepare(
-        "SELECT name, (SELECT count(*) FROM rows WHERE collection = id),
+        "SELECT name, (SELECT count(*) FROM rows WHERE collection = id AND (version = 0 OR base_raw IS NOT NULL)),
             (SELECT count(DISTINCT row) FROM conflicts WHERE collection = id),
-            (SELECT count(quarantine) FROM rows WHERE collection = id),
+            (SELECT count(DISTINCT row) FROM quarantines WHERE collection = id),
             (SELECT count(*) FROM intents WHERE collection = collections.id)
             FROM collections ORDER BY name",
     )?;

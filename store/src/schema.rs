@@ -1,11 +1,10 @@
 //! The tables, by numbered steps, and what a file must say of itself before it is used.
 //!
-//! A step, once released, never changes; a new one is added behind it. `user_version` counts the
-//! steps that a file has taken, `application_id` says that the file is ours.
+//! `user_version` counts the steps that a file has taken, `application_id` says that the file is ours.
 
 use rusqlite::Connection;
 
-use crate::error::ErrorKind;
+use crate::{error::ErrorKind, steps::STEPS};
 
 /// "OutR", in the header of every file of ours.
 pub(crate) const APPLICATION_ID: i64 = 0x4f75_7452;
@@ -13,92 +12,9 @@ pub(crate) const APPLICATION_ID: i64 = 0x4f75_7452;
 /// The schema that this version writes.
 pub(crate) const CURRENT: i64 = STEPS.len() as i64;
 
-/// `rows`: one per item; `entries`: one per row and member that has to do with it, whatever the
-/// number of members. `entries.state`: 0 gone, 1 present, 2 present and settled; the digests of
-/// what was observed are NULL where they equal those that were agreed, as they mostly do.
-/// `intents.id` keeps their order. `undo.size` is there so that sums need not touch the bytes.
-///
-/// Step 2: what a plugin has had kept for its member (the engine's `MemberState`). Step 3: what runs
-/// have found out of it. Step 4: the crashes of its plugin, and what they are held against; times in
-/// milliseconds since 1970.
-const STEPS: [&str; 4] = [
-    "
-    CREATE TABLE collections (
-        id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last_row INTEGER NOT NULL DEFAULT 0
-    ) STRICT;
-    CREATE TABLE members (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
-    CREATE TABLE feeds (
-        collection INTEGER NOT NULL, member INTEGER NOT NULL, anchor BLOB, store BLOB,
-        PRIMARY KEY (collection, member)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE rows (
-        collection INTEGER NOT NULL, row INTEGER NOT NULL, key BLOB NOT NULL, version INTEGER NOT NULL,
-        quarantine TEXT,
-        PRIMARY KEY (collection, row)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE entries (
-        collection INTEGER NOT NULL, row INTEGER NOT NULL, member INTEGER NOT NULL,
-        href BLOB NOT NULL, digest BLOB NOT NULL, raw BLOB NOT NULL, have INTEGER NOT NULL,
-        rewritten INTEGER NOT NULL, state INTEGER NOT NULL, revision BLOB, seen_digest BLOB, seen_raw BLOB,
-        PRIMARY KEY (collection, row, member)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE conflicts (
-        collection INTEGER NOT NULL, row INTEGER NOT NULL, member INTEGER NOT NULL, digest BLOB, raw BLOB,
-        PRIMARY KEY (collection, row, member)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE intents (
-        id INTEGER PRIMARY KEY, operation BLOB NOT NULL UNIQUE, collection INTEGER NOT NULL,
-        row INTEGER NOT NULL, member INTEGER NOT NULL, kind INTEGER NOT NULL, href BLOB NOT NULL,
-        key BLOB NOT NULL, expected_revision BLOB, expected_digest BLOB, expected_raw BLOB,
-        digest BLOB, raw BLOB, version INTEGER NOT NULL
-    ) STRICT;
-    CREATE TABLE runs (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, uuid BLOB NOT NULL UNIQUE, started INTEGER NOT NULL,
-        finished INTEGER, outcome TEXT
-    ) STRICT;
-    CREATE TABLE undo (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER NOT NULL, collection INTEGER NOT NULL,
-        operation BLOB NOT NULL, member INTEGER NOT NULL, href BLOB NOT NULL, format TEXT NOT NULL,
-        size INTEGER NOT NULL, data BLOB NOT NULL
-    ) STRICT;
-    CREATE INDEX undo_by_run ON undo (run, size);
-",
-    "
-    ALTER TABLE members ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
-    CREATE TABLE member_options (
-        member INTEGER NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (member, name)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE slow_syncs (
-        member INTEGER NOT NULL, object_type TEXT NOT NULL, generation INTEGER NOT NULL,
-        PRIMARY KEY (member, object_type)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE member_operations (
-        member INTEGER NOT NULL, place INTEGER NOT NULL, operation BLOB NOT NULL,
-        PRIMARY KEY (member, place)
-    ) STRICT, WITHOUT ROWID;
-",
-    "
-    CREATE TABLE member_object_types (
-        member INTEGER NOT NULL, object_type TEXT NOT NULL, anchor BLOB, PRIMARY KEY (member, object_type)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE member_creates (
-        member INTEGER NOT NULL, name TEXT NOT NULL, operation BLOB NOT NULL, PRIMARY KEY (member, name)
-    ) STRICT, WITHOUT ROWID;
-",
-    "
-    CREATE TABLE charges (
-        collection INTEGER NOT NULL, member INTEGER NOT NULL, subject BLOB NOT NULL, crashes INTEGER NOT NULL,
-        PRIMARY KEY (collection, member, subject)
-    ) STRICT, WITHOUT ROWID;
-    CREATE TABLE crashes (
-        member INTEGER NOT NULL, place INTEGER NOT NULL, at INTEGER NOT NULL, forgiven INTEGER NOT NULL,
-        PRIMARY KEY (member, place)
-    ) STRICT, WITHOUT ROWID;
-",
-];
-
-/// All tables but `undo`, whose bytes a copy does without; with the step that makes each.
-const SMALL_TABLES: [(&str, i64); 15] = [
+/// The tables that a copy has whole, with the step that makes each: all but those of bytes that no plan
+/// needs.
+const SMALL_TABLES: [(&str, i64); 17] = [
     ("collections", 1),
     ("members", 1),
     ("feeds", 1),
@@ -114,9 +30,19 @@ const SMALL_TABLES: [(&str, i64); 15] = [
     ("member_creates", 3),
     ("charges", 4),
     ("crashes", 4),
+    ("quarantines", 5),
+    ("supplied", 5),
 ];
 
-/// The tables of a file that has taken `version` steps, without `undo`.
+/// The columns of `undo` in a file that has taken `version` steps, without the bytes.
+pub(crate) const fn undo_columns(version: i64) -> &'static str {
+    match version {
+        ..5 => "id, run, collection, operation, member, href, format, size",
+        5.. => "id, run, collection, operation, member, href, format, size, row, key, kind",
+    }
+}
+
+/// The tables of a file that has taken `version` steps which a copy has whole.
 pub(crate) fn small_tables(version: i64) -> impl Iterator<Item = &'static str> {
     SMALL_TABLES.into_iter().filter(move |(_, step)| *step <= version).map(|(name, _)| name)
 }
@@ -194,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_leaves_out_nothing_but_undo() {
+    fn a_copy_leaves_out_nothing_but_bytes() {
         let mut db = empty();
         migrate(&mut db, 0, CURRENT).unwrap();
         let mut tables: Vec<String> = db
@@ -205,6 +131,6 @@ mod tests {
             .map(Result::unwrap)
             .collect();
         tables.retain(|table| !small_tables(CURRENT).any(|small| small == table));
-        assert_eq!(tables, ["undo"]);
+        assert_eq!(tables, ["undo", "disputed", "bases"]);
     }
 }

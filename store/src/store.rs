@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fs::File, path::Path, sync::Arc, time::Duration
 
 use outrigger_engine::{MemberState, Record, Snapshot};
 use outrigger_protocol::Anchor;
+use rusqlite::Connection;
 use uuid::Uuid;
 
 use crate::{
@@ -26,6 +27,8 @@ use crate::{
 pub struct Store {
     worker: Worker,
     lock: Option<Arc<File>>,
+    /// Of what this is a copy.
+    original: Option<Files>,
 }
 
 impl Store {
@@ -48,18 +51,45 @@ impl Store {
 
     /// A copy of the state of `group` in memory, to plan with; empty where there is none yet.
     /// Takes no lock and writes nothing into the state directory, now or later: what is applied to
-    /// it is gone when it is closed. It has no undo bytes.
+    /// it is gone when it is closed. Undo bytes, conflicts and bases for merging it looks up in the file,
+    /// as it is by then.
     ///
     /// # Errors
     /// As [`Store::open`], but never [`ErrorKind::Locked`].
     pub fn open_copy(state: &Path, group: &str) -> Result<Self, Error> {
         let files = Files::new(state, group)?;
         let copy = view::in_memory(&files).map_err(|kind| Error::new(&files.db, kind))?;
-        Self::start(&files, Db::new(copy), None)
+        let store = Self::start(&files, Db::new(copy), None)?;
+        Ok(Self { original: Some(files), ..store })
     }
 
     fn start(files: &Files, db: Db, lock: Option<Arc<File>>) -> Result<Self, Error> {
-        Ok(Self { worker: Worker::start(&files.db, db, lock.clone())?, lock })
+        Ok(Self { worker: Worker::start(&files.db, db, lock.clone())?, lock, original: None })
+    }
+
+    /// What `work` finds or does, once asked: all of it, or nothing on an error.
+    pub(crate) fn request<T>(
+        &self,
+        work: impl FnOnce(&mut Db) -> Result<T, ErrorKind> + Send + 'static,
+    ) -> Request<'_, T> {
+        self.worker.request(work)
+    }
+
+    /// What `look` finds among bytes that a copy does without: a copy looks at the file, as it is now.
+    pub(crate) fn look<T>(
+        &self,
+        look: impl Fn(&Connection) -> Result<T, ErrorKind> + Send + 'static,
+    ) -> Request<'_, T> {
+        let original = self.original.clone();
+        self.request(move |db| match original.map(|files| view::look(&files, &look)).transpose()?.flatten() {
+            Some(found) => Ok(found),
+            None => look(&db.connection),
+        })
+    }
+
+    /// Of what this is a copy.
+    pub(crate) fn original(&self) -> Option<Files> {
+        self.original.clone()
     }
 
     /// Another descriptor of the group's lock, to be handed to a helper process: it keeps the group
@@ -72,13 +102,14 @@ impl Store {
         copy.map_err(|error| Error::new(self.worker.path(), error))
     }
 
-    /// All that is known of `collection`; an empty snapshot before its first record.
+    /// All that is known of `collection`, with a place for each member in everything that is kept per
+    /// member; nothing else before its first record.
     ///
-    /// Errors: [`ErrorKind::Corrupt`] for content that does not decode; [`ErrorKind::Invalid`] if
-    /// both members have one name.
+    /// Errors: [`ErrorKind::Corrupt`] for content that does not decode; [`ErrorKind::Invalid`] if two
+    /// members have one name.
     pub fn load(&self, collection: &Collection) -> Request<'_, Snapshot> {
         let collection = collection.clone();
-        self.worker.request(move |db| load::load(&db.connection, &collection))
+        self.request(move |db| load::load(&db.connection, &collection))
     }
 
     /// Makes `records` of `collection` durable: all, or none on an error. The answer comes after
@@ -86,94 +117,104 @@ impl Store {
     /// settle one that is not there does nothing.
     ///
     /// Errors: [`ErrorKind::NoRun`] for undo bytes outside a run; [`ErrorKind::Invalid`] for
-    /// counters of 2^63 and above, or two members of one name; [`ErrorKind::Full`],
+    /// counters of 2^63 and above, two members of one name, or records for another number of members
+    /// than the collection has; [`ErrorKind::Full`],
     /// [`ErrorKind::ReadOnly`], [`ErrorKind::Disk`]. After the last one nothing more is accepted
     /// before the store is opened anew.
     pub fn apply(&self, collection: &Collection, records: Vec<Record>) -> Request<'_, ()> {
         let collection = collection.clone();
-        self.worker.request(move |db| apply::apply(&db.connection, db.run, &collection, &records))
+        self.request(move |db| {
+            db.has_kept = true;
+            apply::apply(&db.connection, db.run, &collection, &records)
+        })
     }
 
     /// What is kept of the member called `name`; the default before anything was.
     pub fn member(&self, name: &str) -> Request<'_, MemberState> {
         let name = name.to_owned();
-        self.worker.request(move |db| member::load(&db.connection, &name))
+        self.request(move |db| member::load(&db.connection, &name))
     }
 
     /// Makes `state` durable as what is kept of the member called `name`.
     pub fn keep_member(&self, name: &str, state: MemberState) -> Request<'_, ()> {
         let name = name.to_owned();
-        self.worker.request(move |db| member::keep(&db.connection, &name, &state))
+        self.request(move |db| member::keep(&db.connection, &name, &state))
     }
 
     /// Where the feeds of the collections of the member called `name` stand, by the name of the
     /// collection; those without an anchor are left out.
     pub fn anchors(&self, name: &str) -> Request<'_, BTreeMap<String, Anchor>> {
         let name = name.to_owned();
-        self.worker.request(move |db| member::anchors(&db.connection, &name))
+        self.request(move |db| member::anchors(&db.connection, &name))
     }
 
     /// The crashes of the plugin of the member called `name` that count, oldest first.
     pub fn crashes(&self, name: &str) -> Request<'_, Vec<Crash>> {
         let name = name.to_owned();
-        self.worker.request(move |db| crashes::load(&db.connection, &name))
+        self.request(move |db| crashes::load(&db.connection, &name))
     }
 
     /// Makes `crashes` durable in the place of what was kept of that member.
     pub fn keep_crashes(&self, name: &str, crashes: Vec<Crash>) -> Request<'_, ()> {
         let name = name.to_owned();
-        self.worker.request(move |db| crashes::keep(&db.connection, &name, &crashes))
+        self.request(move |db| crashes::keep(&db.connection, &name, &crashes))
     }
 
-    /// Begins the run `id` at `now` (seconds since 1970): undo bytes belong to it from here on.
+    /// Begins the run `id` at `now` (seconds since 1970): undo bytes belong to it from here on. Whoever
+    /// looks sees it at once; it is on the disk with the first records, or the end.
     pub fn begin_run(&self, now: u64, id: Uuid) -> Request<'_, RunId> {
-        self.worker.request(move |db| {
+        let begin = self.request(move |db| {
             let run = run::begin(&db.connection, now, id)?;
-            db.run = Some(run);
+            (db.run, db.has_kept) = (Some(run), false);
             Ok(run)
-        })
+        });
+        begin.with_slack(|_| true)
     }
 
-    /// Ends `run` at `now` with `outcome`, text or JSON that [`status`] gives back as it is.
+    /// Ends `run` at `now` with `outcome`, text or JSON that [`status`] gives back as it is. A run in
+    /// which no record was kept waits for no disk: what is lost with the machine is that it took place.
     ///
     /// Errors: [`ErrorKind::NoRun`] if there is no such run.
     pub fn end_run(&self, run: RunId, now: u64, outcome: impl Into<String>) -> Request<'_, ()> {
         let outcome = outcome.into();
-        self.worker.request(move |db| {
+        let end = self.request(move |db| {
             run::end(&db.connection, run, now, &outcome)?;
             db.run = None;
             Ok(())
-        })
+        });
+        end.with_slack(|db| !db.has_kept)
     }
 
     /// The latest `limit` runs, latest first.
     pub fn runs(&self, limit: u32) -> Request<'_, Vec<Run>> {
-        self.worker.request(move |db| run::runs(&db.connection, limit))
+        self.request(move |db| run::runs(&db.connection, limit))
     }
 
     /// What [`status`] says, from here.
     pub fn status(&self) -> Request<'_, Status> {
-        self.worker.request(|db| run::status(&db.connection))
+        self.request(|db| run::status(&db.connection))
     }
 
     /// What `run` overwrote or deleted, in its order, without the bytes.
     pub fn undo_entries(&self, run: RunId) -> Request<'_, Vec<UndoEntry>> {
-        self.worker.request(move |db| undo::entries(&db.connection, run))
+        self.request(move |db| undo::entries(&db.connection, run))
     }
 
-    /// The bytes of one entry; `None` if it was pruned.
+    /// The bytes of one entry; `None` if it was pruned. A copy looks at the file, as it is by then.
     ///
-    /// Errors: [`ErrorKind::Invalid`] in a copy, which has no undo bytes.
+    /// Errors: [`ErrorKind::Invalid`] in a copy of a file of an earlier version, whose undo bytes stay
+    /// where they are.
     pub fn undo_content(&self, entry: UndoId) -> Request<'_, Option<Vec<u8>>> {
-        self.worker.request(move |db| undo::content(&db.connection, entry))
+        self.look(move |db| undo::content(db, entry))
     }
 
     /// Forgets undo bytes of runs that began more than `keep` before `now`, then the oldest ones
     /// until `max_bytes` are left, and old runs without any. What belongs to the current run or to
-    /// a write that is still in doubt stays, whatever its age and size.
+    /// a write that is still in doubt stays, whatever its age and size. What comes back with a machine
+    /// that lost its power is pruned the next time.
     pub fn prune(&self, now: u64, keep: Duration, max_bytes: u64) -> Request<'_, Pruned> {
         let oldest = now.saturating_sub(keep.as_secs());
-        self.worker.request(move |db| undo::prune(&db.connection, db.run, oldest, max_bytes))
+        self.request(move |db| undo::prune(&db.connection, db.run, oldest, max_bytes)).with_slack(|_| true)
     }
 
     /// Carries out what was asked, brings everything into one file, and lets go of the lock (this
@@ -193,13 +234,14 @@ impl Store {
 /// As [`Store::open_copy`].
 pub fn status(state: &Path, group: &str) -> Result<Status, Error> {
     let files = Files::new(state, group)?;
-    view::status(&files).map_err(|kind: ErrorKind| Error::new(&files.db, kind))
+    let found = view::look(&files, run::status).map_err(|kind| Error::new(&files.db, kind))?;
+    Ok(found.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
-    use outrigger_engine::{Side, Undo};
-    use outrigger_protocol::{Anchor, Href, OperationId};
+    use outrigger_engine::{Key, MemberIndex, RowId, Undo};
+    use outrigger_protocol::{Anchor, CommitKind, Href, OperationId};
 
     use super::*;
 
@@ -208,13 +250,16 @@ mod tests {
     }
 
     fn contacts() -> Collection {
-        Collection::new("contacts", "a", "b")
+        Collection::new("contacts", ["a", "b"])
     }
 
     fn undo(size: usize) -> Record {
         Record::Undo(Undo {
             operation: OperationId(Uuid::nil()),
-            side: Side::B,
+            row: RowId(1),
+            key: Key(b"uid".as_slice().into()),
+            kind: CommitKind::Update,
+            member: MemberIndex(1),
             href: Href::from("h"),
             format: "vcard".into(),
             data: vec![7; size],
@@ -254,10 +299,10 @@ mod tests {
     fn undo_bytes_belong_to_a_run() {
         let dir = tempfile::tempdir().unwrap();
         let store = open(&dir);
-        let records = vec![Record::Anchor(Side::A, Anchor::from("1")), undo(1)];
+        let records = vec![Record::Anchor(MemberIndex(0), Anchor::from("1")), undo(1)];
         let error = store.apply(&contacts(), records).wait().unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::NoRun));
-        assert_eq!(store.load(&contacts()).wait().unwrap(), Snapshot::default(), "all or none");
+        assert_eq!(store.load(&contacts()).wait().unwrap().anchors, [None, None], "all or none");
         let [first, second] = [run(&store, 1, &[1, 2]), run(&store, 2, &[3])];
         assert_eq!((sizes(&store, first), sizes(&store, second)), (vec![1, 2], vec![3]));
         assert!(matches!(

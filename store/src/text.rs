@@ -62,7 +62,7 @@ impl TextChange {
         file.write_all(text.as_bytes())?;
         file.as_file().sync_all()?;
         file.persist(self.folder.join(&self.name)).map_err(|error| error.error)?;
-        if cfg!(unix) { File::open(&self.folder)?.sync_all() } else { Ok(()) }
+        system::sync_dir(&self.folder)
     }
 }
 

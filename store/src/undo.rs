@@ -1,12 +1,15 @@
 //! The undo journal: bytes that a run overwrote or deleted, until they are too old or too many.
 
-use outrigger_protocol::{Href, OperationId};
+use outrigger_engine::{Key, RowId};
+use outrigger_protocol::{CommitKind, Href, OperationId};
 use rusqlite::{Connection, OptionalExtension as _, Row as Columns, params};
 
 use crate::{
-    column::{blob, int, operation, uint},
+    column::{blob, int, kind, operation, optional_blob, uint},
     error::ErrorKind,
+    files::Files,
     run::RunId,
+    view,
 };
 
 /// Pages given back to the file system per call: moving them costs a write each.
@@ -28,6 +31,12 @@ pub struct UndoEntry {
     pub id: UndoId,
     /// The collection that the item belongs to.
     pub collection: String,
+    /// The row that it belongs to; `None`: kept by a version before 0.2.
+    pub row: Option<RowId>,
+    /// What the item is called across members; `None`: the same.
+    pub key: Option<Key>,
+    /// Whether the bytes were overwritten or deleted; `None`: the same.
+    pub kind: Option<CommitKind>,
     /// The name of the member that held the bytes.
     pub member: String,
     /// What the member called the item.
@@ -52,7 +61,8 @@ pub struct Pruned {
 /// What `run` overwrote or deleted, in its order.
 pub(crate) fn entries(db: &Connection, run: RunId) -> Result<Vec<UndoEntry>, ErrorKind> {
     let mut query = db.prepare_cached(
-        "SELECT undo.id, collections.name, members.name, href, operation, format, size FROM undo
+        "SELECT undo.id, collections.name, members.name, href, operation, format, size,
+            row, key, kind FROM undo
             JOIN collections ON collections.id = collection JOIN members ON members.id = member
             WHERE run = ?1 ORDER BY undo.id",
     )?;
@@ -65,6 +75,7 @@ pub(crate) fn entries(db: &Connection, run: RunId) -> Result<Vec<UndoEntry>, Err
 }
 
 fn entry(columns: &Columns<'_>) -> Result<UndoEntry, ErrorKind> {
+    let row = columns.get::<_, Option<i64>>(7)?.map(|_| uint(columns, 7)).transpose()?;
     Ok(UndoEntry {
         id: UndoId(columns.get(0)?),
         collection: columns.get(1)?,
@@ -73,13 +84,16 @@ fn entry(columns: &Columns<'_>) -> Result<UndoEntry, ErrorKind> {
         operation: operation(columns, 4)?,
         format: columns.get(5)?,
         size: uint(columns, 6)?,
+        row: row.map(RowId),
+        key: optional_blob(columns, 8)?.map(|key| Key(key.into())),
+        kind: columns.get::<_, Option<i64>>(9)?.map(kind).transpose()?,
     })
 }
 
 /// The bytes of one entry; `None`: pruned, or never there.
 ///
 /// # Errors
-/// [`ErrorKind::Invalid`] in a copy, which has no bytes.
+/// [`ErrorKind::Invalid`] in a copy, which has none of its own.
 pub(crate) fn content(db: &Connection, id: UndoId) -> Result<Option<Vec<u8>>, ErrorKind> {
     let found: Option<(i64, Vec<u8>)> = db
         .prepare_cached("SELECT size, data FROM undo WHERE id = ?1")?
@@ -93,6 +107,21 @@ pub(crate) fn content(db: &Connection, id: UndoId) -> Result<Option<Vec<u8>>, Er
     }
 }
 
+/// Brings the bytes of `run` into a copy of the state, which has none.
+pub(crate) fn bring(files: &Files, copy: &Connection, run: RunId) -> Result<(), ErrorKind> {
+    let all = view::look(files, |db| contents(db, run))?.unwrap_or_default();
+    for (id, data) in all {
+        copy.prepare_cached("UPDATE undo SET data = ?2 WHERE id = ?1")?.execute(params![id, data])?;
+    }
+    Ok(())
+}
+
+fn contents(db: &Connection, run: RunId) -> Result<Vec<(i64, Vec<u8>)>, ErrorKind> {
+    let mut query = db.prepare_cached("SELECT id, data FROM undo WHERE run = ?1")?;
+    let found = query.query_map([run.0], |columns| Ok((columns.get(0)?, columns.get(1)?)))?;
+    Ok(found.collect::<Result<_, _>>()?)
+}
+
 /// Takes away what belongs to runs that began before `oldest`, then the oldest entries above
 /// `max_bytes` in all; never what belongs to the run `current` or to an open intent.
 pub(crate) fn prune(
@@ -102,14 +131,25 @@ pub(crate) fn prune(
     max_bytes: u64,
 ) -> Result<Pruned, ErrorKind> {
     let (current, oldest) = (current.map(|run| run.0), int(oldest)?);
-    let old = "run NOT IN (SELECT id FROM runs WHERE started >= ?2)";
+    let old = "run IN (SELECT id FROM runs WHERE started < ?2)";
     let by_age = delete(db, old, current, oldest)?;
-    let too_many = "id <= (SELECT max(id) FROM
-        (SELECT id, sum(size) OVER (ORDER BY id DESC) AS newer FROM undo) WHERE newer > ?2)";
-    let by_size = delete(db, too_many, current, i64::try_from(max_bytes).unwrap_or(i64::MAX))?;
+    let by_size = too_many(db, current, i64::try_from(max_bytes).unwrap_or(i64::MAX))?;
     forget_runs(db, current, oldest)?;
     give_back(db)?;
     Ok(Pruned { entries: by_age.entries + by_size.entries, bytes: by_age.bytes + by_size.bytes })
+}
+
+/// What is above `max_bytes` is looked for only where there is so much: that takes all entries.
+fn too_many(db: &Connection, current: Option<i64>, max_bytes: i64) -> Result<Pruned, ErrorKind> {
+    let all: i64 = db
+        .prepare_cached("SELECT coalesce(sum(size), 0) FROM undo")?
+        .query_row([], |columns| columns.get(0))?;
+    if all <= max_bytes {
+        return Ok(Pruned::default());
+    }
+    let too_many = "id <= (SELECT max(id) FROM
+        (SELECT id, sum(size) OVER (ORDER BY id DESC) AS newer FROM undo) WHERE newer > ?2)";
+    delete(db, too_many, current, max_bytes)
 }
 
 fn delete(db: &Connection, which: &str, current: Option<i64>, limit: i64) -> Result<Pruned, ErrorKind> {
@@ -127,7 +167,7 @@ fn delete(db: &Connection, which: &str, current: Option<i64>, limit: i64) -> Res
 /// Old runs that nothing can be undone of; the latest stays, for `status`.
 fn forget_runs(db: &Connection, current: Option<i64>, oldest: i64) -> Result<(), ErrorKind> {
     db.prepare_cached(
-        "DELETE FROM runs WHERE id IS NOT ?1 AND started < ?2 AND id NOT IN (SELECT run FROM undo)
+        "DELETE FROM runs WHERE id IS NOT ?1 AND started < ?2 AND NOT EXISTS (SELECT 1 FROM undo WHERE run = runs.id)
             AND id < (SELECT max(id) FROM runs)",
     )?
     .execute(params![current, oldest])?;

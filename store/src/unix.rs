@@ -17,8 +17,13 @@ pub(crate) fn create_dir(path: &Path) -> io::Result<()> {
     create_dir(parent)?;
     match DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-        made => made.and_then(|()| File::open(parent)?.sync_all()),
+        made => made.and_then(|()| sync_dir(parent)),
     }
+}
+
+/// Makes durable which files a directory has.
+pub(crate) fn sync_dir(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }
 
 /// Opens `path` for reading and writing, and creates it with mode 0600.

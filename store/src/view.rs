@@ -13,7 +13,6 @@ use rusqlite::{Connection, params};
 use crate::{
     error::ErrorKind,
     files::{Files, beside},
-    run::{self, Status},
     schema,
 };
 
@@ -23,20 +22,22 @@ const ATTEMPTS: usize = 8;
 /// A log of this length holds nothing but its header.
 const LOG_HEADER: u64 = 32;
 
-/// What `status` says; the default for a group without state.
-pub(crate) fn status(files: &Files) -> Result<Status, ErrorKind> {
-    let found = read(files, |db, version| {
+/// What `look` finds in the state as it is now; `None` for a group without state.
+pub(crate) fn look<T>(
+    files: &Files,
+    look: impl Fn(&Connection) -> Result<T, ErrorKind>,
+) -> Result<Option<T>, ErrorKind> {
+    read(files, |db, version| {
         if version < schema::CURRENT {
-            return run::status(&copy(db, version)?);
+            return look(&copy(db, version)?);
         }
-        // One transaction, so that the counts belong together.
-        let db = db.unchecked_transaction()?;
-        run::status(&db)
-    })?;
-    Ok(found.unwrap_or_default())
+        // One transaction, so that what is found belongs together.
+        look(&*db.unchecked_transaction()?)
+    })
 }
 
-/// A copy in memory, in the current schema, without the bytes of the undo journal; an empty one
+/// A copy in memory, in the current schema, without the bytes of the undo journal
+/// and of conflicts; an empty one
 /// for a group without state.
 pub(crate) fn in_memory(files: &Files) -> Result<Connection, ErrorKind> {
     if let Some(copy) = read(files, copy)? {
@@ -54,10 +55,10 @@ fn copy(mut db: Connection, version: i64) -> Result<Connection, ErrorKind> {
     for table in schema::small_tables(version) {
         transaction.execute_batch(&format!("INSERT INTO main.{table} SELECT * FROM source.{table}"))?;
     }
-    transaction.execute_batch(
-        "INSERT INTO main.undo (id, run, collection, operation, member, href, format, size, data)
-            SELECT id, run, collection, operation, member, href, format, size, x'' FROM source.undo",
-    )?;
+    let undo = schema::undo_columns(version);
+    transaction.execute_batch(&format!(
+        "INSERT INTO main.undo ({undo}, data) SELECT {undo}, x'' FROM source.undo"
+    ))?;
     transaction.commit()?;
     db.execute_batch("DETACH source")?;
     schema::migrate(&mut db, version, schema::CURRENT)?;

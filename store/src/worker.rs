@@ -25,6 +25,8 @@ use crate::{
 const MAX_ROUND: usize = 64;
 
 type Work<T> = Box<dyn FnOnce(&mut Db) -> Result<T, ErrorKind> + Send>;
+/// Whether what a request writes may be lost with the machine, asked before it is carried out.
+type Slack = fn(&Db) -> bool;
 type Callback<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
 
 /// A question to the store that was not asked yet: [`wait`](Self::wait) for its answer, or give
@@ -36,9 +38,16 @@ type Callback<T> = Box<dyn FnOnce(Result<T, Error>) + Send>;
 pub struct Request<'a, T> {
     worker: &'a Worker,
     work: Work<T>,
+    slack: Slack,
 }
 
 impl<T: Send + 'static> Request<'_, T> {
+    /// The same, for which nobody waits for the disk where `slack` says so: what it writes may be lost
+    /// with the machine, as if it had not been asked.
+    pub(crate) fn with_slack(self, slack: Slack) -> Self {
+        Self { slack, ..self }
+    }
+
     /// Asks, and blocks until the answer is there. Never call it in a callback of
     /// [`then`](Self::then): that is the thread that would answer.
     ///
@@ -56,7 +65,8 @@ impl<T: Send + 'static> Request<'_, T> {
     /// thread: it must be short, neither block nor panic, and best only passes the answer on.
     pub fn then(self, done: impl FnOnce(Result<T, Error>) + Send + 'static) {
         let reply = Reply { path: Arc::clone(&self.worker.path), done: Some(Box::new(done)) };
-        self.worker.send(Box::new(Task { work: Some(self.work), result: None, reply }));
+        let Self { worker, work, slack } = self;
+        worker.send(Box::new(Task { work: Some(work), slack, result: None, reply }));
     }
 }
 
@@ -100,7 +110,7 @@ impl Worker {
         &self,
         work: impl FnOnce(&mut Db) -> Result<T, ErrorKind> + Send + 'static,
     ) -> Request<'_, T> {
-        Request { worker: self, work: Box::new(work) }
+        Request { worker: self, work: Box::new(work), slack: |_| false }
     }
 
     /// A job that cannot be sent is dropped, and answers by that.
@@ -129,6 +139,8 @@ impl Drop for Worker {
 
 /// A request on its way, whatever its answer's type.
 trait Job: Send {
+    /// Whether nobody waits for the disk on its account.
+    fn has_slack(&self, db: &Db) -> bool;
     /// Carries it out and keeps what came of it.
     fn run(&mut self, db: &mut Db) -> Result<(), ErrorKind>;
     /// Answers: with what came of it if the commit went well.
@@ -137,11 +149,16 @@ trait Job: Send {
 
 struct Task<T> {
     work: Option<Work<T>>,
+    slack: Slack,
     result: Option<Result<T, ErrorKind>>,
     reply: Reply<T>,
 }
 
 impl<T: Send> Job for Task<T> {
+    fn has_slack(&self, db: &Db) -> bool {
+        (self.slack)(db)
+    }
+
     fn run(&mut self, db: &mut Db) -> Result<(), ErrorKind> {
         let result = self.work.take().map_or(Err(ErrorKind::Stopped), |work| work(db));
         let failed = result.as_ref().err().cloned();
@@ -207,6 +224,7 @@ fn round(db: &mut Db, jobs: &mut [Box<dyn Job>]) -> Result<(), ErrorKind> {
 }
 
 fn transact(db: &mut Db, jobs: &mut [Box<dyn Job>]) -> Result<(), ErrorKind> {
+    db.wait_for_the_disk(!jobs.iter().all(|job| job.has_slack(db)))?;
     db.execute("BEGIN")?;
     jobs.iter_mut().try_for_each(|job| step(db, job.as_mut()))?;
     db.execute("COMMIT")
@@ -274,6 +292,31 @@ mod tests {
         insert(&worker, 2).then(|_| ());
         go.send(()).unwrap();
         assert_eq!(seen.recv().unwrap().unwrap(), [1, 2]);
+    }
+
+    #[test]
+    fn nobody_waits_for_the_disk_where_all_have_slack() {
+        let dir = tempfile::tempdir().unwrap();
+        let (worker, look) = worker(&dir);
+        let level = || {
+            let level =
+                |db: &mut Db| Ok(db.connection.query_row("PRAGMA synchronous", [], |row| row.get(0))?);
+            worker.request::<i64>(level)
+        };
+        let slack = || level().with_slack(|_| true);
+        let [normal, full] = [1, 2];
+        assert_eq!([level(), slack(), level()].map(|asked| asked.wait().unwrap()), [full, normal, full]);
+        insert(&worker, 1).with_slack(|_| true).wait().unwrap();
+        assert_eq!(rows(&look), [1], "it is there for whoever looks");
+        let go = hold(&worker);
+        let (sender, levels) = mpsc::channel();
+        for asked in [slack(), level()] {
+            let sender = sender.clone();
+            asked.then(move |level| sender.send(level.unwrap()).unwrap());
+        }
+        drop(sender);
+        go.send(()).unwrap();
+        assert_eq!(levels.iter().collect::<Vec<_>>(), [full, full], "they share a commit");
     }
 
     #[test]

@@ -6,12 +6,22 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{GROUP, contacts, entry, intent, open, operation, row};
+use common::{GROUP, entry, intent, open, operation, row};
 use outrigger_engine::{Record, Row};
-use outrigger_store::{Store, status};
+use outrigger_store::{Collection, Store, status};
+
+fn contacts() -> Collection {
+    Collection::new("contacts", ["laptop", "server"])
+}
 
 fn item(id: u64, n: u64) -> Row {
-    Row { quarantine: None, entries: [Some(entry(id, n)), Some(entry(id, n))], ..row(id, n) }
+    Row {
+        supplied: None,
+        conflict: None,
+        quarantine: Vec::new(),
+        entries: vec![Some(entry(id, n)), Some(entry(id, n))],
+        ..row(id, n)
+    }
 }
 
 fn records(ids: std::ops::Range<u64>, n: u64) -> Vec<Record> {
@@ -40,11 +50,11 @@ fn median(name: &str, times: usize, mut run: impl FnMut(u64)) {
 fn figures() {
     let state = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store = open(state.path());
-    median("apply 10,000 new rows", 1, |_| {
-        store.apply(&contacts(), records(1..10_001, 1)).wait().unwrap();
+    median("apply 100,000 new rows", 1, |_| {
+        store.apply(&contacts(), records(1..100_001, 1)).wait().unwrap();
     });
-    median("load 10,000 rows", 21, |_| {
-        assert_eq!(store.load(&contacts()).wait().unwrap().rows.len(), 10_000);
+    median("load 100,000 rows", 7, |_| {
+        assert_eq!(store.load(&contacts()).wait().unwrap().rows.len(), 100_000);
     });
     median("apply 256 intents", 21, |time| {
         let intents = (0..256).map(|i| Record::Intent(intent(i + 1, 1_000_000 + time * 256 + i))).collect();

@@ -13,7 +13,7 @@ use std::{
 };
 
 use common::{GROUP, acknowledged, apply_for_ever, batch, child, contacts, number, open};
-use outrigger_store::{ErrorKind, Status, Store, status};
+use outrigger_store::{ErrorKind, Status, Store, UndoId, status};
 use uuid::Uuid;
 
 #[test]
@@ -123,7 +123,7 @@ fn beside_a_run_of_this_process() {
 }
 
 #[test]
-fn a_copy_knows_what_can_be_undone_but_has_no_bytes() {
+fn a_copy_knows_what_can_be_undone_and_finds_the_bytes_in_the_file() {
     let state = tempfile::tempdir().unwrap();
     let store = open(state.path());
     let run = store.begin_run(1, Uuid::nil()).wait().unwrap();
@@ -133,8 +133,8 @@ fn a_copy_knows_what_can_be_undone_but_has_no_bytes() {
     assert_eq!(store.undo_content(kept[0].id).wait().unwrap(), Some(vec![b'u'; 100]));
     let copy = Store::open_copy(state.path(), GROUP).unwrap();
     assert_eq!(copy.undo_entries(run).wait().unwrap(), kept);
-    let error = copy.undo_content(kept[0].id).wait().unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Invalid(_)));
+    assert_eq!(copy.undo_content(kept[0].id).wait().unwrap(), Some(vec![b'u'; 100]));
+    assert_eq!(copy.undo_content(UndoId(kept[0].id.0 + 1)).wait().unwrap(), None);
 }
 
 #[test]

@@ -729,6 +729,30 @@ class Callbacks(unittest.TestCase):
         self.assertEqual(broker.answer(id)[1]["sinks"][0]["name"], "15 no")
         self.assertEqual(broker.goodbye(), "goodbye")
 
+    def test_x4_new_names_are_one_call_for_the_collection_at_hand(self):
+        seen = []
+
+        def committed_all(sink, context):
+            context.rename([(b"a", b"b"), (b"b", b"a\xff")])
+            try:
+                context.rename([(b"c", b"a")])
+            except outrigger.Error as error:
+                seen.append((sink, error.code))
+
+        broker = FakeBroker(Notes(committed_all=committed_all))
+        sink = broker.run()[1]
+        id = broker.call(9, sink)
+        asked = broker.frame()
+        self.assertEqual((asked.kind, asked.target, asked.method, asked.flags), (CALL, 7, 38, NESTED))
+        self.assertEqual(asked.ext, struct.pack("<HHQ", 2, 8, id), "it names the call that it is made for")
+        self.assertEqual(asked.json(), {"sink": sink, "names": [[b64(b"a"), b64(b"b")], [b64(b"b"), b64(b"a\xff")]]})
+        broker.send(REPLY, asked.id)
+        error = {"code": 12, "blame": "Plugin", "effect": "NotStarted", "retry": "Never", "message": "", "causes": []}
+        broker.send(ERROR, broker.frame().id, error)
+        broker.answer(id)
+        self.assertEqual(seen, [("notes", Code.EXISTS)])
+        self.assertEqual(broker.goodbye(), "goodbye")
+
     def test_w6_an_answer_of_the_broker_that_has_no_room_ends_the_connection(self):
         for length, broken in ((60_000, False), (66_000, True)):
             broker = FakeBroker(Notes(discover=lambda context: context.ask(outrigger.AskKind.TEXT, "Name?") and []))

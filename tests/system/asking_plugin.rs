@@ -39,7 +39,7 @@ mod sdk {
     use std::io::{Read as _, Seek as _, SeekFrom, Write as _, stderr};
 
     use outrigger_plugin_sdk::protocol::{
-        Ask, AskKind, Code, Commit, CommitResult, Error, GetChanges, Initialize, OperationId, ReadItem,
+        Ask, AskKind, Code, Commit, CommitResult, Error, GetChanges, Href, Initialize, OperationId, ReadItem,
     };
     use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, Plugin, ReadSink};
 
@@ -61,6 +61,12 @@ mod sdk {
                 ["raise", number] => {
                     let operation = OperationId(uuid::Uuid::from_u128(number.parse().unwrap_or(0)));
                     Ok(context.raise_slow_sync(operation, "")?.generation.to_string())
+                }
+                ["rename", names @ ..] => {
+                    let names = names.iter().filter_map(|pair| pair.split_once('='));
+                    let names = names.map(|(old, new)| (Href::from(old), Href::from(new)));
+                    context.rename(&names.collect::<Vec<_>>())?;
+                    Ok("taken".into())
                 }
                 ["show", name] => {
                     let member = context.member();

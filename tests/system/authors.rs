@@ -37,9 +37,9 @@ fn path(path: PathBuf) -> String {
     path.into_os_string().into_string().unwrap()
 }
 
-/// What cannot be tried of a plugin whose one collection is always there: no format of its own, and
-/// nothing to be made.
-const NOT_TRIED: [&str; 2] = ["create-again", "remarshal"];
+/// What cannot be tried of a plugin whose one collection is always there: no format of its own,
+/// nothing to be made, and no new names.
+const NOT_TRIED: [&str; 3] = ["create-again", "remarshal", "new-names"];
 
 /// Every rule holds but those that cannot be tried.
 fn passes(world: &World, args: &[&str], not_tried: &[&str]) {
@@ -56,12 +56,19 @@ fn passes(world: &World, args: &[&str], not_tried: &[&str]) {
 
 #[test]
 fn vdir_keeps_every_rule() {
-    passes(&World::empty(Link::Inherited), &["vdir"], &["remarshal"]);
+    passes(&World::empty(Link::Inherited), &["vdir"], &["remarshal", "new-names"]);
 }
 
 #[test]
 fn the_echo_plugin_keeps_every_rule() {
     passes(&World::empty(Link::Inherited), &[&echo()], &NOT_TRIED);
+}
+
+#[test]
+fn x4_a_plugin_that_says_new_names_is_tried_by_them() {
+    let naming = path(example("naming_plugin", "tests/system/naming_plugin.rs"));
+    let args = [&*naming, "--option", "path={scratch}", "--option", "deed=late"];
+    passes(&World::empty(Link::Inherited), &args, &["create-again", "remarshal"]);
 }
 
 /// Nobody has agreed to anything yet, so what is ours is no more to be had than in a run.
@@ -141,7 +148,7 @@ fn what_new_writes_in_python_keeps_every_rule() {
 #[ignore = "needs python3"]
 fn the_table_of_people_keeps_every_rule() {
     let world = World::empty(Link::Inherited);
-    passes(&world, &[&path(people_in(&world))], &["create-again"]);
+    passes(&world, &[&path(people_in(&world))], &["create-again", "new-names"]);
 }
 
 /// Written from docs/protocol.md by somebody who had seen nothing else. What streams are for is left
@@ -159,7 +166,11 @@ fn a_plugin_from_the_document_alone_keeps_every_rule_of_level_0() {
     let rules = report["rules"].as_array().unwrap();
     let left: Vec<&Value> =
         rules.iter().filter(|rule| rule["verdict"] != "ok").map(|rule| &rule["rule"]).collect();
-    assert_eq!(left, ["stream-counts", "stream-once", "credit", "cancel", "remarshal"], "{report:#}");
+    assert_eq!(
+        left,
+        ["stream-counts", "stream-once", "credit", "cancel", "remarshal", "new-names"],
+        "{report:#}"
+    );
 }
 
 #[test]

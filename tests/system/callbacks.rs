@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use outrigger::broker::{Answer, Callbacks, Instance, NoCallbacks, PluginHost, SinkClient, start};
 use outrigger::protocol::{
-    Ask, Blame, Code, CommitKind, CommitOutcome, Connect, ConnectDone, Effect, Error, Member, MemberUpdate,
-    MemberUpdated, ObjectId, OperationId, RaiseSlowSync, SecretText, Snapshot,
+    Ask, Blame, Code, CommitKind, CommitOutcome, Connect, ConnectDone, Effect, Error, Href, Member,
+    MemberUpdate, MemberUpdated, ObjectId, OperationId, RaiseSlowSync, Rename, SecretText, Snapshot,
 };
 use tokio::sync::{Semaphore, mpsc};
 
@@ -21,6 +21,7 @@ use crate::support::{World, no_process_is_left, over_both_connections};
 over_both_connections!(
     w11_a_member_is_updated_raised_and_seen_by_the_next_call,
     a_question_is_answered_declined_or_has_nobody_to_answer_it,
+    x4_new_names_reach_who_keeps_them_as_they_were_said_or_not_at_all,
     d28_a_user_who_cancels_a_listing_cancels_its_question,
     w3_a_question_that_nobody_answers_ends_in_its_time,
     w3_a_plugin_is_told_how_long_its_calls_may_stay_silent,
@@ -43,6 +44,7 @@ enum Heard {
     /// Nobody works on it any more.
     Dropped(String),
     Changed(ObjectId),
+    Renamed(Rename),
 }
 
 /// One that keeps a member, and answers questions as their prompt says.
@@ -141,6 +143,18 @@ impl Callbacks for Engine {
         })
     }
 
+    fn rename(&self, rename: Rename) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let is_never = rename.names.iter().any(|(_, new)| *new == Href::from("never"));
+            self.tell.send(Heard::Renamed(rename)).ok();
+            if is_never {
+                let _at_work = AtWork(self, "never".into());
+                std::future::pending().await
+            }
+            Ok(())
+        })
+    }
+
     fn changed(&self, sink: ObjectId) {
         assert!(!self.panics.swap(false, Ordering::Relaxed), "another defect in the engine");
         self.tell.send(Heard::Changed(sink)).ok();
@@ -223,6 +237,33 @@ fn a_question_is_answered_declined_or_has_nobody_to_answer_it(world: World) {
         ] {
             assert_eq!(act(&alone, script).await.unwrap_err().code, code, "{script}");
         }
+        host.stop().await;
+    });
+    no_process_is_left(world.root());
+}
+
+/// In order, one at a time, each within its time, like all calls to a member.
+fn x4_new_names_reach_who_keeps_them_as_they_were_said_or_not_at_all(world: World) {
+    block_on(async {
+        let (engine, mut ear) = engine();
+        let host = started(&world, "sdk").await;
+        let (_instance, sink) = begin(&host, engine).await;
+        let (_other, alone) = begin(&host, Arc::new(NoCallbacks)).await;
+        assert_eq!(act(&sink, "rename a=b b=a").await.unwrap(), "taken");
+        let [a, b] = ["a", "b"].map(Href::from);
+        let names = vec![(a.clone(), b.clone()), (b, a)];
+        assert_eq!(ear.recv().await, Some(Heard::Renamed(Rename { sink: sink.sink().object, names })));
+        // What is no set of names is nobody's affair.
+        for script in ["rename a=b a=c", "rename a=c b=c", "rename a=", "rename =b"] {
+            assert_eq!(act(&sink, script).await.unwrap_err().code, Code::INVALID, "{script}");
+        }
+        assert_eq!(act(&alone, "rename a=b").await.unwrap_err().code, Code::UNIMPLEMENTED);
+        // Who gives up the call that it is said in, gives it up.
+        tokio::select! {
+            ended = act(&sink, "rename a=never") => panic!("{ended:?}"),
+            heard = ear.recv() => assert!(matches!(heard, Some(Heard::Renamed(_))), "{heard:?}"),
+        }
+        assert_eq!(ear.recv().await, Some(Heard::Dropped("never".into())));
         host.stop().await;
     });
     no_process_is_left(world.root());

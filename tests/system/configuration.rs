@@ -191,7 +191,8 @@ fn a_mistake_is_named_with_its_line_and_what_was_meant() {
         ("state =", "sate =", &["unknown key `sate`", "did you mean `state`?"]),
         ("[group.contacts]", "[group.contacts", &["outrigger.toml:"]),
         ("collections = \"all\"", "collections = \"from:server\"", &["not built yet"]),
-        ("collections = \"all\"", "conflict = \"newest\"", &["not built yet", "queue"]),
+        ("collections = \"all\"", "every = \"15m\"", &["not built yet"]),
+        ("collections = \"all\"", "conflict = \"newst\"", &["cannot be \"newst\"", "newest"]),
     ];
     let before = world.members();
     for (right, wrong, words) in cases {

@@ -9,6 +9,7 @@ over_both_connections!(
     a_conflict_at_first_contact_overwrites_nothing,
     the_same_edit_on_both_sides_is_no_conflict,
     a_preferred_member_wins_and_the_loser_is_in_the_journal,
+    the_newest_wins_where_all_that_say_so_can_be_believed,
     an_edit_beats_a_deletion,
     a_deletion_beats_an_edit_where_that_is_wanted,
     x5_a_waiting_conflict_does_not_hold_back_later_news,
@@ -26,7 +27,9 @@ fn a_conflict_waits_and_the_rest_goes_on(world: World) {
     let raised =
         |stdout: &str| stdout.lines().filter(|line| line.trim_start().starts_with("conflict ")).count();
     assert_eq!(raised(&run.stdout), 1, "{run:?}");
-    run.says(&["conflict  \"anna\": \"anna.vcf\" at laptop, \"anna.vcf\" at phone"]);
+    // The command that goes on is named with it.
+    let shown = world.paste(&run.stdout, "conflicts show").expect(0);
+    shown.says(&["contacts/book", "\"anna.vcf\"", "--take laptop"]);
     assert_eq!(world.get(LAPTOP, "anna.vcf"), card("anna", "of the laptop"));
     assert_eq!(world.get(PHONE, "anna.vcf"), card("anna", "of the phone"));
     // It is counted from now on, and not raised again.
@@ -54,7 +57,8 @@ fn a_conflict_at_first_contact_overwrites_nothing(world: World) {
     world.put(PHONE, "other name.vcf", card("anna", "of the phone"));
     let before = world.members();
     let run = world.sync().expect(3).counted("conflicts", 1).wrote(LAPTOP, [0, 0, 0]).wrote(PHONE, [0, 0, 0]);
-    run.says(&["\"anna.vcf\" at laptop, \"other name.vcf\" at phone"]);
+    let names = serde_json::json!({"laptop": "anna.vcf", "phone": "other name.vcf"});
+    assert_eq!(run.json()["collections"][0]["items"][0]["names"], names, "{run:?}");
     for (before, now) in before.iter().zip(&world.members()) {
         before.assert_untouched(now);
     }
@@ -89,6 +93,50 @@ fn a_preferred_member_wins_and_the_loser_is_in_the_journal(world: World) {
     assert_eq!(world.get(LAPTOP, "anna.vcf"), card("anna", "of the phone"));
     world.assert_equal();
     assert!(world.journal().contains(&card("anna", "of the laptop").into_bytes()), "x6");
+}
+
+/// A card that says when it was changed.
+fn revised(name: &str, day: Option<u8>) -> String {
+    let rev = day.map(|day| format!("REV:202601{day:02}T120000Z\r\n")).unwrap_or_default();
+    card("anna", name).replace("END:VCARD", &format!("{rev}END:VCARD"))
+}
+
+fn the_newest_wins_where_all_that_say_so_can_be_believed(world: World) {
+    world.configure("conflict = \"newest\"", "");
+    let doubted = fs::read_to_string(world.config()).unwrap();
+    let believed = |member: &str, text: &str| {
+        let path = format!("path = \"./{member}\"\n");
+        text.replace(&path, &format!("{path}reliable_times = true\n"))
+    };
+    let one = believed(LAPTOP, &doubted);
+    world.configure_as(&believed(PHONE, &one));
+    world.put(LAPTOP, "anna.vcf", revised("old", Some(1)));
+    world.sync_well();
+    for (newer, older) in [(LAPTOP, PHONE), (PHONE, LAPTOP)] {
+        world.put(older, "anna.vcf", revised("older", Some(2)));
+        world.put(newer, "anna.vcf", revised(newer, Some(3)));
+        let run = world.sync_well().counted("conflicts", 0).wrote(older, [0, 1, 0]).wrote(newer, [0, 0, 0]);
+        run.says(&["1 conflict settled"]);
+        assert_eq!(world.get(older, "anna.vcf"), revised(newer, Some(3)));
+        world.assert_equal();
+        assert!(world.journal().contains(&revised("older", Some(2)).into_bytes()), "x6");
+        world.assert_at_rest(0);
+    }
+    // Who does not say, or says the same, is no older; and one who is not believed says nothing.
+    let waits = |days: [Option<u8>; 2]| {
+        for (member, day) in [LAPTOP, PHONE].into_iter().zip(days) {
+            world.put(member, "anna.vcf", revised(&format!("{member} {day:?}"), day));
+        }
+        world.sync().expect(3).counted("conflicts", 1).wrote(LAPTOP, [0, 0, 0]).wrote(PHONE, [0, 0, 0]);
+    };
+    waits([Some(4), None]);
+    waits([Some(5), Some(5)]);
+    world.configure_as(&one);
+    waits([Some(6), Some(7)]);
+    world.configure_as(&believed(PHONE, &one));
+    world.put(LAPTOP, "anna.vcf", revised("last", Some(8)));
+    world.sync_well().counted("conflicts", 0).wrote(PHONE, [0, 1, 0]);
+    world.assert_equal();
 }
 
 fn an_edit_beats_a_deletion(world: World) {

@@ -134,7 +134,7 @@ fn a_listing_without_end_is_cut_off_at_its_limit() {
     let world = World::empty(crate::support::Link::Inherited);
     let report = run_with(&world, "get_changes", "endless");
     expect(&report, Exit::Plugin, "268435456 bytes, the limit of a listing");
-    let listed = report.groups[0].collections[0].summary.sides[1].listed;
+    let listed = report.groups[0].collections[0].summary.members[1].counts.listed;
     assert!((60_000..70_000).contains(&listed), "{listed}");
 }
 

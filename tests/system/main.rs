@@ -27,6 +27,8 @@ mod comparisons;
 #[cfg(target_os = "linux")]
 mod configuration;
 #[cfg(target_os = "linux")]
+mod conflict_commands;
+#[cfg(target_os = "linux")]
 mod conflicts;
 #[cfg(target_os = "linux")]
 mod consent;
@@ -43,9 +45,14 @@ mod failures;
 #[cfg(target_os = "linux")]
 mod floods;
 #[cfg(target_os = "linux")]
+mod groups;
+mod guards;
+#[cfg(target_os = "linux")]
 mod hangs;
 #[cfg(target_os = "linux")]
 mod healing;
+#[cfg(target_os = "linux")]
+mod history;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod kill;
 #[cfg(target_os = "linux")]
@@ -53,11 +60,17 @@ mod level0;
 #[cfg(target_os = "linux")]
 mod members;
 #[cfg(target_os = "linux")]
+mod names;
+#[cfg(target_os = "linux")]
 mod network;
 #[cfg(target_os = "linux")]
 mod objects;
 #[cfg(target_os = "linux")]
+mod open_group;
+#[cfg(target_os = "linux")]
 mod plan;
+#[cfg(target_os = "linux")]
+mod plan_files;
 #[cfg(target_os = "linux")]
 mod plugins;
 #[cfg(target_os = "linux")]
@@ -76,5 +89,7 @@ mod supervision;
 mod support;
 #[cfg(target_os = "linux")]
 mod sync;
+#[cfg(target_os = "linux")]
+mod verify;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod zombies;

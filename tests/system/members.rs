@@ -380,3 +380,35 @@ fn a_named_connection_leaves_no_name_behind() {
     assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o077, 0);
     assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }
+
+/// A program is in the middle of saving it, or a crash has cut it: others keep what they have.
+#[test]
+fn a_file_that_is_empty_or_cut_is_no_edit() {
+    let world = World::new(Link::Inherited);
+    let names: Vec<String> = (0..10).map(|number| format!("c{number}")).collect();
+    for name in &names {
+        world.put(LAPTOP, format!("{name}.vcf"), card(name, "old"));
+    }
+    world.sync_well();
+    for name in &names[1..] {
+        world.put(LAPTOP, format!("{name}.vcf"), "");
+    }
+    world.put(LAPTOP, "c0.vcf", &card("c0", "new")[..30]);
+    world.put(LAPTOP, "new.vcf", "");
+    for _ in 0..2 {
+        let run = world.sync().expect(4).wrote(PHONE, [0, 0, 0]).wrote(LAPTOP, [0, 0, 0]);
+        run.counted("pending", 11).says(&[
+            "c1.vcf is empty. It may be in the middle of being written",
+            "c0.vcf is cut: a line END:VCARD is missing",
+        ]);
+    }
+    assert!(names.iter().all(|name| world.get(PHONE, format!("{name}.vcf")) == card(name, "old")));
+    assert!(!world.has(PHONE, "new.vcf"));
+    // What was being written is written now.
+    for name in names.iter().map(String::as_str).chain(["new"]) {
+        world.put(LAPTOP, format!("{name}.vcf"), card(name, "new"));
+    }
+    world.sync_well().wrote(PHONE, [1, 10, 0]);
+    world.assert_equal();
+    world.assert_at_rest(0);
+}

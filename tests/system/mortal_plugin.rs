@@ -3,7 +3,7 @@
 //!
 //! Places are `start`, and the names of methods; `after-commit` is behind the write, `main` and `main-done` are
 //! `connect` and `connect_done` of the main sink. Deeds: `kill`, `hang`, `flood`,
-//! `lie`, `lose` (its own connection to a server). When: `always`, `once=FILE` (the file is there afterwards), or `over=TEXT`: an item whose
+//! `lie`, `lose` (its own connection to a server), `refuse` (each write), `refuse-all`. When: `always`, `once=FILE` (the file is there afterwards), or `over=TEXT`: an item whose
 //! name or content has it. `healing.rs` says what each must cost.
 #![forbid(unsafe_code)]
 
@@ -31,8 +31,8 @@ mod plugin {
 
     use nix::sys::signal::{Signal, raise};
     use outrigger_plugin_sdk::protocol::{
-        Change, ChangeKind, Code, Commit, CommitResult, Connect, ConnectDone, Connected, Error, Extensions,
-        GetChanges, Href, Initialize, ReadItem, Revision,
+        Change, ChangeKind, Code, Commit, CommitOutcome, CommitResult, Connect, ConnectDone, Connected,
+        Error, Extensions, GetChanges, Href, Initialize, ReadItem, Revision,
     };
     use outrigger_plugin_sdk::{ChangeSink, Collection, Context, ListingEnd, MAIN_SINK, Plugin, ReadSink};
     use outrigger_plugin_vdir::Vdir;
@@ -173,6 +173,17 @@ mod plugin {
             self.at("commit", |text| batch.items.iter().any(|item| has(&item.data, text)));
             if self.place == "commit" && self.deed == "lose" {
                 return Err(Error::new(Code::DISCONNECTED, "the server hung up"));
+            }
+            let full = || Error::new(Code::FULL, "no space left");
+            if self.place == "commit" && self.deed == "refuse-all" {
+                return Err(full());
+            }
+            if self.place == "commit" && self.deed == "refuse" {
+                let refused = || CommitOutcome::Failed(full());
+                let results = batch.items.iter();
+                return Ok(results
+                    .map(|item| CommitResult { operation: item.operation, outcome: refused() })
+                    .collect());
             }
             let done = self.folders.commit(sink, batch, context);
             self.comes_to("after-commit");

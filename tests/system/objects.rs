@@ -178,7 +178,8 @@ fn x1_a_create_whose_answer_was_lost_makes_no_second_collection(world: World) {
     // Its store does not list the new one yet.
     lists("", "");
     sync(&world).expect(0);
-    assert_eq!(lines("asked"), [operation.clone(), operation.clone()], "the same operation");
+    // Twice in the run in which its plugin died over it.
+    assert_eq!(lines("asked"), vec![operation.clone(); 3], "the same operation");
     assert_eq!(lines("made"), [format!("{operation} book")]);
     assert!(kept(&world).creates.is_empty());
     assert_eq!(kept(&world).object_types.keys().collect::<Vec<_>>(), ["contact"], "it counts at once");

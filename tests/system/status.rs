@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
-use crate::support::{LAPTOP, PHONE, World, card, over_both_connections};
+use crate::support::{LAPTOP, Link, PHONE, World, card, over_both_connections};
 
 over_both_connections!(
     a_guard_that_waits_is_shown_until_it_is_answered,
@@ -147,4 +147,16 @@ fn a_state_that_cannot_be_read_does_not_hide_the_other_groups() {
     let mode = fs::Permissions::from_mode(0o600);
     fs::set_permissions(world.state().join("groups/other.db"), mode).unwrap();
     world.run(["status"]).expect(1).says(&["1 item,", "the state of the group other cannot be used", "hint"]);
+}
+
+/// Of many that are pending for a reason each, the rest is counted.
+#[test]
+fn pending_items_beyond_those_that_are_named_are_counted() {
+    let world = World::new(Link::Inherited);
+    for number in 0..24 {
+        world.put(LAPTOP, format!("c{number}.vcf"), "");
+    }
+    world.sync().expect(4).counted("pending", 24);
+    let status = world.run(["status"]).expect(4).says(&["24 pending", "and 4 more (at most 20"]);
+    assert_eq!(status.stdout.matches(".vcf is empty").count(), 20, "{status:?}");
 }

@@ -34,6 +34,13 @@ fn item(data: &[u8]) -> Vec<u8> {
     [&u32::try_from(data.len()).unwrap().to_le_bytes()[..], data].concat()
 }
 
+/// A call of the plugin that says new names.
+fn rename(id: u64, names: &[(&str, &str)]) -> Message {
+    let names = names.iter().map(|(old, new)| (Href::from(*old), Href::from(*new))).collect();
+    let body = encode(Codec::Bincode, &Rename { sink: outrigger_protocol::ObjectId(3), names });
+    Message::new(Header { method: Method::RENAME.0, ..Header::new(Kind::CALL, id) }, body)
+}
+
 /// The rule that the last of these frames breaks; the ones before must not break any.
 fn broken(frames: &[Message]) -> Option<Rule> {
     let mut judge = judge();
@@ -96,6 +103,10 @@ fn each_breach_has_its_rule() {
         (vec![open(2, 1), frame(Kind::DATA, 2, &item(b"one")[..5]), end(2, 0, 5)], Rule::StreamCounts),
         (vec![open(2, 1), frame(Kind::DATA, 2, &item(&[7; 100]))], Rule::Credit),
         (vec![open(2, 1), frame(Kind::DATA, 2, &[0xff; 4])], Rule::Frames),
+        (vec![rename(2, &[("a", "b"), ("a", "c")])], Rule::NewNames),
+        (vec![rename(2, &[("a", "c"), ("b", "c")])], Rule::NewNames),
+        (vec![rename(2, &[("a", "")])], Rule::NewNames),
+        (vec![rename(3, &[("a", "b")])], Rule::Issued),
         (vec![frame(Kind::HELLO, 0, b"{}")], Rule::Frames),
         (vec![frame(Kind::ERROR, 1, b"no error")], Rule::Bodies),
     ];
@@ -134,4 +145,17 @@ fn level_0_has_no_streams() {
     let mut judge = Judge::new(Codec::Bincode, 0, 100);
     judge.called(&call(1));
     assert!(matches!(judge.received(&open(2, 1)), Err(Stop::Broken(Rule::Frames, _))));
+}
+
+#[test]
+fn x4_new_names_are_heard_while_a_call_about_items_is_open_and_at_no_other_time() {
+    let set = [("a", "b"), ("b", "a")];
+    let names = set.map(|(old, new)| (Href::from(old), Href::from(new))).to_vec();
+    let mut judge = judge();
+    assert_eq!(judge.received(&rename(2, &set)).unwrap(), Seen::Renamed { call: 2, names });
+    judge.received(&frame(Kind::REPLY, 1, b"")).unwrap();
+    judge.called(&Header { method: Method::DISCONNECT.0, ..Header::new(Kind::CALL, 3) });
+    assert_eq!(judge.received(&rename(4, &set)).unwrap(), Seen::RenamedTooEarly(4));
+    let garbled = Header { method: Method::RENAME.0, ..Header::new(Kind::CALL, 6) };
+    assert!(matches!(judge.received(&Message::new(garbled, vec![1])), Err(Stop::Broken(Rule::Bodies, _))));
 }

@@ -7,6 +7,7 @@ use outrigger_protocol::{
 };
 
 use super::Scene;
+use super::names::Names;
 use crate::corpus::{Format, Item};
 use crate::findings::{Findings, Step, Stop, hold};
 use crate::life::{Found, Listed};
@@ -24,7 +25,7 @@ struct Stored {
 }
 
 /// What this room asks of a sink.
-const WRITING: [Rule; 9] = [
+const WRITING: [Rule; 10] = [
     Rule::RoundTrip,
     Rule::Complete,
     Rule::NoUidTwice,
@@ -34,9 +35,11 @@ const WRITING: [Rule; 9] = [
     Rule::ItemAgain,
     Rule::Remarshal,
     Rule::Runs,
+    Rule::NewNames,
 ];
 
-/// Rules: complete, no-uid-twice, round-trip, long-href, stale, delete-again, item-again, runs.
+/// Rules: complete, no-uid-twice, round-trip, long-href, stale, delete-again, item-again, runs,
+/// new-names.
 pub(super) fn items(scene: &Scene<'_>, findings: &mut Findings) -> Step<()> {
     scene.play(findings, |talk, findings| {
         talk.greet(super::WINDOW)?;
@@ -47,7 +50,7 @@ pub(super) fn items(scene: &Scene<'_>, findings: &mut Findings) -> Step<()> {
         };
         let (sink, dedupe) = (sink.object, sink.dedupe());
         talk.open_run(sink, false)?;
-        let before = list(talk, sink)?;
+        let (mut names, mut before) = (Names::default(), list(talk, sink)?);
         // Before anything is written: a pair that is no identity is not to be found by its items.
         let mut marshalled = remarshal(talk, &made, sink, &before)?;
         let mut stored = round_trip(talk, sink, format)?;
@@ -62,6 +65,7 @@ pub(super) fn items(scene: &Scene<'_>, findings: &mut Findings) -> Step<()> {
         } else {
             findings.skip(Rule::Remarshal, "no item of a format that it marshals is there");
         }
+        names.follow(talk, both(&mut before, &mut stored))?;
         complete(&before, &stored, &listed)?;
         if listed.complete {
             findings.held(Rule::Complete);
@@ -70,6 +74,7 @@ pub(super) fn items(scene: &Scene<'_>, findings: &mut Findings) -> Step<()> {
         }
         stale(talk, sink, format, &mut stored)?;
         findings.held(Rule::Stale);
+        names.follow(talk, both(&mut before, &mut stored))?;
         delete_again(talk, sink, format, &mut stored)?;
         findings.held(Rule::DeleteAgain);
         match dedupe {
@@ -84,12 +89,21 @@ pub(super) fn items(scene: &Scene<'_>, findings: &mut Findings) -> Step<()> {
         }
         long_href(talk, sink, format)?;
         findings.held(Rule::LongHref);
-        let listed = list(talk, sink)?;
+        let mut listed = list(talk, sink)?;
+        names.follow(talk, both(&mut before, &mut stored))?;
         talk.close_run(sink)?;
-        another_run(talk, sink, &listed)?;
+        names.follow(talk, both(&mut listed, &mut []))?;
+        another_run(talk, sink, &listed, names.or(Rule::Runs))?;
         findings.held(Rule::Runs);
+        names.found(talk.level, findings);
         talk.settle(Rule::Ping, "the answer to PING")
     })
+}
+
+/// The names of all that is remembered.
+fn both<'n>(listed: &'n mut Listed, stored: &'n mut [Stored]) -> impl Iterator<Item = &'n mut Href> {
+    let listed = listed.changes.iter_mut().map(|change| &mut change.href);
+    listed.chain(stored.iter_mut().map(|stored| &mut stored.href))
 }
 
 fn list(talk: &mut Talk<'_>, sink: ObjectId) -> Step<Listed> {
@@ -271,7 +285,8 @@ fn long_href(talk: &mut Talk<'_>, sink: ObjectId, format: Format) -> Step<()> {
     hold(named || !listed.complete, Rule::LongHref, || "it was written and is not listed by its name".into())
 }
 
-fn another_run(talk: &mut Talk<'_>, sink: ObjectId, before: &Listed) -> Step<()> {
+/// Lists once more; other names than before break `rule`.
+fn another_run(talk: &mut Talk<'_>, sink: ObjectId, before: &Listed, rule: Rule) -> Step<()> {
     let refused = |stop| match stop {
         Stop::Pointless(why) => Stop::Broken(Rule::Runs, format!("in the second run, {why}")),
         other => other,
@@ -281,8 +296,11 @@ fn another_run(talk: &mut Talk<'_>, sink: ObjectId, before: &Listed) -> Step<()>
     let names = |listed: &Listed| -> BTreeSet<Href> {
         listed.changes.iter().map(|change| change.href.clone()).collect()
     };
-    hold(names(before) == names(&after), Rule::Runs, || {
-        format!("the first run listed {} items, the second {}", before.changes.len(), after.changes.len())
+    let (before, after) = (names(before), names(&after));
+    hold(before == after, rule, || {
+        let missing = before.difference(&after).next().map(|href| format!("; \"{href}\" is missing"));
+        let (first, second) = (before.len(), after.len());
+        format!("the first run left {first} items, the second lists {second}{}", missing.unwrap_or_default())
     })?;
     talk.close_run(sink).map_err(refused)
 }

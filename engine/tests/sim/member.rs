@@ -3,43 +3,32 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use outrigger_engine::{Canonical, Side};
+use outrigger_engine::{Dedupe, MemberIndex};
 use outrigger_protocol::{
     Change, ChangeKind, Code, CommitItem, CommitKind, CommitOutcome, Error, Extensions, Href, OperationId,
-    RawDigest, ReadItem, ReadOutcome, Revision, Verdict,
+    RawDigest, ReadItem, ReadOutcome, Revision,
 };
 
+use super::items::{key_of, object_type_of, rewritten};
 use super::store::Store;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Item {
     pub(crate) data: Vec<u8>,
     /// Clock of the last change.
     pub(crate) tick: u64,
 }
 
-/// How a listing goes wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum ListFault {
-    #[default]
-    None,
-    /// Some items are left out, and the member says so.
-    Incomplete,
-    /// Some items are left out, the count tells.
-    Cut,
-    /// Some items are left out, and the member does not know (S2).
-    Blind,
-    /// No end mark.
-    Failed,
-    /// No end mark, and a checkpoint on the way where the member has a feed.
-    Checkpoint,
-    /// The store has lost its identity.
-    Nameless,
+/// What an operation ID was used for, and what came of it if it was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Operation {
+    bound: (CommitKind, Vec<u8>, RawDigest),
+    done: Option<CommitOutcome>,
 }
 
 /// A member. Its revisions are ticks of its clock, so that two edits in one tick look the same
 /// (S6); with `rewrites`, it stores something else than it is sent.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Member {
     pub(crate) items: BTreeMap<Vec<u8>, Item>,
     pub(crate) now: u64,
@@ -47,19 +36,19 @@ pub(crate) struct Member {
     pub(crate) log: Vec<(Vec<u8>, bool)>,
     pub(crate) rewrites: bool,
     pub(crate) silent_digest: bool,
+    /// It answers and lists in the opposite order.
     pub(crate) reverse: bool,
+    /// What it lists, reads and does arrives in two halves, after what others have to say.
+    pub(crate) slow: bool,
+    /// How it takes a write that it has had before.
+    pub(crate) dedupe: Dedupe,
+    /// It leaves items out of its listing and does not know, for now.
+    pub(crate) is_blind: bool,
+    /// It refuses writes of a kind, or all, for now.
+    pub(crate) refuses: Option<(Option<CommitKind>, Error)>,
     pub(crate) store: Option<&'static str>,
     pub(crate) names: u64,
-    pub(crate) operations: BTreeMap<OperationId, (CommitKind, Vec<u8>, RawDigest)>,
-}
-
-pub(crate) fn card(uid: Option<u8>, text: u8) -> Vec<u8> {
-    let uid = uid.map(|uid| format!("UID:uid{uid}\r\n")).unwrap_or_default();
-    format!("BEGIN:VCARD\r\nVERSION:3.0\r\n{uid}FN:text{text}\r\nEND:VCARD\r\n").into_bytes()
-}
-
-pub(crate) fn key_of(data: &[u8]) -> Option<Vec<u8>> {
-    Canonical::of("vcard", data).key.map(|key| key.0.into_vec())
+    pub(crate) operations: BTreeMap<OperationId, Operation>,
 }
 
 impl Member {
@@ -74,11 +63,13 @@ impl Member {
     }
 
     pub(crate) fn by_uid(&self, uid: u8) -> Option<Vec<u8>> {
-        let wanted = format!("uid{uid}").into_bytes();
-        self.items
-            .iter()
-            .find(|(_, item)| key_of(&item.data).as_ref() == Some(&wanted))
-            .map(|(href, _)| href.clone())
+        self.by_key(format!("uid{uid}").as_bytes()).next().cloned()
+    }
+
+    /// What it calls the items with this UID.
+    pub(crate) fn by_key(&self, key: &[u8]) -> impl Iterator<Item = &Vec<u8>> {
+        let has_it = move |item: &Item| key_of(&item.data).as_deref() == Some(key);
+        self.items.iter().filter(move |(_, item)| has_it(item)).map(|(href, _)| href)
     }
 
     fn revision(&self, item: &Item) -> (Revision, bool) {
@@ -86,14 +77,15 @@ impl Member {
     }
 
     pub(crate) fn change(&self, href: &[u8], kind: ChangeKind) -> Change {
+        let found = self.items.get(href);
         let (revision, settled) =
-            self.items.get(href).map(|item| self.revision(item)).unwrap_or((Revision::default(), true));
+            found.map(|item| self.revision(item)).unwrap_or((Revision::default(), true));
         Change {
             href: Href::from(href),
             kind,
             revision,
             settled,
-            object_type: "contact".into(),
+            object_type: object_type_of(found.map_or(&[], |item| &item.data)).into(),
             format: "vcard".into(),
             ext: Extensions::default(),
         }
@@ -105,42 +97,77 @@ impl Member {
         self.change(href, if is_there { ChangeKind::Modified } else { ChangeKind::Deleted })
     }
 
-    pub(crate) fn read(&self, item: &ReadItem) -> ReadOutcome<'_> {
+    pub(crate) fn read(&self, item: &ReadItem) -> ReadOutcome<'static> {
         let Some(found) = self.items.get(item.href.as_bytes()) else { return ReadOutcome::NotFound };
         let (revision, settled) = self.revision(found);
         if item.known == Some(RawDigest::of(&found.data)) {
             return ReadOutcome::NotModified { revision, settled };
         }
-        let data = Cow::Borrowed(found.data.as_slice());
+        let data = Cow::Owned(found.data.clone());
         ReadOutcome::Item { revision, settled, format: "vcard".into(), data }
     }
 
-    pub(crate) fn commit(&mut self, item: &CommitItem<'_>, side: Side, store: &Store) -> CommitOutcome {
+    /// Does a write, as far as its condition and its ability to recognise it allow.
+    pub(crate) fn commit(
+        &mut self,
+        item: &CommitItem<'_>,
+        member: MemberIndex,
+        store: &Store,
+    ) -> CommitOutcome {
+        if let Some(before) = self.recognise(item, store) {
+            return before;
+        }
+        let outcome = match item.kind {
+            CommitKind::Create => self.create(item),
+            _ => self.change_it(item, member, store),
+        };
+        if matches!(outcome, CommitOutcome::Done { .. })
+            && let Some(known) = self.operations.get_mut(&item.operation)
+        {
+            known.done = Some(outcome.clone());
+        }
+        outcome
+    }
+
+    /// What came of this write before, where the member remembers that.
+    fn recognise(&mut self, item: &CommitItem<'_>, store: &Store) -> Option<CommitOutcome> {
         let bound = (item.kind, item.href.as_bytes().to_vec(), item.digest);
-        let known = self.operations.entry(item.operation).or_insert_with(|| bound.clone());
-        assert_eq!(*known, bound, "one operation ID, two meanings (X1)");
-        assert!(
-            store.intents.iter().any(|it| it.operation == item.operation),
-            "sent before it was durable (X1)"
-        );
+        let new = Operation { bound: bound.clone(), done: None };
+        let known = self.operations.entry(item.operation).or_insert(new);
+        assert_eq!(known.bound, bound, "one operation ID, two meanings (X1)");
+        let is_durable = store.intents.iter().any(|it| it.operation == item.operation);
+        assert!(is_durable, "sent before it was durable (X1): {item:?}");
         if item.kind != CommitKind::Delete {
             assert_eq!(item.digest, RawDigest::of(&item.data));
+            assert_eq!(item.object_type, object_type_of(&item.data));
         }
-        if item.kind == CommitKind::Create {
-            return self.create(item);
+        let before = known.done.clone()?;
+        match self.dedupe {
+            Dedupe::Token => Some(before),
+            Dedupe::Conditional => None,
+            Dedupe::Lookup | Dedupe::None => {
+                let is_there = key_of(&item.data).is_some_and(|key| self.by_key(&key).next().is_some());
+                let is_double = item.kind == CommitKind::Create && is_there && !self.is_blind;
+                assert!(!is_double, "a create that was done is sent to a member that cannot tell (X2)");
+                None
+            }
         }
+    }
+
+    fn change_it(&mut self, item: &CommitItem<'_>, member: MemberIndex, store: &Store) -> CommitOutcome {
         let Some(found) = self.items.get(item.href.as_bytes()) else {
             return CommitOutcome::Failed(Error::new(Code::NOT_FOUND, "no such item"));
         };
         let (revision, _) = self.revision(found);
-        if item.expected.as_ref() != Some(&revision)
-            || item.expected_digest != Some(RawDigest::of(&found.data))
-        {
+        // Like most servers, it does what is not conditional.
+        let is_revision = item.expected.as_ref().is_none_or(|expected| *expected == revision);
+        let is_content = item.expected_digest.is_none_or(|expected| expected == RawDigest::of(&found.data));
+        if !is_revision || !is_content {
             return CommitOutcome::Failed(Error::new(Code::PRECONDITION, "it is another"));
         }
         let is_kept = store.undo.iter().any(|undo| {
             undo.operation == item.operation
-                && undo.side == side
+                && undo.member == member
                 && undo.data == found.data
                 && undo.href == item.href
         });
@@ -155,11 +182,19 @@ impl Member {
     fn create(&mut self, item: &CommitItem<'_>) -> CommitOutcome {
         assert!(item.href.as_bytes().is_empty());
         let mut href = [&item.key, &b".vcf"[..]].concat();
+        if self.dedupe == Dedupe::Conditional && self.is_taken(item) {
+            return CommitOutcome::Failed(Error::new(Code::EXISTS, "there is one with that name"));
+        }
         while self.items.contains_key(&href) {
             self.names += 1;
             href = [&item.key, format!("-{}.vcf", self.names).as_bytes()].concat();
         }
         self.store_it(href, item)
+    }
+
+    /// A server that knows UIDs refuses a second item with one. Without a UID, it finds another name.
+    fn is_taken(&self, item: &CommitItem<'_>) -> bool {
+        key_of(&item.data).is_some_and(|key| self.by_key(&key).next().is_some())
     }
 
     fn store_it(&mut self, href: Vec<u8>, item: &CommitItem<'_>) -> CommitOutcome {
@@ -169,31 +204,6 @@ impl Member {
         let (revision, settled) = self.revision(stored);
         let digest = (!self.silent_digest).then(|| RawDigest::of(&stored.data));
         done(Href::from(href), revision, settled, digest)
-    }
-}
-
-/// What a rewriting member makes of an item.
-pub(crate) fn rewritten(data: &[u8]) -> Vec<u8> {
-    let at = data.windows(4).position(|part| part == b"END:").unwrap();
-    let (head, end) = data.split_at(at);
-    let is_done = head.windows(4).any(|part| part == b"X-RW");
-    let line: &[u8] = if is_done { b"" } else { b"X-RW:1\r\n" };
-    [head, line, end].concat()
-}
-
-/// What a plugin that compares takes an item for: the texts 0 and 1 mean the same to it.
-pub(crate) fn meaning(data: &[u8]) -> Vec<u8> {
-    String::from_utf8(rewritten(data)).unwrap().replace("text1", "text0").into_bytes()
-}
-
-/// What such a plugin says.
-pub(crate) fn verdict(left: &[u8], right: &[u8]) -> Verdict {
-    if meaning(left) == meaning(right) {
-        Verdict::Same
-    } else if key_of(left) == key_of(right) {
-        Verdict::Similar
-    } else {
-        Verdict::Different
     }
 }
 

@@ -1,40 +1,46 @@
-//! How stories about two members begin, and what is looked at in the end.
+//! How stories begin, and what is looked at in the end.
 
-use outrigger_engine::{Report, Side};
+use outrigger_engine::{Guard, MemberIndex, Report};
 
-use super::{Edit, Outcome, Trouble, World, card};
+use super::{A, Edit, Fault, Outcome, World, text_in};
 
 pub(crate) const PUT: fn(u8, u8) -> Edit = |uid, text| Edit::Put { uid, text };
 
-pub(crate) fn texts(world: &World, at: Side) -> Vec<Vec<u8>> {
+pub(crate) fn texts(world: &World, at: MemberIndex) -> Vec<Vec<u8>> {
     let mut texts: Vec<Vec<u8>> =
         world.members[at.index()].items.values().map(|item| item.data.clone()).collect();
     texts.sort();
     texts
 }
 
-pub(crate) fn text_of(world: &World, at: Side, uid: u8) -> Option<u8> {
+pub(crate) fn text_of(world: &World, at: MemberIndex, uid: u8) -> Option<u8> {
     let member = &world.members[at.index()];
-    let data = &member.items[&member.by_uid(uid)?].data;
-    (0..9).find(|text| *data == card(Some(uid), *text))
+    text_in(&member.items[&member.by_uid(uid)?].data)?.parse().ok()
 }
 
-pub(crate) fn both(world: &World, uid: u8) -> [Option<u8>; 2] {
-    Side::BOTH.map(|at| text_of(world, at, uid))
+/// What all members have as the text of an item.
+pub(crate) fn all(world: &World, uid: u8) -> Vec<Option<u8>> {
+    world.all().map(|at| text_of(world, at, uid)).collect()
 }
 
-/// Both members hold item 0 with text 0, and all is settled.
-pub(crate) fn in_sync() -> World {
-    let mut world = World::new();
-    world.edit(Side::A, PUT(0, 0));
+/// So many members hold item 0 with text 0, and all is settled.
+pub(crate) fn in_sync(members: usize) -> World {
+    let mut world = World::new(members);
+    world.edit(A, PUT(0, 0));
     rest(&mut world);
     world
 }
 
-pub(crate) fn rest(world: &mut World) {
-    for _ in 0..6 {
-        if world.run().journals == 0 {
-            return;
+/// Runs until nothing moves, which must come soon; then nobody is asked, read or written (I3).
+/// Returns the last run.
+pub(crate) fn rest(world: &mut World) -> Outcome {
+    for _ in 0..world.members.len() + 4 {
+        let outcome = world.run();
+        if outcome.journals == 0 {
+            assert_eq!(outcome.commits, 0, "a quiet run writes (I3)");
+            assert_eq!(outcome.items_read, 0, "a quiet run reads items (I3)");
+            assert_eq!((&outcome.compared, outcome.merges), (&vec![], 0), "a quiet run asks again (I3)");
+            return outcome;
         }
     }
     panic!("it does not come to rest");
@@ -42,25 +48,54 @@ pub(crate) fn rest(world: &mut World) {
 
 /// Runs `world` once and kills it right when the commit is sent, which takes effect or not.
 pub(crate) fn kill_at_commit(world: &World, applies: bool) -> World {
-    for step in 1..40 {
-        let mut killed = world.clone();
-        let before = killed.members.clone().map(|member| member.operations.len());
-        let outcome = killed.run_with(Trouble { crash: Some((step, true)), ..Trouble::default() });
-        let has_sent = (0..2).any(|at| killed.members[at].operations.len() > before[at]);
-        if !has_sent {
+    for step in 1..60 {
+        let kill = |applies| {
+            let mut killed = world.clone();
+            let outcome = killed.run_with(&[Fault::Kill { step, applies }]);
+            (killed, outcome)
+        };
+        let (killed, outcome) = kill(true);
+        let sent = |world: &World| world.members.iter().map(|member| member.operations.len()).sum::<usize>();
+        if sent(&killed) == sent(world) {
             assert!(outcome.crashed, "nothing was sent");
             continue;
         }
-        if !applies {
-            killed = world.clone();
-            killed.run_with(Trouble { crash: Some((step, false)), ..Trouble::default() });
-        }
-        assert_eq!(killed.store.intents.len(), 1);
+        let killed = if applies { killed } else { kill(false).0 };
+        assert!(!killed.store.intents.is_empty());
         return killed;
     }
     panic!("nothing was sent");
 }
 
+pub(crate) fn told(outcome: &Outcome, wanted: impl Fn(&Report) -> bool) -> usize {
+    outcome.reports.iter().filter(|report| wanted(report)).count()
+}
+
 pub(crate) fn conflicts(outcome: &Outcome) -> usize {
-    outcome.reports.iter().filter(|report| matches!(report, Report::Conflict { .. })).count()
+    told(outcome, |report| matches!(report, Report::Conflict { .. }))
+}
+
+/// Who failed in a run.
+pub(crate) fn failed(outcome: &Outcome) -> Vec<bool> {
+    outcome.summary().members.iter().map(|member| member.failed).collect()
+}
+
+/// Created, updated and deleted at each member.
+pub(crate) fn counts(outcome: &Outcome) -> Vec<[u64; 3]> {
+    let of = |member: &outrigger_engine::MemberSummary| {
+        let counts = member.counts;
+        [counts.created, counts.updated, counts.deleted]
+    };
+    outcome.summary().members.iter().map(of).collect()
+}
+
+/// Whom a guard stopped, which, how many writes it counted, of how many items, and how many it named.
+pub(crate) fn stops(outcome: &Outcome) -> Vec<(MemberIndex, Guard, u64, u64, usize)> {
+    let stops = outcome.reports.iter().filter_map(|report| match report {
+        Report::GuardStop { member, guard, planned, total, names, .. } => {
+            Some((*member, *guard, *planned, *total, names.len()))
+        }
+        _ => None,
+    });
+    stops.collect()
 }

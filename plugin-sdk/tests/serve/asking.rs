@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use outrigger_plugin_sdk::Context;
 use outrigger_plugin_sdk::protocol::{
-    Answered, Ask, AskKind, Blame, CallOptions, Code, Commit, Committed, Effect, Error, Method, SecretText,
+    Answered, Ask, AskKind, Blame, CallOptions, Code, Commit, Committed, Effect, Error, Href, Method, Rename,
+    SecretText,
 };
 
 use crate::client::{MEMBER, decoded, part, start_run, total};
@@ -184,5 +185,28 @@ fn w2_a_nested_call_into_a_busy_plugin_is_refused_at_once_and_its_question_goes_
     client.reply(&asked, &answered("still here"));
     assert!(client.wait(commit).is_ok());
     assert_eq!(told.recv().unwrap().unwrap(), "still here");
+    part(client, served);
+}
+
+#[test]
+fn x4_new_names_are_one_call_for_the_collection_at_hand_and_its_refusal_is_the_connectors_to_deal_with() {
+    let name = |name: &str| Href::from(name);
+    let (tell, told) = channel();
+    let connector = Connector::new().on_commit(move |_, context| {
+        context.rename(&[(Href::from("a"), Href::from("b")), (Href::from("b"), Href::from("a"))])?;
+        tell.send(context.rename(&[(Href::from("c"), Href::from("a"))]).unwrap_err().code).unwrap();
+        Ok(())
+    });
+    let (mut client, served, sink) = start_run(connector);
+    let commit = client.commit(sink, item("n", b"new"));
+    let asked = client.asked();
+    assert_eq!((asked.target, asked.method, asked.parent), (MEMBER, Method::RENAME, Some(client.id(commit))));
+    let swap = vec![(name("a"), name("b")), (name("b"), name("a"))];
+    assert_eq!(asked.body::<Rename>(), Rename { sink, names: swap });
+    client.reply(&asked, &());
+    let asked = client.asked();
+    client.fail(&asked, &Error::new(Code::EXISTS, "a new name is another item's"));
+    assert!(client.wait(commit).is_ok(), "the connector went on");
+    assert_eq!(told.recv().unwrap(), Code::EXISTS);
     part(client, served);
 }

@@ -13,6 +13,7 @@ use crate::folder::{Folder, refusal, too_large};
 use crate::look::Found;
 use crate::names::{self, Format};
 use crate::place::{Fresh, Placed, Stored, absent};
+use crate::spelling::Spellings;
 use crate::stamp::Stat;
 
 /// Items whose files are open at once: some systems allow a process no more than 256.
@@ -98,21 +99,22 @@ impl Folder {
             !seen.insert(item.operation.0.as_bytes().to_vec())
                 || !href.is_empty() && !seen.insert(href.to_vec())
         };
+        let spellings = Spellings::default();
         let plan = |item: &CommitItem<'_>| match twice(item) {
             true => Err(Error::new(Code::INVALID, "two writes of one item in one batch")),
-            false => self.plan(item),
+            false => self.plan(item, &spellings),
         };
         items.iter().map(plan).collect()
     }
 
-    fn plan(&mut self, item: &CommitItem<'_>) -> Result<Plan, Error> {
+    fn plan(&mut self, item: &CommitItem<'_>, spellings: &Spellings) -> Result<Plan, Error> {
         if item.kind != CommitKind::Delete {
             check_content(item)?;
         }
         match item.kind {
             CommitKind::Create => self.plan_new(item),
-            CommitKind::Update => self.plan_over(item),
-            CommitKind::Delete => self.plan_away(item),
+            CommitKind::Update => self.plan_over(item, spellings),
+            CommitKind::Delete => self.plan_away(item, spellings),
         }
     }
 
@@ -123,25 +125,25 @@ impl Folder {
             _ => vec![names::requested(&item.href)?.to_vec()],
         };
         check_extension(&names[0], format)?;
-        Ok(Plan::New(self.write(item, None)?, names))
+        Ok(Plan::New(self.write(item, &names[0], None)?, names))
     }
 
-    fn plan_over(&mut self, item: &CommitItem<'_>) -> Result<Plan, Error> {
+    fn plan_over(&mut self, item: &CommitItem<'_>, spellings: &Spellings) -> Result<Plan, Error> {
         let format = self.format(item)?;
         let name = names::requested(&item.href)?;
         check_extension(name, format)?;
-        match self.base(item, name, precondition(name, "is gone"))? {
+        match self.base(item, name, spellings, precondition(name, "is gone"))? {
             Base::Already(placed) => Ok(Plan::Nothing(*placed)),
             Base::Expected(expected, stat) => {
                 let aside = Aside::new(item.operation, &expected, &item.digest, name);
-                Ok(Plan::Over(self.write(item, Some(&stat))?, aside, name.to_vec()))
+                Ok(Plan::Over(self.write(item, name, Some(&stat))?, aside, name.to_vec()))
             }
         }
     }
 
-    fn plan_away(&self, item: &CommitItem<'_>) -> Result<Plan, Error> {
+    fn plan_away(&self, item: &CommitItem<'_>, spellings: &Spellings) -> Result<Plan, Error> {
         let name = names::requested(&item.href)?;
-        match self.base(item, name, absent(name))? {
+        match self.base(item, name, spellings, absent(name))? {
             Base::Already(placed) => Ok(Plan::Nothing(*placed)),
             Base::Expected(expected, _) => {
                 Ok(Plan::Away(Aside::new(item.operation, &expected, &expected, name), name.to_vec()))
@@ -156,9 +158,18 @@ impl Folder {
 
     /// A look before anything is touched: a conflict that is there already costs the editor's file
     /// no rename. An unchanged revision saves the reading; the displaced file is read in any case.
-    fn base(&self, item: &CommitItem<'_>, name: &[u8], missing: Error) -> Result<Base, Error> {
+    fn base(
+        &self,
+        item: &CommitItem<'_>,
+        name: &[u8],
+        spellings: &Spellings,
+        missing: Error,
+    ) -> Result<Base, Error> {
         let stat = self.disk.stat(name).map_err(|error| failed("look at", name, &error))?;
         let Some(stat) = stat else { return Err(missing) };
+        if self.is_renamed(name, &stat, spellings)? {
+            return Err(missing);
+        }
         if let (Some(revision), Some(digest)) = (&item.expected, item.expected_digest)
             && stat.regular
             && *revision == stat.revision()
@@ -180,9 +191,15 @@ impl Folder {
         }
     }
 
+    /// Whether the file goes by another spelling of its name now (decisions S3).
+    fn is_renamed(&self, name: &[u8], stat: &Stat, spellings: &Spellings) -> Result<bool, Error> {
+        let is_renamed = self.disk.is_spelled_otherwise(name, stat, spellings);
+        is_renamed.map_err(|error| failed("look at", name, &error))
+    }
+
     /// Writes the content under a temporary name: with the rights of the file that it replaces, or
-    /// those that the umask gives a new one.
-    fn write(&mut self, item: &CommitItem<'_>, old: Option<&Stat>) -> Result<Fresh, Error> {
+    /// those that the umask gives a new one. `href`: what it is, or would be, called.
+    fn write(&mut self, item: &CommitItem<'_>, href: &[u8], old: Option<&Stat>) -> Result<Fresh, Error> {
         let name = aside::new_name(item.operation);
         let written = self.disk.create(&name, old.is_some()).and_then(|file| {
             self.disk.write(&file, &item.data)?;
@@ -193,7 +210,7 @@ impl Folder {
             Ok(file) => Ok(Fresh { name, file, written: None }),
             Err(error) => {
                 self.discard(&name);
-                Err(failed("write", item.href.as_bytes(), &error))
+                Err(failed("write", href, &error))
             }
         }
     }

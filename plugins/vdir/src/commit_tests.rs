@@ -267,6 +267,22 @@ fn a_full_disk_fails_its_items_and_leaves_nothing() {
 }
 
 #[test]
+fn what_could_not_be_created_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let mut folder = folder(root.path());
+    for step in ["create", "write the second half", "rename to a free name"] {
+        *folder.disk.gate.borrow_mut() =
+            Some(Box::new(
+                move |now| {
+                    if now == step { Err(std::io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+                },
+            ));
+        let error = commit(&mut folder, &write(Create, "", None, b"new")).unwrap_err();
+        assert!(error.message.contains(" key.vcf: "), "{step}: {error}");
+    }
+}
+
+#[test]
 fn a_batch_whose_names_cannot_be_made_durable_is_in_doubt() {
     let root = tempfile::tempdir().unwrap();
     let mut folder = folder(root.path());
@@ -285,8 +301,7 @@ fn figures() {
     const COUNT: usize = 10_000;
     let root = tempfile::tempdir().unwrap();
     let mut folder = folder(root.path());
-    let contents: Vec<_> =
-        (0..COUNT).map(|n| format!("{:<300}\n", format!("BEGIN:VCARD\nUID:{n}"))).collect();
+    let contents: Vec<_> = (0..COUNT).map(|n| format!("BEGIN:VCARD\nUID:{n:<268}\nEND:VCARD\n")).collect();
     let item = |n: usize, kind, base: Option<&[u8]>, data| CommitItem {
         operation: OperationId(uuid::Uuid::from_u128(n as u128)),
         href: Href::from(if kind == Create { String::new() } else { format!("{n}.vcf") }.into_bytes()),

@@ -3,6 +3,8 @@
 //! Tests stop or interfere before any step (`gate`), and switch the kernel's conditional renames
 //! off (`plain`): a crash is then "no further step happens".
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -17,10 +19,15 @@ pub(crate) type Gate = Box<dyn FnMut(&'static str) -> io::Result<()>>;
 pub(crate) struct Disk {
     dir: Dir,
     pub(crate) clock: Clock,
+    /// Whether the folder takes letters for the same that differ in case; known once a name was tried.
+    pub(crate) folding: Cell<Option<bool>>,
     #[cfg(test)]
     pub(crate) gate: std::cell::RefCell<Option<Gate>>,
     #[cfg(test)]
     pub(crate) plain: bool,
+    /// Behaves as a file system does for which these two are one name.
+    #[cfg(test)]
+    pub(crate) folds: Option<fn(&str) -> String>,
 }
 
 impl Disk {
@@ -30,10 +37,13 @@ impl Disk {
         Ok(Self {
             dir,
             clock,
+            folding: Cell::new(None),
             #[cfg(test)]
             gate: std::cell::RefCell::new(None),
             #[cfg(test)]
             plain: false,
+            #[cfg(test)]
+            folds: None,
         })
     }
 
@@ -60,6 +70,30 @@ impl Disk {
         false
     }
 
+    /// The name that a file system which folds finds under this one.
+    #[cfg(test)]
+    fn held<'n>(&self, name: &'n [u8]) -> Cow<'n, [u8]> {
+        let Some(fold) = self.folds else { return Cow::Borrowed(name) };
+        let fold = |name: &[u8]| fold(&String::from_utf8_lossy(name));
+        let mut held = name.to_vec();
+        let same = |other: &[u8]| fold(other) == fold(name);
+        self.dir
+            .names(&mut |other, _| {
+                if same(other) {
+                    held = other.to_vec()
+                }
+            })
+            .unwrap();
+        Cow::Owned(held)
+    }
+
+    #[cfg(not(test))]
+    #[inline]
+    #[allow(clippy::unused_self, reason = "the twin for tests needs it")]
+    const fn held<'n>(&self, name: &'n [u8]) -> Cow<'n, [u8]> {
+        Cow::Borrowed(name)
+    }
+
     pub(crate) fn names(&self, each: &mut dyn FnMut(&[u8], bool)) -> io::Result<()> {
         self.gate("names")?;
         self.dir.names(each)
@@ -68,7 +102,7 @@ impl Disk {
     /// Looks at a name; `None` if nothing has it.
     pub(crate) fn stat(&self, name: &[u8]) -> io::Result<Option<Stat>> {
         self.gate("stat")?;
-        match self.dir.stat(name) {
+        match self.dir.stat(&self.held(name)) {
             Ok(stat) => Ok(Some(self.clock.coarsen(stat))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -82,16 +116,16 @@ impl Disk {
 
     pub(crate) fn open_file(&self, name: &[u8]) -> io::Result<File> {
         self.gate("open")?;
-        self.dir.open_file(name)
+        self.dir.open_file(&self.held(name))
     }
 
     /// Makes one of our own files; one that a dead run left is ours to replace.
     pub(crate) fn create(&self, name: &[u8], private: bool) -> io::Result<File> {
         self.gate("create")?;
-        match self.dir.create(name, private) {
+        match self.dir.create(&self.held(name), private) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 self.remove(name)?;
-                self.dir.create(name, private)
+                self.dir.create(&self.held(name), private)
             }
             other => other,
         }
@@ -117,7 +151,7 @@ impl Disk {
     /// Renames unless `to` is there (`AlreadyExists`).
     pub(crate) fn rename_new(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
         self.gate("rename to a free name")?;
-        if !self.is_plain() && self.dir.rename_new(from, to)? {
+        if !self.is_plain() && self.dir.rename_new(&self.held(from), &self.held(to))? {
             return Ok(());
         }
         self.link_and_remove(from, to)
@@ -127,7 +161,7 @@ impl Disk {
     /// file, which recovery sees. Without links a window remains between look and rename.
     fn link_and_remove(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
         self.gate("link")?;
-        match self.dir.link(from, to) {
+        match self.dir.link(&self.held(from), &self.held(to)) {
             Ok(()) => {
                 // Whatever keeps the old name from going is met again by recovery.
                 self.remove(from).ok();
@@ -148,18 +182,18 @@ impl Disk {
     /// Exchanges two names. `false`: cannot be done here, nothing happened.
     pub(crate) fn exchange(&self, one: &[u8], other: &[u8]) -> io::Result<bool> {
         self.gate("exchange")?;
-        if self.is_plain() { Ok(false) } else { self.dir.exchange(one, other) }
+        if self.is_plain() { Ok(false) } else { self.dir.exchange(&self.held(one), &self.held(other)) }
     }
 
     pub(crate) fn rename_over(&self, from: &[u8], to: &[u8]) -> io::Result<()> {
         self.gate("rename over")?;
-        self.dir.rename_over(from, to)
+        self.dir.rename_over(&self.held(from), &self.held(to))
     }
 
     /// Gives a second name. `false`: there are no such links here.
     pub(crate) fn link(&self, from: &[u8], to: &[u8]) -> io::Result<bool> {
         self.gate("link")?;
-        match self.dir.link(from, to) {
+        match self.dir.link(&self.held(from), &self.held(to)) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::Unsupported => Ok(false),
             Err(error) => Err(error),
@@ -169,7 +203,7 @@ impl Disk {
     /// Removes a name, if it is there.
     pub(crate) fn remove(&self, name: &[u8]) -> io::Result<()> {
         self.gate("remove")?;
-        match self.dir.remove(name) {
+        match self.dir.remove(&self.held(name)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             other => other,
         }

@@ -15,7 +15,9 @@ use crate::failure::{failed, restless, unavailable};
 use crate::look::{Content, Found};
 use crate::names::{self, Format};
 use crate::options::Options;
+use crate::spelling::Spellings;
 use crate::stamp::Stat;
+use crate::whole;
 
 /// An open collection.
 pub(crate) struct Folder {
@@ -130,36 +132,51 @@ impl Folder {
         items: &[ReadItem],
         push: &mut dyn FnMut(&ReadResult<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let spellings = Spellings::default();
         for (index, item) in (0..).zip(items) {
-            push(&ReadResult { index, outcome: self.read_one(item) })?;
+            push(&ReadResult { index, outcome: self.read_one(item, &spellings) })?;
         }
         Ok(())
     }
 
-    fn read_one(&self, item: &ReadItem) -> ReadOutcome<'static> {
+    fn read_one(&self, item: &ReadItem, spellings: &Spellings) -> ReadOutcome<'static> {
         let outcome = names::requested(&item.href).and_then(|name| {
-            let found = self.disk.look(name).map_err(|error| failed("read", name, &error))?;
+            let found = self.look_exactly(name, spellings).map_err(|error| failed("read", name, &error))?;
             self.answer(name, item, found)
         });
         outcome.unwrap_or_else(ReadOutcome::Failed)
     }
 
+    /// The item of that very name.
+    fn look_exactly(&self, name: &[u8], spellings: &Spellings) -> io::Result<Found> {
+        let found = self.disk.look(name)?;
+        match &found {
+            Found::Item(content) if self.disk.is_spelled_otherwise(name, &content.stat, spellings)? => {
+                Ok(Found::Nothing)
+            }
+            _ => Ok(found),
+        }
+    }
+
     fn answer(&self, name: &[u8], item: &ReadItem, found: Found) -> Result<ReadOutcome<'static>, Error> {
         match found {
-            Found::Item(content) => Ok(self.content(name, item, content)),
+            Found::Item(content) => self.content(name, item, content),
             Found::Nothing => self.check_present().map(|()| ReadOutcome::NotFound),
             other => Err(refusal(name, &other)),
         }
     }
 
-    fn content(&self, name: &[u8], item: &ReadItem, content: Content) -> ReadOutcome<'static> {
+    /// What the engine knows is told whatever it is: it may have come from another member.
+    fn content(&self, name: &[u8], item: &ReadItem, content: Content) -> Result<ReadOutcome<'static>, Error> {
         let revision = content.stat.revision();
         let settled = self.disk.clock.settled(&content.stat, content.seen);
         if item.known.is_some_and(|known| known == content.digest()) {
-            return ReadOutcome::NotModified { revision, settled };
+            return Ok(ReadOutcome::NotModified { revision, settled });
         }
-        let format = Format::of_file(name).map_or("", Format::name);
-        ReadOutcome::Item { revision, settled, format: Cow::Borrowed(format), data: Cow::Owned(content.data) }
+        let format = Format::of_file(name);
+        format.map_or(Ok(()), |format| whole::check(name, format, &content.data))?;
+        let format = Cow::Borrowed(format.map_or("", Format::name));
+        Ok(ReadOutcome::Item { revision, settled, format, data: Cow::Owned(content.data) })
     }
 
     #[cfg(test)]

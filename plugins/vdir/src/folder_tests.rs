@@ -52,6 +52,8 @@ fn read(folder: &Folder, href: impl Into<Href>, known: Option<RawDigest>) -> Rea
     found.unwrap()
 }
 
+const CARD: &str = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u\r\nFN:one\r\nEND:VCARD\r\n";
+
 fn code(outcome: &ReadOutcome<'_>) -> Code {
     match outcome {
         ReadOutcome::Failed(error) => error.code,
@@ -122,9 +124,8 @@ fn links_pipes_and_folders_are_not_items_to_read() {
 fn reading_is_conditional_and_exact() {
     let root = tempfile::tempdir().unwrap();
     let mut folder = folder(root.path());
-    let data = b"BEGIN:VCARD\r\n\xff\0\r\n";
+    let data = b"BEGIN:VCARD\r\n\xff\0\r\nEND:VCARD\r\n";
     fs::write(folder.path().join("a.vcf"), data).unwrap();
-    fs::write(folder.path().join("empty.ics"), "").unwrap();
     let listed = list(&mut folder).0;
     let ReadOutcome::Item { revision, format, data: found, .. } =
         read(&folder, "a.vcf", Some(RawDigest::of(b"other")))
@@ -134,8 +135,28 @@ fn reading_is_conditional_and_exact() {
     assert_eq!((&*found, &*format, &revision), (&data[..], "vcard", &listed[0].revision));
     let known = read(&folder, "a.vcf", Some(RawDigest::of(data)));
     assert!(matches!(known, ReadOutcome::NotModified { revision: again, .. } if again == revision));
-    assert!(matches!(read(&folder, "empty.ics", None), ReadOutcome::Item { data, .. } if data.is_empty()));
     assert_eq!(read(&folder, "gone.vcf", None), ReadOutcome::NotFound);
+}
+
+/// An editor that truncates and writes, or a crash: what is left of an item is no edit.
+#[test]
+fn what_is_empty_or_cut_is_there_and_cannot_be_read() {
+    let root = tempfile::tempdir().unwrap();
+    let mut folder = folder(root.path());
+    for (name, data) in [("empty.vcf", ""), ("empty.ics", ""), ("cut.vcf", &CARD[..30])] {
+        fs::write(folder.path().join(name), data).unwrap();
+        let ReadOutcome::Failed(error) = read(&folder, name, None) else { panic!("{name} was read") };
+        assert_eq!(error.code, Code::FORMAT);
+        assert!(error.message.contains("may be in the middle of being written"), "{error}");
+        // The engine knows it already: it came from elsewhere.
+        let known = read(&folder, name, Some(RawDigest::of(data.as_bytes())));
+        assert!(matches!(known, ReadOutcome::NotModified { .. }), "{name}");
+    }
+    assert_eq!(hrefs(&mut folder), ["cut.vcf", "empty.ics", "empty.vcf"], "nothing of it was deleted");
+    fs::write(folder.path().join("cut.vcf"), CARD).unwrap();
+    assert!(
+        matches!(read(&folder, "cut.vcf", None), ReadOutcome::Item { data, .. } if *data == *CARD.as_bytes())
+    );
 }
 
 /// Holds S15.
@@ -144,7 +165,7 @@ fn an_item_that_is_too_large_is_refused_by_its_size_alone() {
     let root = tempfile::tempdir().unwrap();
     let folder = folder(root.path());
     let file = fs::File::create(folder.path().join("a.vcf")).unwrap();
-    file.set_len(MAX_ITEM_DATA as u64).unwrap();
+    fs::write(folder.path().join("a.vcf"), " ".repeat(MAX_ITEM_DATA - CARD.len()) + CARD).unwrap();
     assert!(
         matches!(read(&folder, "a.vcf", None), ReadOutcome::Item { data, .. } if data.len() == MAX_ITEM_DATA)
     );
@@ -164,11 +185,13 @@ fn an_item_that_is_edited_while_it_is_read_is_read_again() {
     *folder.disk.gate.borrow_mut() = Some(Box::new(move |step| {
         looks += usize::from(step == "stat open file");
         if looks == 2 && step == "stat open file" {
-            fs::write(&path, "another").unwrap();
+            fs::write(&path, CARD).unwrap();
         }
         Ok(())
     }));
-    assert!(matches!(read(&folder, "a.vcf", None), ReadOutcome::Item { data, .. } if *data == *b"another"));
+    assert!(
+        matches!(read(&folder, "a.vcf", None), ReadOutcome::Item { data, .. } if *data == *CARD.as_bytes())
+    );
 
     let mut edits = 0;
     *folder.disk.gate.borrow_mut() = Some(Box::new(move |step| {
@@ -192,9 +215,10 @@ fn s6_a_change_that_leaves_the_revision_as_it_was_is_met_by_an_unsettled_one() {
     folder.disk.clock = Clock::new(Tick::Unknown, move || shim.get());
     folder.disk.clock.grain = Some(i128::MAX);
     let file = folder.path().join("a.vcf");
-    fs::write(&file, "one").unwrap();
+    fs::write(&file, CARD).unwrap();
     let first = list(&mut folder).0;
-    fs::write(&file, "two").unwrap();
+    let two = CARD.replace("one", "two");
+    fs::write(&file, &two).unwrap();
     let second = list(&mut folder).0;
     assert_eq!(
         first[0].revision, second[0].revision,
@@ -202,7 +226,7 @@ fn s6_a_change_that_leaves_the_revision_as_it_was_is_met_by_an_unsettled_one() {
     );
     assert!(!first[0].settled, "but the first revision was not settled, so the engine reads again");
     assert!(
-        matches!(read(&folder, "a.vcf", Some(RawDigest::of(b"one"))), ReadOutcome::Item { data, .. } if *data == *b"two")
+        matches!(read(&folder, "a.vcf", Some(RawDigest::of(CARD.as_bytes()))), ReadOutcome::Item { data, .. } if *data == *two.as_bytes())
     );
     now.set(3_000_000_000);
     assert!(list(&mut folder).0[0].settled, "two seconds on, a change could not hide any more");

@@ -4,9 +4,12 @@
 //!
 //! `path` holds a folder per collection; a visible plain file there that ends in `.vcf` or `.ics`
 //! is an item, and its name is the item's href, whatever bytes it has. Hidden files, links, pipes,
-//! other extensions are foreign and never touched. A listing opens no file. A revision is inode,
+//! other extensions are foreign and never touched. A file that is empty, or was cut before its `END` line, is
+//! there and cannot be read: it may be in the middle of being written. A listing opens no file. A revision is inode,
 //! size, mtime and ctime, *settled* once it is older than the file system's tick (decisions S6).
-//! A collection is told from another of its name by birth time and inode of its folder.
+//! A collection is told from another of its name by birth time and inode of its folder. Where the file
+//! system takes several spellings for one name, an item has the one that the folder lists, and no other
+//! (decisions S3, `spelling.rs`).
 //!
 //! # How it writes (decisions S5)
 //!
@@ -73,10 +76,12 @@ mod options;
 mod place;
 mod plugin;
 mod rescue;
+mod spelling;
 mod stamp;
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(not(unix), path = "portable.rs")]
 mod system;
+mod whole;
 
 #[cfg(test)]
 #[cfg(unix)]
@@ -86,6 +91,9 @@ mod crash_tests;
 #[cfg(test)]
 #[cfg(target_os = "linux")]
 mod folder_tests;
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod spelling_tests;
 #[cfg(test)]
 mod testing;
 

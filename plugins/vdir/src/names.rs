@@ -33,6 +33,14 @@ impl Format {
         }
     }
 
+    /// What an item of this format begins and ends with.
+    pub(crate) const fn component(self) -> &'static str {
+        match self {
+            Self::Vcard => "VCARD",
+            Self::Icalendar => "VCALENDAR",
+        }
+    }
+
     pub(crate) const fn extension(self) -> &'static str {
         match self {
             Self::Vcard => "vcf",

@@ -12,6 +12,7 @@ use crate::failure::{failed, precondition};
 use crate::folder::Folder;
 use crate::look::{Content, Found};
 use crate::names;
+use crate::spelling::Spellings;
 use crate::stamp::Stat;
 
 /// New content under its temporary name.
@@ -70,11 +71,20 @@ impl Folder {
     }
 
     /// A name is taken. By what was sent: it is done, and we may be a retry. By the same item (its
-    /// UID), or by anything where the name was prescribed: it exists. Else: the next name.
+    /// UID), or by anything where the name was prescribed: it exists. Else: the next name. What has the
+    /// name in another spelling is another item, whatever it holds (decisions S3).
     fn judge_taken(&self, name: &[u8], item: &CommitItem<'_>) -> Result<Option<Content>, Error> {
-        let found = self.disk.look(name).map_err(|error| failed("read", name, &error))?;
+        let look = || {
+            let found = self.disk.look(name)?;
+            let Found::Item(content) = &found else { return Ok((found, false)) };
+            let is_other = self.disk.is_spelled_otherwise(name, &content.stat, &Spellings::default())?;
+            Ok((found, is_other))
+        };
+        let (found, is_other) = look().map_err(|error| failed("read", name, &error))?;
         match found {
-            Found::Item(content) if content.digest() == item.digest => self.durable(name, content).map(Some),
+            Found::Item(content) if !is_other && content.digest() == item.digest => {
+                self.durable(name, content).map(Some)
+            }
             _ if !item.href.as_bytes().is_empty() => Err(exists(item, "the name is taken")),
             Found::Item(content) if !item.key.is_empty() && names::has_key(&content.data, &item.key) => {
                 Err(exists(item, &format!("{} is this item already", Href::from(name))))

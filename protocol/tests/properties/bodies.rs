@@ -10,8 +10,8 @@ use outrigger_protocol::{
     Error, Extensions, FormatInfo, GetChanges, GetChangesPage, Goodbye, Group, HostConnected, Initialize,
     Initialized, Level, Listing, Log, Lookup, Member, MemberObjectType, MemberUpdate, MemberUpdated,
     ObjectId, OperationId, Progress, RaiseSlowSync, RawDigest, Read, ReadItem, ReadOutcome, ReadPage,
-    ReadResult, Remarshal, Remarshalled, Retry, SecretText, Sink, Snapshot, SrvRecord, SrvRecords, StreamEnd,
-    StreamKind, StreamOpen, StreamReset, TxtRecord, TxtRecords, Verdict,
+    ReadResult, Remarshal, Remarshalled, Rename, Retry, SecretText, Sink, Snapshot, SrvRecord, SrvRecords,
+    StreamEnd, StreamKind, StreamOpen, StreamReset, TxtRecord, TxtRecords, Verdict,
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -345,6 +345,7 @@ fn pages_and_callbacks(c: &mut Choices<'_>) {
         };
         MemberUpdated: MemberUpdated { applied: c.flag(), member: c.member() };
         RaiseSlowSync: RaiseSlowSync { operation: c.operation(), object_type: c.text() };
+        Rename: Rename { sink: ObjectId(c.small()), names: c.list(|c| (c.bytes().into(), c.bytes().into())) };
         Ask: Ask { kind: c.pick(&[Password, Text, Choice, Confirm]), prompt: c.text(), choices: c.texts() };
         Answered: Answered { text: SecretText::new(c.text()) };
         Snapshot: if c.flag() { Snapshot::Member(c.member()) } else { Snapshot::Group(c.group()) };

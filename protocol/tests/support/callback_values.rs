@@ -2,9 +2,9 @@
 
 use outrigger_protocol::{
     Anchor, Answered, Ask, AskKind, BulkDigest, BulkDone, BulkOpen, ChangesPage, Compare, Compared,
-    ConnectHost, Cursor, GetChangesPage, HostConnected, Lookup, MemberUpdate, MemberUpdated, RaiseSlowSync,
-    ReadPage, Remarshal, Remarshalled, SecretText, Snapshot, SrvRecord, SrvRecords, StreamEnd, StreamKind,
-    StreamOpen, TxtRecord, TxtRecords, Verdict,
+    ConnectHost, Cursor, GetChangesPage, HostConnected, Href, Lookup, MemberUpdate, MemberUpdated, ObjectId,
+    RaiseSlowSync, ReadPage, Remarshal, Remarshalled, Rename, SecretText, Snapshot, SrvRecord, SrvRecords,
+    StreamEnd, StreamKind, StreamOpen, TxtRecord, TxtRecords, Verdict,
 };
 
 use super::values;
@@ -109,4 +109,10 @@ pub(crate) fn srv_records() -> SrvRecords {
 
 pub(crate) fn txt_records() -> TxtRecords {
     TxtRecords { records: vec![TxtRecord { data: b"path=/dav/\xff"[..].into() }] }
+}
+
+pub(crate) fn rename() -> Rename {
+    let name = |name: &str| Href::from(name);
+    let names = vec![(name("tmp-1.vcf"), name("ada.vcf")), (name("a.vcf"), Href::from(&b"b\xff.vcf"[..]))];
+    Rename { sink: ObjectId(3), names }
 }

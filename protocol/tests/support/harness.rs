@@ -87,6 +87,7 @@ bodies! {
     "lookup" outrigger_protocol::Lookup;
     "srv_records" outrigger_protocol::SrvRecords;
     "txt_records" outrigger_protocol::TxtRecords;
+    "rename" outrigger_protocol::Rename;
 }
 
 /// Decodes hostile bytes as every type, in both codecs.

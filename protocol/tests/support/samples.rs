@@ -149,6 +149,7 @@ fn callbacks() -> Vec<Both> {
         body!("lookup", outrigger_protocol::Lookup, callback_values::lookup()),
         body!("srv_records", outrigger_protocol::SrvRecords, callback_values::srv_records()),
         body!("txt_records", outrigger_protocol::TxtRecords, callback_values::txt_records()),
+        body!("rename", outrigger_protocol::Rename, callback_values::rename()),
     ];
     for (verdict, value) in ["same", "similar", "different"].iter().zip(callback_values::verdicts()) {
         all.push(renamed(body!("compared", outrigger_protocol::Compared, value), verdict));

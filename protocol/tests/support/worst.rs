@@ -4,7 +4,7 @@
 
 use outrigger_protocol::{
     Ask, ChangesPage, Codec, Commit, Committed, CreateCollection, Discovered, Group, Initialize, Initialized,
-    Member, MemberUpdate, Read, ReadPage,
+    Member, MemberUpdate, Read, ReadPage, Rename,
 };
 use serde::Deserialize;
 
@@ -114,6 +114,7 @@ fn in_binary(all: &mut Vec<Worst>) {
         Bincode "initialize: secrets" Initialize, binary(&zeros(36 + 8 + 53), &zeros(16), 0);
         Bincode "member_update: unset" MemberUpdate, binary(&update_head(), &zeros(8), 0);
         Bincode "ask: choices" Ask, binary(&zeros(12), &zeros(8), 0);
+        Bincode "rename: names" Rename, binary(&zeros(4), &zeros(16), 0);
     }
 }
 
@@ -151,6 +152,7 @@ fn in_json(all: &mut Vec<Worst>) {
         Json "group: members" Group, text(GROUP, "\"\"", GROUP_END);
         Json "initialize: secrets" Initialize, text(&initialize, r#"["",""]"#, "]}");
         Json "ask: choices" Ask, text(r#"{"kind":"Choice","prompt":"","choices":["#, "\"\"", "]}");
+        Json "rename: names" Rename, text(r#"{"sink":0,"names":["#, r#"["",""]"#, "]}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use outrigger::protocol::{Printable, Words};
-use outrigger::report::{Absent, FailureSummary, GuardStop};
+use outrigger::report::{Absent, FailureSummary, GuardStop, joined};
 use outrigger::run::Note;
 
 use super::GroupStatus;
@@ -12,8 +12,7 @@ use crate::command::waiting::SHOWN;
 impl GroupStatus {
     /// Writes a line of counts, and one for each thing that waits.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        let [a, b] = &self.members;
-        writeln!(out, "{}   {a} ⇄ {b}", self.group)?;
+        writeln!(out, "{}   {}", self.group, joined(&self.members))?;
         writeln!(out, "  {}; {}", self.counts(), self.last())?;
         for member in &self.not_sandboxed {
             writeln!(out, "  note      {member} is not sandboxed: its program is found, not started")?;
@@ -49,9 +48,12 @@ impl GroupStatus {
     }
 
     fn write_rest(&self, out: &mut dyn Write) -> io::Result<()> {
-        // Behind a guard, items are pending without a word on each.
-        let named = self.waiting.iter().filter(|waiting| !waiting.is_pending()).count() as u64;
-        match (self.conflicts + self.quarantined).saturating_sub(named) {
+        let pending = self.waiting.iter().filter(|waiting| waiting.is_pending()).count() as u64;
+        let named = self.waiting.len() as u64 - pending;
+        let more = (self.conflicts + self.quarantined).saturating_sub(named);
+        // Behind a guard, or a failure of all, items are pending without a word on each.
+        let is_listed = pending > 0 && self.guard.is_empty();
+        match more + if is_listed { self.pending.saturating_sub(pending) } else { 0 } {
             0 => Ok(()),
             more => writeln!(out, "  and {more} more (at most {SHOWN} of a collection are named)"),
         }
@@ -59,12 +61,19 @@ impl GroupStatus {
 }
 
 fn write_guard(stop: &GuardStop, out: &mut dyn Write) -> io::Result<()> {
-    let GuardStop { collection, member, planned, total, command, .. } = stop;
+    let GuardStop { collection, member, planned, total, command, disputed, .. } = stop;
+    let planned = if *disputed > 0 { format!("up to {planned}") } else { planned.to_string() };
     let (collection, items) = (Printable(collection), if *total == 1 { "item" } else { "items" });
-    writeln!(
-        out,
-        "  stopped   {collection}: {planned} of the {total} {items} of {member} would be deleted; put them back, or:"
-    )?;
+    let much = match stop.guard.as_str() {
+        "updates" => {
+            format!("{planned} of the {total} {items} of {member} would be updated; if that is meant:")
+        }
+        "creates" => {
+            format!("{planned} would be created beside the {total} {items} of {member}; if that is meant:")
+        }
+        _ => format!("{planned} of the {total} {items} of {member} would be deleted; put them back, or:"),
+    };
+    writeln!(out, "  stopped   {collection}: {much}")?;
     writeln!(out, "              {}", Printable(command))
 }
 

@@ -73,9 +73,41 @@ fn a_word_that_is_none_is_told_with_those_that_are() {
         ),
         (
             "[defaults]\nconflict = \"ours\"".into(),
-            "2:12: `conflict` cannot be \"ours\" (write \"queue\" or { prefer = \"member\" })",
+            "2:12: `conflict` cannot be \"ours\" (write \"queue\", \"keep-both\", \"newest\", \"merge\", { prefer = \
+             \"member\" } or { command = [\"…\"] })",
         ),
-        ("[defaults]\nconflict = {}".into(), "2:12: `conflict` says nothing"),
+        (
+            "[defaults]\nconflict = {}".into(),
+            "2:12: `conflict` says nothing (write \"queue\", \"keep-both\", \"newest\", \"merge\", { prefer = \
+             \"member\" } or { command = [\"…\"] })",
+        ),
+        ("[defaults]\nconflict = { command = [] }".into(), "2:24: `command` is empty"),
+        (
+            "[defaults]\nconflict = { command = [\"meld\", \"{left}\"] }".into(),
+            "2:24: the command has no `{result}` (say where it leaves its result, or name none of the files: then all \
+             four are added at its end)",
+        ),
+        (
+            "[defaults]\nconflict = { command = [3] }".into(),
+            "2:25: `command` must be a text in quotes, not a number",
+        ),
+        (
+            "[defaults]\nreadonly = \"kepe\"".into(),
+            "2:12: `readonly` cannot be \"kepe\" (did you mean `keep`?)",
+        ),
+        ("[defaults]\nmatch = \"uid\"".into(), "2:9: `match` cannot be \"uid\" (known here: content, key)"),
+        ("[defaults]\nmax_update = 101".into(), "2:14: `max_update` must lie between 0 and 100"),
+        (
+            group("mode = \"mirror\""),
+            "9:8: `mode` cannot be \"mirror\" (write \"mirror:MEMBER\", or leave it out: then the changes of all \
+             members count)",
+        ),
+        (group("mode = \"mirror:c\""), "9:8: `c` is not a member of this group (did you mean `a`?)"),
+        (
+            group("mode = \"mirror:a\"\nconflict = \"newest\""),
+            "10:1: `conflict` means nothing in a group with `mode` (the member that is mirrored wins, whatever others \
+             change; leave one of the two out)",
+        ),
         (
             "[defaults]\nconflict = { prefers = 1 }".into(),
             "2:14: unknown key `prefers` in `conflict` (did you mean `prefer`?)",
@@ -147,7 +179,7 @@ fn a_sandbox_that_cannot_be_is_told_with_what_can() {
 #[test]
 fn a_group_that_cannot_be_is_told_with_what_is_wrong() {
     assert_told(&[
-        ("[group.g]".into(), "1:8: the key `members` is missing in group `g` (name two members)"),
+        ("[group.g]".into(), "1:8: the key `members` is missing in group `g` (name two members, or more)"),
         (
             format!("{TWO}[group.g]\nmember = [\"a\", \"b\"]"),
             "8:1: unknown key `member` in group `g` (did you mean `members`?)",
@@ -158,7 +190,11 @@ fn a_group_that_cannot_be_is_told_with_what_is_wrong() {
         ),
         (
             format!("{TWO}[group.g]\nmembers = [\"a\"]"),
-            "8:11: a group has exactly two members, and this one has 1 (larger groups are not built yet; two groups that share a member come close)",
+            "8:11: a group of one member has nothing to keep `a` the same as (name two members, or more)",
+        ),
+        (
+            format!("{TWO}[group.g]\nmembers = []"),
+            "8:11: a group of no members keeps nothing the same (name two members, or more)",
         ),
         (format!("{TWO}[group.g]\nmembers = [\"a\", \"a\"]"), "8:17: `a` is named twice"),
         (
@@ -176,7 +212,10 @@ fn a_group_that_cannot_be_is_told_with_what_is_wrong() {
             group("collections = [\"x\", { a = \"y\", b = \"x\" }]"),
             "9:21: a collection of `y` is named twice",
         ),
-        (group("collections = [{ a = \"x\" }]"), "9:16: this collection has no name at `b`"),
+        (
+            group("collections = [{ a = \"x\" }]"),
+            "9:16: this collection has no name at `b` (every member of the group has to be named: b = \"…\")",
+        ),
         (
             group("collections = [{ a = \"x\", b = \"y\", c = \"z\" }]"),
             "9:36: `c` is not a member of this group (did you mean `a`?)",

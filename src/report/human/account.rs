@@ -2,13 +2,16 @@
 
 use std::io::{self, Write};
 
-use outrigger_engine::{CRASHED, Counts, Report, Side};
-use outrigger_protocol::{CommitKind, Href, Printable, Words};
+use outrigger_engine::{Counts, MemberIndex, Report};
+use outrigger_protocol::{Printable, Words};
 
-use super::words::{grouped, named, plural, quoted};
+use super::words::{NAMED, cut, grouped, joined, named, plural};
 use crate::report::called;
+use crate::report::collection::CollectionReport;
 use crate::report::failure::{BOLD, PLAIN};
-use crate::report::run::{CollectionReport, GroupReport};
+use crate::report::raised::Raised;
+use crate::report::run::GroupReport;
+use crate::report::tally::SETTLED_LATER;
 
 /// One collection, with what it takes to tell of it.
 pub(super) struct Account<'r> {
@@ -22,78 +25,119 @@ impl Account<'_> {
         self.write_title(to)?;
         writeln!(to, "  listing   {}", self.listing())?;
         writeln!(to, "  changes   {}", self.changes())?;
-        for side in Side::BOTH.into_iter().filter(|side| self.collection.to_make[side.index()]) {
-            writeln!(to, "  would     make this collection on {}", self.member(side))?;
+        for member in self.to_make() {
+            writeln!(to, "  would     make this collection on {}", self.member(member))?;
+        }
+        // What a run raised has a name by now, and is told at the end of all.
+        let raised = self.collection.raised.iter().filter(|_| self.dry_run);
+        for Raised { key, names, is_for_policy, .. } in raised {
+            let then = if *is_for_policy { format!("; {SETTLED_LATER}") } else { String::new() };
+            writeln!(to, "  conflict  {}: {}{then}", Words(&key.0), named(names, &self.group.members))?;
         }
         for report in &self.collection.told {
             self.write_report(report, to)?;
         }
-        match self.collection.untold {
+        let unnamed = if self.dry_run { self.collection.unnamed } else { 0 };
+        match self.collection.untold + unnamed {
             0 => {}
             more => writeln!(to, "            and {} more", grouped(more))?,
         }
         if self.dry_run { Ok(()) } else { writeln!(to, "  done      {}", self.done()) }
     }
 
-    fn member(&self, side: Side) -> &str {
-        &self.group.members[side.index()]
+    pub(super) fn member(&self, member: MemberIndex) -> &str {
+        self.group.member(member)
     }
 
+    fn to_make(&self) -> impl Iterator<Item = MemberIndex> {
+        let members = self.collection.indices().zip(&self.collection.members);
+        members.filter(|(_, at)| at.to_make).map(|(member, _)| member)
+    }
+
+    /// What each member listed. Of many members, the first ones, and those of which not all was listed.
     fn listing(&self) -> String {
-        let of = |side: Side| {
-            let listed = grouped(self.collection.summary.sides[side.index()].listed);
-            let note = match self.collection.complete[side.index()] {
-                Some(true) => "",
-                Some(false) => " (changes only)",
-                None if self.is_other_store(side) => " (another store)",
-                None => " (broke off)",
-            };
-            format!("{} {listed}{note}   ", self.member(side))
-        };
-        format!("{}{}{:.1} s", of(Side::A), of(Side::B), self.collection.listing.as_secs_f64())
+        let shown = |member: &MemberIndex| member.index() < NAMED || self.is_odd(*member);
+        let (shown, rest): (Vec<_>, Vec<_>) = self.collection.indices().partition(shown);
+        let mut parts: Vec<String> = shown.into_iter().map(|member| self.listed(member)).collect();
+        if !rest.is_empty() {
+            let listed = rest.iter().map(|member| self.collection.counts(*member).listed).sum();
+            parts.push(format!("{} more {}", rest.len(), grouped(listed)));
+        }
+        format!("{}   {:.1} s", parts.join("   "), self.collection.listing.as_secs_f64())
     }
 
-    fn is_other_store(&self, side: Side) -> bool {
-        self.collection.told.contains(&Report::StoreChanged { side })
+    fn listed(&self, member: MemberIndex) -> String {
+        let listed = grouped(self.collection.counts(member).listed);
+        match self.collection.members.get(member.index()) {
+            Some(at) if at.absent => format!("{} (not there)", self.member(member)),
+            Some(at) => {
+                let note = match at.complete {
+                    Some(true) => "",
+                    Some(false) => " (changes only)",
+                    None if self.is_other_store(member) => " (another store)",
+                    None => " (broke off)",
+                };
+                format!("{} {listed}{note}", self.member(member))
+            }
+            None => String::new(),
+        }
+    }
+
+    /// Whether its listing ended unlike others.
+    fn is_odd(&self, member: MemberIndex) -> bool {
+        let at = self.collection.members.get(member.index());
+        at.is_some_and(|at| !at.absent && at.complete.is_none())
+    }
+
+    fn is_other_store(&self, member: MemberIndex) -> bool {
+        self.collection.told.contains(&Report::StoreChanged { member })
     }
 
     fn changes(&self) -> String {
-        let toward = |side| {
-            let writes = self.collection.writes(side);
-            (writes > 0).then(|| format!("{} → {}", grouped(writes), self.member(side)))
+        let toward = |member| {
+            let writes = self.collection.writes(member);
+            (writes > 0).then(|| format!("{} → {}", grouped(writes), self.member(member)))
         };
         let counted = |count, one, many| (count > 0).then(|| plural(count, one, many));
-        let parts = [
-            toward(Side::B),
-            toward(Side::A),
-            counted(self.collection.deletes(), "delete", "deletes"),
-            counted(self.collection.summary.conflicts, "conflict", "conflicts"),
-        ];
-        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        let mut parts = cut(self.collection.indices().rev().filter_map(toward).collect());
+        parts.extend(counted(self.collection.deletes(), "delete", "deletes"));
+        parts.extend(counted(self.collection.summary.conflicts, "conflict", "conflicts"));
         if parts.is_empty() { "none".to_owned() } else { parts.join("   ") }
     }
 
     fn done(&self) -> String {
         let summary = &self.collection.summary;
-        let sum = |count: fn(&Counts) -> u64| grouped(summary.sides.iter().map(count).sum());
-        let mut text = format!("+{} ~{} −{}", sum(|s| s.created), sum(|s| s.updated), sum(|s| s.deleted));
+        let sum =
+            |count: fn(&Counts) -> u64| summary.members.iter().map(|member| count(&member.counts)).sum();
+        let [created, updated, deleted] =
+            [sum(|s| s.created), sum(|s| s.updated), sum(|s| s.deleted)].map(grouped);
+        let mut text = format!("+{created} ~{updated} −{deleted}");
         let mut add = |count, one, many, tail: &str| {
             if count > 0 {
                 text += &format!("   {}{tail}", plural(count, one, many));
             }
         };
         let status = format!(": {} status", called());
-        add(summary.conflicts, "conflict waits", "conflicts wait", &status);
+        add(summary.resolved, "conflict settled", "conflicts settled", "");
+        let conflicts = format!(": {} conflicts {}", called(), self.group.name);
+        add(summary.conflicts, "conflict waits", "conflicts wait", &conflicts);
         let tail = if summary.conflicts > 0 { "" } else { &status };
         add(summary.quarantined, "item is left alone", "items are left alone", tail);
-        add(summary.pending, "item is pending", "items are pending", "");
-        add(
-            summary.sides.iter().map(|side| side.kept).sum(),
-            "change is kept back",
-            "changes are kept back",
-            " (read-only)",
-        );
+        add(self.collection.pending(), "item is pending", "items are pending", "");
+        add(sum(|s| s.kept), "change is kept back", "changes are kept back", self.kept_by());
         text
+    }
+
+    /// What kind of members changes are kept for.
+    fn kept_by(&self) -> &'static str {
+        let keeps = |(member, _): &(MemberIndex, _)| self.collection.counts(*member).kept > 0;
+        let keeping = || self.collection.indices().zip(&self.collection.members).filter(keeps);
+        let no_delete = keeping().any(|(_, at)| at.no_delete);
+        match (keeping().all(|(_, at)| at.no_delete), no_delete) {
+            (true, true) => " (nothing is deleted there)",
+            (false, true) => " (read-only, or nothing is deleted there)",
+            (_, false) => " (read-only)",
+        }
     }
 
     /// Only what stopped a member, or all.
@@ -108,116 +152,6 @@ impl Account<'_> {
 
     fn write_title(&self, to: &mut dyn Write) -> io::Result<()> {
         let name = Printable(&self.collection.name);
-        writeln!(to, "{BOLD}{}/{name}{PLAIN}   {}", self.group.name, self.group.members.join(" ⇄ "))
-    }
-
-    fn write_report(&self, report: &Report, to: &mut dyn Write) -> io::Result<()> {
-        match report {
-            Report::Planned { side, kind, names, .. } => self.write_planned(*side, *kind, names, to),
-            Report::Conflict { key, names, .. } => {
-                let key = Words(&key.0);
-                writeln!(to, "  conflict  {key}: {}", named(names, &self.group.members))
-            }
-            Report::Quarantined { side, href, reason, .. } => {
-                self.write_item("left", *side, href, reason, to)?;
-                if !reason.ends_with(CRASHED) {
-                    return Ok(());
-                }
-                writeln!(
-                    to,
-                    "            it is tried again when it changes; or once the plugin is mended, with:"
-                )?;
-                writeln!(to, "              {}", self.group.retry_crashed(&self.collection.name))
-            }
-            Report::Pending { side, href, reason } => self.write_item("pending", *side, href, reason, to),
-            Report::GuardStop { side, planned, total, names } => {
-                self.write_guard(*side, (*planned, *total), names, to)
-            }
-            Report::StoreChanged { side } => self.write_store_changed(*side, to),
-            Report::MemberFailed { side, words, .. } | Report::CallFailed { side, words } => {
-                writeln!(to, "  failed    {}: {}", self.member(*side), Words(words))
-            }
-            Report::JournalFailed { reason } => writeln!(to, "  failed    the state: {}", Words(reason)),
-            Report::Listed { .. } | Report::Untold { .. } | Report::Charged { .. } | Report::Ended(_) => {
-                Ok(())
-            }
-        }
-    }
-
-    /// What would be written where, and what it comes from.
-    fn write_planned(
-        &self,
-        side: Side,
-        kind: CommitKind,
-        names: &[Option<Href>; 2],
-        to: &mut dyn Write,
-    ) -> io::Result<()> {
-        let (target, source) = (self.member(side), self.member(side.other()));
-        let name = |side: Side| names[side.index()].as_ref().map(quoted).unwrap_or_default();
-        let (there, here) = (name(side), name(side.other()));
-        match kind {
-            CommitKind::Create => {
-                writeln!(to, "  would     create on {target}: a copy of {here} from {source}")
-            }
-            CommitKind::Update => {
-                writeln!(to, "  would     update on {target}: {there}, with {here} from {source}")
-            }
-            CommitKind::Delete => {
-                writeln!(to, "  would     delete on {target}: {there}, deleted on {source}")
-            }
-        }
-    }
-
-    fn write_item(
-        &self,
-        what: &str,
-        side: Side,
-        href: &Href,
-        why: &str,
-        to: &mut dyn Write,
-    ) -> io::Result<()> {
-        writeln!(to, "  {what:<8}  {} at {}: {}", quoted(href), self.member(side), Words(why))
-    }
-
-    fn write_guard(
-        &self,
-        side: Side,
-        counts: (u64, u64),
-        names: &[Href],
-        to: &mut dyn Write,
-    ) -> io::Result<()> {
-        let ((planned, total), member) = (counts, self.member(side));
-        let names: Vec<String> = names.iter().map(quoted).collect();
-        let rest = if (names.len() as u64) < planned { ", …" } else { "" };
-        let stopped = if self.dry_run {
-            format!("would     stop before anything is written to {member}")
-        } else {
-            format!("stopped   before anything was written to {member}")
-        };
-        let (planned_text, total) = (grouped(planned), plural(total, "item", "items"));
-        writeln!(to, "  {stopped}: {planned_text} of its {total} would be deleted")?;
-        writeln!(to, "            {}{rest}", names.join(", "))?;
-        writeln!(
-            to,
-            "            if they should stay: put them back where they were deleted, and sync again"
-        )?;
-        writeln!(to, "            if they should go, and what else is new there with them:")?;
-        writeln!(to, "              {}", self.group.allow_deletes(&self.collection.name, planned))
-    }
-
-    fn write_store_changed(&self, side: Side, to: &mut dyn Write) -> io::Result<()> {
-        let member = self.member(side);
-        let stopped = if self.dry_run { ("would     stop:", "would be") } else { ("stopped  ", "was") };
-        let (stopped, was) = stopped;
-        writeln!(
-            to,
-            "  {stopped} {member} is another store than at the last run: nothing {was} written there"
-        )?;
-        writeln!(to, "            is it a new or emptied account, or another disk in the same place?")?;
-        writeln!(
-            to,
-            "            if it is meant: give the group another name in the configuration; the next run"
-        )?;
-        writeln!(to, "            then compares everything anew, and deletes nothing")
+        writeln!(to, "{BOLD}{}/{name}{PLAIN}   {}", self.group.name, joined(&self.group.members))
     }
 }

@@ -2,18 +2,45 @@
 
 use outrigger_protocol::{Href, Words};
 
+/// So many members are named in one line; of the rest it is told how many.
+pub(super) const NAMED: usize = 5;
+
 /// A name that a plugin gave, as its words.
 pub(super) fn quoted(href: &Href) -> String {
     Words(href.as_bytes()).to_string()
 }
 
+/// The members of a group in one line.
+#[must_use]
+pub fn joined(members: &[String]) -> String {
+    let mut names: Vec<&str> = members.iter().take(NAMED).map(String::as_str).collect();
+    let rest = members.len().saturating_sub(NAMED);
+    let rest = format!("{rest} more");
+    if members.len() > NAMED {
+        names.push(&rest);
+    }
+    names.join(" ⇄ ")
+}
+
 /// What each member that holds an item calls it.
-pub(super) fn named(names: &[Option<Href>; 2], members: &[String; 2]) -> String {
+pub(super) fn named(names: &[Option<Href>], members: &[String]) -> String {
+    // Of two, the one that has not got it had it; of many, one may be behind.
+    let without = if members.len() == 2 { "deleted" } else { "not" };
     let named = names.iter().zip(members).map(|(name, member)| match name {
         Some(name) => format!("{} at {member}", quoted(name)),
-        None => format!("deleted at {member}"),
+        None => format!("{without} at {member}"),
     });
-    named.collect::<Vec<_>>().join(", ")
+    cut(named.collect()).join(", ")
+}
+
+/// The first of many parts, and how many there are besides.
+pub(super) fn cut(mut parts: Vec<String>) -> Vec<String> {
+    let rest = parts.len().saturating_sub(NAMED);
+    parts.truncate(NAMED);
+    if rest > 0 {
+        parts.push(format!("and {rest} more"));
+    }
+    parts
 }
 
 /// A count with its noun.
@@ -41,5 +68,13 @@ mod tests {
     #[test]
     fn thousands_stand_apart() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1 000", "1 234 567"]);
+    }
+
+    #[test]
+    fn a_line_names_five_members_and_counts_the_rest() {
+        let members: Vec<String> = ('a'..='g').map(String::from).collect();
+        assert_eq!(joined(&members[..2]), "a ⇄ b");
+        assert_eq!(joined(&members[..5]), "a ⇄ b ⇄ c ⇄ d ⇄ e");
+        assert_eq!(joined(&members), "a ⇄ b ⇄ c ⇄ d ⇄ e ⇄ 2 more");
     }
 }

@@ -9,7 +9,8 @@ use std::{
 };
 
 use outrigger_engine::{
-    Content, Digest, Entry, Intent, Key, Observed, Record, Row, RowId, Side, Snapshot, Undo,
+    Conflict, Content, Digest, DisputedCopy, Entry, Intent, Key, MemberIndex, Observed, Quarantine, Record,
+    Row, RowId, Snapshot, Supplied, Undo,
 };
 use outrigger_protocol::{Anchor, CommitKind, Href, OperationId, RawDigest, Revision};
 use outrigger_store::{Collection, Store};
@@ -20,7 +21,7 @@ pub(crate) const ROWS: u64 = 8;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) fn contacts() -> Collection {
-    Collection::new("contacts", "laptop", "server")
+    Collection::new("contacts", ["laptop", "server", "phone"])
 }
 
 pub(crate) fn open(state: &Path) -> Store {
@@ -56,10 +57,42 @@ pub(crate) fn row(id: u64, n: u64) -> Row {
         id: RowId(id),
         key: Key(format!("uid-{id}@example.org").into_bytes().into()),
         version: n,
-        entries: [Some(entry(id, n)), Some(entry(id, n))],
-        conflict: None,
+        base: Some(content(id + n)),
+        entries: vec![Some(entry(id, n)), Some(entry(id, n)), None],
+        // Of what is beside a row, something comes and something goes with each batch.
+        supplied: (id + n).is_multiple_of(3).then(|| Box::new(supplied(n))),
+        conflict: (id + n).is_multiple_of(2).then(|| conflict(n)),
         // Now and then longer than a page, so that a row is more than one write.
-        quarantine: Some("x".repeat(usize::try_from(n * id * 997 % 9000).unwrap())),
+        quarantine: vec![Quarantine {
+            member: MemberIndex::at(usize::try_from((id + n) % 3).unwrap()),
+            reason: "x".repeat(usize::try_from(n * id * 997 % 9000).unwrap()),
+        }],
+    }
+}
+
+pub(crate) fn supplied(n: u64) -> Supplied {
+    Supplied { content: content(n), format: "vcard".into(), data: n.to_le_bytes().into() }
+}
+
+pub(crate) fn conflict(n: u64) -> Conflict {
+    Conflict { contents: vec![Some(content(n)), None, Some(content(n + 1))] }
+}
+
+pub(crate) fn disputed(n: u64) -> Vec<DisputedCopy> {
+    let copy = |member, n: u64| DisputedCopy {
+        member: MemberIndex(member),
+        format: "vcard".into(),
+        data: n.to_le_bytes().into(),
+    };
+    vec![copy(0, n), copy(2, n + 1)]
+}
+
+pub(crate) fn base(row: u64, n: u64) -> Record {
+    Record::Base {
+        row: RowId(row),
+        content: content(n),
+        format: "vcard".into(),
+        data: n.to_le_bytes().into(),
     }
 }
 
@@ -71,7 +104,7 @@ pub(crate) fn intent(row: u64, n: u64) -> Intent {
     Intent {
         operation: operation(n),
         row: RowId(row),
-        side: Side::B,
+        member: MemberIndex(1),
         kind: CommitKind::Update,
         href: Href::from("/dav/contacts/1.vcf"),
         key: Key(b"uid".as_slice().into()),
@@ -82,28 +115,44 @@ pub(crate) fn intent(row: u64, n: u64) -> Intent {
 }
 
 pub(crate) fn undo(n: u64, size: usize) -> Undo {
-    let data = vec![b'u'; size];
-    Undo { operation: operation(n), side: Side::A, href: Href::from("1.vcf"), format: "vcard".into(), data }
+    Undo {
+        operation: operation(n),
+        row: RowId(1),
+        key: Key(b"uid".as_slice().into()),
+        kind: CommitKind::Update,
+        member: MemberIndex(0),
+        href: Href::from("1.vcf"),
+        format: "vcard".into(),
+        data: vec![b'u'; size],
+    }
 }
 
 pub(crate) fn batch(n: u64) -> Vec<Record> {
-    let mut records =
-        vec![Record::Undo(undo(n, 100)), Record::Intent(intent(1, n)), Record::Settled(operation(n - 1))];
+    let mut records = vec![
+        Record::Undo(undo(n, 100)),
+        base(1, n),
+        Record::Intent(intent(1, n)),
+        Record::Settled(operation(n - 1)),
+    ];
     records.extend((1..=ROWS).map(|id| Record::Row(Box::new(row(id, n)))));
-    records.push(Record::Anchor(Side::A, Anchor::from(&*n.to_string())));
+    records.extend(
+        (1..=ROWS).filter(|id| (id + n).is_multiple_of(2)).map(|id| Record::Disputed(RowId(id), disputed(n))),
+    );
+    records.push(Record::Anchor(MemberIndex(0), Anchor::from(&*n.to_string())));
     records
 }
 
 /// The number of the batch that `snapshot` is after. Anything half fails here.
 pub(crate) fn number(snapshot: &Snapshot) -> u64 {
-    let Some(n) = snapshot.rows.first().map(|row| row.version) else {
-        assert_eq!(*snapshot, Snapshot::default());
+    let Some(n) = snapshot.rows.iter().next().map(|row| row.version) else {
+        let nothing = Snapshot { anchors: vec![None; 3], stores: vec![None; 3], ..Snapshot::default() };
+        assert_eq!(*snapshot, nothing);
         return 0;
     };
     let expected: Vec<Row> = (1..=ROWS).map(|id| row(id, n)).collect();
-    assert_eq!(snapshot.rows, expected);
+    assert_eq!(snapshot.rows.to_vec(), expected);
     assert_eq!(snapshot.intents, [intent(1, n)]);
-    assert_eq!(snapshot.anchors, [Some(Anchor::from(&*n.to_string())), None]);
+    assert_eq!(snapshot.anchors, [Some(Anchor::from(&*n.to_string())), None, None]);
     assert_eq!(snapshot.last_row, ROWS);
     n
 }

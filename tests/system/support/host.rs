@@ -39,6 +39,7 @@ pub(crate) fn example(name: &str, source: &str) -> PathBuf {
             ("echo_plugin", "examples/echo_plugin.rs"),
             ("hostile_plugin", "tests/system/hostile_plugin.rs"),
             ("new_plugin", "src/command/plugin/templates/rust/main.rs"),
+            ("counting_plugin", "tests/system/counting_plugin.rs"),
             ("asking_plugin", "tests/system/asking_plugin.rs"),
             ("level0_plugin", "tests/system/level0_plugin.rs"),
             ("comparing_plugin", "tests/system/comparing_plugin.rs"),
@@ -47,6 +48,7 @@ pub(crate) fn example(name: &str, source: &str) -> PathBuf {
             ("flooding_plugin", "tests/system/flooding_plugin.rs"),
             ("prestarted", "examples/prestarted/main.rs"),
             ("mortal_plugin", "tests/system/mortal_plugin.rs"),
+            ("naming_plugin", "tests/system/naming_plugin.rs"),
         ];
         let is_fresh = |(name, source): (&str, &str)| {
             age(examples.join(name)).is_some_and(|built| {

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use outrigger::store::Store;
 use serde_json::Value;
@@ -283,6 +284,24 @@ impl World {
         self.sync().expect(0)
     }
 
+    /// Runs the command that a message tells its reader to run, just as it would be pasted into a shell: on
+    /// the line with `needle` in it, up to its end or to the end of the quotation.
+    #[track_caller]
+    pub(crate) fn paste(&self, text: &str, needle: &str) -> Run {
+        let line = text.lines().find(|line| line.contains("outrigger -c ") && line.contains(needle));
+        let line = line.unwrap_or_else(|| panic!("no command with {needle:?} in:\n{text}"));
+        let before = line.find(needle).unwrap_or_default();
+        let begin = line[..before].rfind("outrigger -c ").filter(|_| !line.contains("&&"));
+        let begin = begin.or_else(|| line.find("outrigger -c ")).unwrap();
+        let command = line[begin..].split('`').next().unwrap();
+        let mut shell = Command::new("sh");
+        self.place(&mut shell);
+        shell.env("PATH", format!("{}:/usr/bin:/bin", self.root().display())).args(["-c", command]);
+        let run = Running::new(shell.spawn().unwrap()).wait();
+        no_process_is_left(self.root());
+        run
+    }
+
     /// A sync that must find nothing to do: nothing written, nothing fetched, nothing touched.
     #[track_caller]
     pub(crate) fn assert_at_rest(&self, code: i32) -> Run {
@@ -344,9 +363,15 @@ impl Running {
     /// Waits for its end.
     #[track_caller]
     pub(crate) fn wait(self) -> Run {
-        let status = self.end.recv_timeout(DEADLINE).unwrap_or_else(|_| {
+        self.wait_up_to(DEADLINE)
+    }
+
+    /// The same, for a command that has a lot to do.
+    #[track_caller]
+    pub(crate) fn wait_up_to(self, limit: Duration) -> Run {
+        let status = self.end.recv_timeout(limit).unwrap_or_else(|_| {
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.pid), nix::sys::signal::SIGKILL).ok();
-            panic!("the command did not end within {DEADLINE:?}")
+            panic!("the command did not end within {limit:?}")
         });
         let [stdout, stderr] = self.outputs.map(|output| {
             String::from_utf8_lossy(&output.recv_timeout(DEADLINE).unwrap_or_default()).into_owned()

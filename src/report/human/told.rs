@@ -1,0 +1,176 @@
+//! What is told one by one: items, and what stopped a member.
+
+use std::io::{self, Write};
+
+use outrigger_engine::{CRASHED, Guard, MemberIndex, PlannedWrite, Report};
+use outrigger_protocol::{CommitKind, Href, Words};
+
+use super::account::Account;
+use super::words::{grouped, plural, quoted};
+
+impl Account<'_> {
+    pub(super) fn write_report(&self, report: &Report, to: &mut dyn Write) -> io::Result<()> {
+        match report {
+            Report::Planned(planned) => self.write_planned("would", planned, to),
+            Report::Kept(planned) => self.write_planned("kept", planned, to),
+            Report::Quarantined { member, href, reason, .. } => {
+                self.write_item("left", *member, href, reason, to)?;
+                self.write_way_out(reason, to)
+            }
+            Report::Pending { member, href, reason } => self.write_item("pending", *member, href, reason, to),
+            Report::GuardStop { member, guard, planned, disputed, total, names } => {
+                let (planned, disputed, total) = (*planned, *disputed, *total);
+                Stop { member: *member, guard: *guard, planned, disputed, total, names }.write(self, to)
+            }
+            Report::StoreChanged { member } => self.write_store_changed(*member, to),
+            Report::MemberFailed { member, words, .. } | Report::CallFailed { member, words } => {
+                writeln!(to, "  failed    {}: {}", self.member(*member), Words(words))
+            }
+            Report::JournalFailed { reason } => writeln!(to, "  failed    the state: {}", Words(reason)),
+            // What is counted, or told elsewhere.
+            Report::Listed { .. }
+            | Report::Conflict { .. }
+            | Report::Untold { .. }
+            | Report::Charged { .. }
+            | Report::Ended(_) => Ok(()),
+        }
+    }
+
+    /// What would be written where, or is not, and what it comes from.
+    fn write_planned(&self, what: &str, planned: &PlannedWrite, to: &mut dyn Write) -> io::Result<()> {
+        let target = self.member(planned.member);
+        let name = |member: MemberIndex| planned.names.get(member.index())?.as_ref().map(quoted);
+        let there = name(planned.member).unwrap_or_default();
+        let others = || self.collection.indices().filter(|member| *member != planned.member);
+        match planned.kind {
+            CommitKind::Create => {
+                let here = others().find_map(name).unwrap_or_default();
+                let from = self.only(others().filter(|member| name(*member).is_some()));
+                let from = from.map(|member| format!(" from {member}")).unwrap_or_default();
+                writeln!(to, "  {what:<8}  create on {target}: a copy of {here}{from}")
+            }
+            CommitKind::Update => {
+                let mut from = others().filter_map(|member| Some((name(member)?, self.member(member))));
+                let with = match (from.next(), from.next()) {
+                    (Some((here, source)), None) => format!(", with {here} from {source}"),
+                    _ => String::new(),
+                };
+                writeln!(to, "  {what:<8}  update on {target}: {there}{with}")
+            }
+            CommitKind::Delete => {
+                let on = self.only(others().filter(|member| name(*member).is_none()));
+                let on = on.map(|member| format!(", deleted on {member}")).unwrap_or_default();
+                writeln!(to, "  {what:<8}  delete on {target}: {there}{on}")
+            }
+        }
+    }
+
+    /// The name of the member that can be meant, if it is but one.
+    fn only(&self, mut members: impl Iterator<Item = MemberIndex>) -> Option<&str> {
+        members.next().filter(|_| members.next().is_none()).map(|member| self.member(member))
+    }
+
+    fn write_item(
+        &self,
+        what: &str,
+        member: MemberIndex,
+        href: &Href,
+        why: &str,
+        to: &mut dyn Write,
+    ) -> io::Result<()> {
+        writeln!(to, "  {what:<8}  {} at {}: {}", quoted(href), self.member(member), Words(why))
+    }
+
+    fn write_way_out(&self, reason: &str, to: &mut dyn Write) -> io::Result<()> {
+        if !reason.ends_with(CRASHED) {
+            return Ok(());
+        }
+        writeln!(to, "            it is tried again when it changes; or once the plugin is mended, with:")?;
+        writeln!(to, "              {}", self.group.retry_crashed(&self.collection.name))
+    }
+
+    fn write_store_changed(&self, member: MemberIndex, to: &mut dyn Write) -> io::Result<()> {
+        let (command, index) = (self.group.new_store(member), member.index());
+        let member = self.member(member);
+        let stopped = if self.dry_run { ("would     stop:", "would be") } else { ("stopped  ", "was") };
+        let (stopped, was) = stopped;
+        writeln!(
+            to,
+            "  {stopped} {member} is another store than at the last run: nothing {was} written there"
+        )?;
+        writeln!(
+            to,
+            "            is it a new or emptied account, or another disk in the same place? Put the right one back"
+        )?;
+        let is_authority = self.collection.members.get(index).is_some_and(|at| at.authority);
+        let deleted = if is_authority {
+            "what it does not hold is deleted at the others"
+        } else {
+            "nothing is deleted"
+        };
+        writeln!(to, "            if it is meant: it is met for the first time, and {deleted}, with:")?;
+        writeln!(to, "              {command}")
+    }
+}
+
+/// What a guard stopped.
+struct Stop<'s> {
+    member: MemberIndex,
+    guard: Guard,
+    planned: u64,
+    disputed: u64,
+    total: u64,
+    names: &'s [Href],
+}
+
+impl Stop<'_> {
+    /// How much it is, ten of the items, the likely cause, and the one command that goes on.
+    fn write(&self, account: &Account<'_>, to: &mut dyn Write) -> io::Result<()> {
+        let Self { guard, planned, names, .. } = *self;
+        let member = account.member(self.member);
+        let when = if account.dry_run {
+            format!("would     stop before anything is written to {member}")
+        } else {
+            format!("stopped   before anything was written to {member}")
+        };
+        writeln!(to, "  {when}: {}", self.much())?;
+        let rest = if (names.len() as u64) < planned { ", …" } else { "" };
+        let names: Vec<String> = names.iter().map(quoted).collect();
+        writeln!(to, "            {}{rest}", names.join(", "))?;
+        self.advice().into_iter().try_for_each(|line| writeln!(to, "            {line}"))?;
+        writeln!(to, "              {}", account.group.allow(&account.collection.name, guard, planned))
+    }
+
+    fn much(&self) -> String {
+        let (planned, total) = (grouped(self.planned), self.total);
+        let much = match self.guard {
+            Guard::Deletes => format!("{planned} of its {} would be deleted", plural(total, "item", "items")),
+            Guard::Updates => format!("{planned} of its {} would be updated", plural(total, "item", "items")),
+            Guard::Creates => {
+                let items = plural(self.planned, "item", "items");
+                format!("{items} would be created beside its {}", grouped(total))
+            }
+        };
+        match self.disputed {
+            0 => much,
+            some => format!("up to {much}, {} among them", plural(some, "conflict", "conflicts")),
+        }
+    }
+
+    const fn advice(&self) -> [&'static str; 2] {
+        match self.guard {
+            Guard::Deletes => [
+                "if they should stay: put them back where they were deleted, and sync again",
+                "if they should go, and what else is new there with them:",
+            ],
+            Guard::Updates => [
+                "did a program rewrite nearly all items of another member? Then undo that there, and sync again",
+                "if all these changes are meant, and what else is new there with them:",
+            ],
+            Guard::Creates => [
+                "a member listed everything anew: is it the same account or disk as before? Else each item comes to be there twice",
+                "if they are meant, and what else is new there with them:",
+            ],
+        }
+    }
+}
