@@ -14,6 +14,7 @@ pub mod conflicts;
 pub mod consent;
 pub mod doctor;
 pub mod exit;
+pub mod handed;
 pub mod history;
 #[cfg(unix)]
 pub mod peers;

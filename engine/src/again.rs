@@ -1,14 +1,15 @@
 //! Again: creates in doubt that are sent a second time before anybody has found out.
 //!
 //! Only to a member that keeps operation IDs in one transaction with its items
-//! ([`crate::Dedupe::Token`]), and only as they were: it answers what that operation has made, or makes
+//! ([`Dedupe::Token`]), and only as they were: it answers what that operation has made, or makes
 //! it now (decisions X1, X4). Whatever else comes of it, the write stays in doubt.
+
+use outrigger_protocol::Dedupe;
 
 use crate::journal::Intent;
 use crate::observe::is_present;
 use crate::row::{MemberIndex, Row};
 use crate::send::describe;
-use crate::settings::Dedupe;
 use crate::state::Run;
 use crate::table::{Flag, Place};
 

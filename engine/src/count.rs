@@ -6,10 +6,10 @@
 
 use outrigger_protocol::CommitKind;
 
-use crate::decide::{Agreed, Decision, Sign};
+use crate::decide::{Decision, Sign};
 use crate::judge::MAX_COPIES;
 use crate::observe::{is_present, is_raised};
-use crate::row::{Digest, MemberIndex, Row};
+use crate::row::{MemberIndex, Row};
 use crate::settings::ConflictPolicy;
 use crate::state::Run;
 use crate::table::{Flag, Place};
@@ -41,7 +41,7 @@ impl Run {
     /// content but the first.
     fn count_dispute(&mut self, place: Place, row: &Row) {
         let is_kept_twice = self.settings.conflict == ConflictPolicy::KeepBoth;
-        let made = if is_kept_twice { self.contested(place, row).len().saturating_sub(1) } else { 0 };
+        let made = if is_kept_twice { self.holders(place, row).len().saturating_sub(1) } else { 0 };
         for member in self.all() {
             let is_known = self.sign(place, row, member) != Sign::Unknown;
             let work = &mut self.state_mut(member).work;
@@ -55,32 +55,19 @@ impl Run {
         }
     }
 
-    /// Whether the policy may settle a conflict, so that no person has to.
+    /// Whether the policy may settle a conflict, so that no person has to. None settles what it cannot see in
+    /// full, overrules what a person chose, or has two contents to look at where one stands against a
+    /// deletion.
     pub(crate) fn is_for_policy(&self, place: Place, row: &Row) -> bool {
-        let holders = self.contested(place, row);
+        let holders = self.holders(place, row);
+        let is_seen = (2..=MAX_COPIES).contains(&holders.len()) && row.supplied.is_none();
         let policy = match self.settings.conflict {
-            ConflictPolicy::Newest => {
-                holders.len() > 1 && holders.iter().all(|member| self.settings_of(*member).reliable_times)
-            }
-            ConflictPolicy::KeepBoth => holders.len() > 1,
+            ConflictPolicy::Newest => holders.iter().all(|member| self.settings_of(*member).reliable_times),
+            ConflictPolicy::KeepBoth => true,
             ConflictPolicy::Resolve => holders.len() == 2,
             ConflictPolicy::Queue | ConflictPolicy::Prefer(_) => false,
         };
-        policy && !is_raised(row)
-    }
-
-    /// The first holder of each content that contradicts another.
-    fn contested(&self, place: Place, row: &Row) -> Vec<MemberIndex> {
-        let signs: Vec<Sign> = self.all().map(|member| self.sign(place, row, member)).collect();
-        let agreed = Agreed::of(signs.iter().copied());
-        let mut found: Vec<(Digest, MemberIndex)> = Vec::new();
-        for (member, _) in self.all().zip(signs).filter(|(_, sign)| agreed.is_contested_by(*sign)) {
-            let digest = row.held(member).map(|content| content.digest);
-            if let Some(digest) = digest.filter(|digest| found.iter().all(|(known, _)| known != digest)) {
-                found.push((digest, member));
-            }
-        }
-        found.into_iter().map(|(_, member)| member).take(MAX_COPIES).collect()
+        policy && is_seen && !is_raised(row)
     }
 
     /// Whether a conflict is left as it is, though the policy could settle it: a plan is executed, or a
@@ -88,8 +75,7 @@ impl Run {
     /// them has the user's leave it is, and the guard counts once more what the others then need.
     pub(crate) fn is_left_unsettled(&self, place: Place, row: &Row) -> bool {
         let is_stopped = |member: &MemberIndex| self.state(*member).stopped;
-        let is_held_back =
-            || self.settings.only.is_some() || self.contested(place, row).iter().all(is_stopped);
+        let is_held_back = || self.settings.only.is_some() || self.holders(place, row).iter().all(is_stopped);
         !self.settings.dry_run && self.is_for_policy(place, row) && is_held_back()
     }
 

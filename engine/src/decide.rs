@@ -206,8 +206,10 @@ impl Group<'_> {
         match self.0.get(authority.index()).map(|view| view.sign) {
             Some(Sign::Unknown) | None => Decision::Wait,
             Some(sign) if sign.is_present() => Decision::Spread(authority),
-            Some(_) if self.any(Sign::is_present) => Decision::Delete,
-            Some(_) => Decision::Drop,
+            Some(_) if !self.any(Sign::is_present) => Decision::Drop,
+            // A deletion that did not know of what is agreed is void, also here, unless somebody made another.
+            Some(Sign::BehindDeleted) if !self.any(|sign| sign == Sign::Deleted) => Decision::Wait,
+            Some(_) => Decision::Delete,
         }
     }
 

@@ -89,12 +89,11 @@ impl Run {
 
     /// The first member of those that hold each of the contents that contradict each other. What was
     /// agreed before is none of them once somebody has changed it who had seen it.
-    fn holders(&self, place: Place, row: &Row) -> Vec<MemberIndex> {
-        let signs: Vec<(MemberIndex, Sign)> =
-            self.all().map(|member| (member, self.sign(place, row, member))).collect();
-        let agreed = Agreed::of(signs.iter().map(|(_, sign)| *sign));
+    pub(crate) fn holders(&self, place: Place, row: &Row) -> Vec<MemberIndex> {
+        let signs = self.signs(place, row);
+        let agreed = Agreed::of(signs.iter().copied());
         let mut found: Vec<(Digest, MemberIndex)> = Vec::new();
-        for (member, _) in signs.into_iter().filter(|(_, sign)| agreed.is_contested_by(*sign)) {
+        for (member, _) in self.all().zip(signs).filter(|(_, sign)| agreed.is_contested_by(*sign)) {
             let digest = row.held(member).map(|content| content.digest);
             if let Some(digest) = digest.filter(|digest| found.iter().all(|(known, _)| known != digest)) {
                 found.push((digest, member));
@@ -224,10 +223,7 @@ impl Run {
         let row = self.table.row(place).filter(|row| self.decide(place, row) == Decision::Conflict);
         let Some(row) = row.filter(|_| !self.settles_nothing(place)) else { return self.act(place) };
         match self.settings.conflict {
-            // An edit against a deletion: whatever the policy says of contents (`EditVsDelete::Ask`). Nor does
-            // a policy settle what it has not seen in full, or overrule what a person chose.
-            _ if copies.len() < 2 || row.supplied.is_some() => self.raise_with(place, copies),
-            _ if self.holders(place, &row).len() > copies.len() => self.raise_with(place, copies),
+            _ if !self.is_for_policy(place, &row) => self.raise_with(place, copies),
             ConflictPolicy::Newest => match self.newest(&copies) {
                 Some(member) => self.take(place, member),
                 None => self.raise_with(place, copies),
@@ -262,13 +258,13 @@ impl Run {
     }
 
     /// Changes a row by a rule that has to know what this run has seen.
-    fn change_seen(
+    pub(crate) fn change_seen(
         &mut self,
         place: Place,
         change: impl FnOnce(&mut Row, &dyn Fn(&Row, MemberIndex) -> bool),
     ) {
         let Some(mut row) = self.table.row(place) else { return };
-        let signs: Vec<Sign> = self.all().map(|member| self.sign(place, &row, member)).collect();
+        let signs = self.signs(place, &row);
         let is_seen = |_: &Row, member: MemberIndex| {
             signs.get(member.index()).is_some_and(|sign| *sign != Sign::Unknown)
         };

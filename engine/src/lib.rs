@@ -93,8 +93,8 @@ pub use rows::Rows;
 #[cfg(feature = "seeded-bugs")]
 pub use seeded::Bug;
 pub use settings::{
-    Access, Allow, ConflictPolicy, Dedupe, EditVsDelete, ListingLimits, MaxDelete, MemberSettings,
-    OperationSource, Settings,
+    Access, Allow, ConflictPolicy, EditVsDelete, ListingLimits, MaxDelete, MemberSettings, OperationSource,
+    Settings,
 };
 pub use side_by_side::{PropertyRow, properties};
 pub use stamp::last_changed;

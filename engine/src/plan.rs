@@ -97,11 +97,7 @@ impl Run {
                     self.table.put(place, row);
                 }
             }
-            Decision::Adopt => {
-                let signs: Vec<Sign> = self.all().map(|member| self.sign(place, &row, member)).collect();
-                adopt(&mut row, |_, member| signs.get(member.index()) != Some(&Sign::Unknown));
-                self.table.put(place, row);
-            }
+            Decision::Adopt => self.change_seen(place, |row, is_seen| adopt(row, is_seen)),
             Decision::Drop => self.table.remove(place),
             Decision::Conflict => self.conflict(place, row),
             Decision::Spread(source) => self.queue_write(place, &row, source),

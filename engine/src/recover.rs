@@ -3,7 +3,7 @@
 //! Each is read back before any difference is taken. A create has no name to read; it is looked
 //! for among the new items of a listing that says something.
 
-use outrigger_protocol::{CommitKind, Href, ReadOutcome};
+use outrigger_protocol::{CommitKind, Dedupe, Href, ReadOutcome};
 
 use crate::apply::{self, Stored, is_base, is_intended};
 use crate::canonical::Canonical;
@@ -12,7 +12,6 @@ use crate::observe::{self, State, UNREAD};
 use crate::packed::{Packed, Seen};
 use crate::reads::Why;
 use crate::row::{Content, MemberIndex, Row};
-use crate::settings::Dedupe;
 use crate::state::Run;
 use crate::table::{Flag, Place};
 

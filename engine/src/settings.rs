@@ -1,6 +1,6 @@
 //! Settings: what the user chose for one collection of a group, and what holds for this run.
 
-use outrigger_protocol::{OperationId, limits};
+use outrigger_protocol::{Dedupe, OperationId, limits};
 
 use crate::planned::PlannedWrites;
 use crate::row::MemberIndex;
@@ -102,20 +102,6 @@ pub enum Access {
     ReadOnly,
     /// None, and what others change is taken back: its content is everybody's.
     Authority,
-}
-
-/// How a member recognises a write that it is sent a second time (decisions X2, X4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Dedupe {
-    /// By its operation ID, kept in one transaction with the item.
-    Token,
-    /// By the condition that it carries: the name or the revision.
-    #[default]
-    Conditional,
-    /// Not at all, but an item that is there can be found by its key.
-    Lookup,
-    /// Not at all. A create without an answer stays in doubt until it is seen.
-    None,
 }
 
 /// What a run is told of one member.

@@ -311,6 +311,11 @@ impl Run {
         }
     }
 
+    /// The signs of all members' entries.
+    pub(crate) fn signs(&self, place: Place, row: &Row) -> Vec<Sign> {
+        self.all().map(|member| self.sign(place, row, member)).collect()
+    }
+
     /// What all members are seen to hold of a row; behind them, as if it were a member at rest, what is
     /// agreed without one: a content of nobody's, or that the item is deleted.
     pub(crate) fn views(&self, place: Place, row: &Row) -> Vec<View> {
@@ -354,8 +359,6 @@ impl Run {
         match decide(&self.views(place, row), self.policy(row)) {
             // What would be written is there already.
             Decision::Spread(source) if self.targets(place, row, source).is_empty() => Decision::Adopt,
-            // Never had, by one who cannot say for others.
-            Decision::Delete if !self.is_deletion_proved(place, row) => Decision::Wait,
             decision => decision,
         }
     }
@@ -367,19 +370,6 @@ impl Run {
         let held = |member| Some((self.sign(place, row, member), row.held(member)?.raw));
         let are_members = self.is_member(source) && self.is_member(decided);
         decided == source || are_members && held(source).is_some() && held(source) == held(decided)
-    }
-
-    /// Whether somebody has lost the item, or the deletion is agreed.
-    fn is_deletion_proved(&self, place: Place, row: &Row) -> bool {
-        let has_lost_it = |member: &MemberIndex| {
-            match self.sign(place, row, *member) {
-                Sign::Deleted => true,
-                // What an authority never had is not to be.
-                Sign::Never => self.settings_of(*member).access == Access::Authority,
-                _ => false,
-            }
-        };
-        row.is_tombstone() || self.all().any(|member| has_lost_it(&member))
     }
 
     /// The members that need a write where the content of `source` is for everybody.

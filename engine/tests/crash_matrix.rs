@@ -15,8 +15,9 @@ mod sim;
 
 use std::fmt;
 
-use outrigger_engine::{Bug, Dedupe, MemberIndex};
+use outrigger_engine::{Bug, MemberIndex};
 use outrigger_protocol::CommitKind;
+use outrigger_protocol::Dedupe;
 use sim::stories::{rest, text_of};
 use sim::{A, B, C, Edit, Fault, Moment, Outcome, Who, World, objection};
 

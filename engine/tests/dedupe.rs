@@ -10,8 +10,8 @@
 
 mod sim;
 
-use outrigger_engine::{Access, Dedupe};
-use outrigger_protocol::{Code, CommitKind, Effect, Error, OperationId};
+use outrigger_engine::Access;
+use outrigger_protocol::{Code, CommitKind, Dedupe, Effect, Error, OperationId};
 use sim::stories::{PUT, all, rest};
 use sim::{A, B, Fault, ListFault, Moment, Outcome, Who, World};
 

@@ -1,28 +1,27 @@
 //! The user's editor, on a file that nobody else can read.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 
+use outrigger::handed::HandedFolder;
 use outrigger::report::Failure;
-use uuid::Uuid;
 
 /// A file in a folder of its own, which goes away with this.
 pub(super) struct Draft {
-    folder: Option<PathBuf>,
+    folder: HandedFolder,
     file: PathBuf,
 }
 
 impl Draft {
     /// Writes `text` to a file with that ending, such as `.vcf`.
     pub(super) fn write(text: &[u8], ending: &str) -> Result<Self, Failure> {
-        let folder = std::env::temp_dir().join(format!("outrigger-{}", Uuid::now_v7().simple()));
-        let file = folder.join(format!("item{ending}"));
-        let written = make(&folder).and_then(|()| create(&file)?.write_all(text));
-        let draft = Self { folder: Some(folder), file };
-        written.map_err(|error| failed("cannot be written", &draft.file).because(&error))?;
-        Ok(draft)
+        let write = |folder: HandedFolder| Ok((folder.write(&format!("item{ending}"), text)?, folder));
+        let (file, folder) = HandedFolder::new().and_then(write).map_err(|error: io::Error| {
+            Failure::internal("the file for the editor cannot be written").because(&error)
+        })?;
+        Ok(Self { folder, file })
     }
 
     /// Opens the editor, waits until it has ended, and hands back what is in the file.
@@ -42,24 +41,15 @@ impl Draft {
             Ok(status) => return Err(no_editor().because_of(&status)),
             Err(error) => return Err(no_editor().because(&error)),
         }
-        fs::read(&self.file).map_err(|error| failed("cannot be read", &self.file).because(&error))
+        let unread = || Failure::internal(format!("{} cannot be read", self.file.display()));
+        fs::read(&self.file).map_err(|error| unread().because(&error))
     }
 
     /// Leaves the file where it is.
-    pub(super) fn keep(mut self) -> PathBuf {
-        self.folder = None;
-        self.file.clone()
+    pub(super) fn keep(self) -> PathBuf {
+        self.folder.keep();
+        self.file
     }
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        let _perhaps_gone = self.folder.take().map(fs::remove_dir_all);
-    }
-}
-
-fn failed(what: &str, file: &Path) -> Failure {
-    Failure::internal(format!("{} {what}", file.display()))
 }
 
 /// As a command line, so that it may have arguments. An interrupt is the editor's business.
@@ -77,26 +67,4 @@ fn run(editor: &std::ffi::OsStr, file: &Path) -> io::Result<ExitStatus> {
 #[cfg(not(unix))]
 fn run(editor: &std::ffi::OsStr, file: &Path) -> io::Result<ExitStatus> {
     Command::new(editor).arg(file).status()
-}
-
-#[cfg(unix)]
-fn make(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    DirBuilder::new().mode(0o700).create(folder)
-}
-
-#[cfg(unix)]
-fn create(file: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    File::options().write(true).create_new(true).mode(0o600).open(file)
-}
-
-#[cfg(not(unix))]
-fn make(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().create(folder)
-}
-
-#[cfg(not(unix))]
-fn create(file: &Path) -> io::Result<File> {
-    File::create_new(file)
 }

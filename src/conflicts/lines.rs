@@ -105,12 +105,6 @@ pub fn marked(dispute: &Dispute) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// Whether a text still has the marks in it.
-#[must_use]
-pub(super) fn has_marks(text: &[u8]) -> bool {
-    lines(text).iter().any(|line| [&b"<<<<<<< "[..], b">>>>>>> "].iter().any(|mark| line.starts_with(mark)))
-}
-
 fn mark(sides: &[Side<'_>], parts: &[&[&[u8]]], text: &mut Vec<u8>) {
     for (at, (side, part)) in sides.iter().zip(parts).enumerate() {
         let begin = if at == 0 { "<<<<<<< " } else { "======= " };

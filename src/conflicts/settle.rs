@@ -8,10 +8,10 @@ use outrigger_store::{ErrorKind, Kept, Resolution};
 use uuid::Uuid;
 
 use super::find::Dispute;
-use super::lines::has_marks;
 use super::sides::Side;
 use crate::clock;
 use crate::config::{Config, GroupConfig, nearest};
+use crate::handed::has_marks;
 use crate::report::{Failure, called, shell_word};
 use crate::{run, state};
 

@@ -4,6 +4,7 @@ use outrigger_engine::{Content, PropertyRow, merge, properties};
 use outrigger_store::{Disputed, Kept};
 
 use super::find::Dispute;
+use crate::handed::ending;
 
 /// Names of properties in one line.
 const NAMED: usize = 5;
@@ -107,11 +108,7 @@ impl Dispute {
     pub fn ending(&self) -> &'static str {
         let format =
             self.sides().iter().find_map(|side| Some(side.copy?.format.as_str())).unwrap_or_default();
-        match format {
-            "vcard" => ".vcf",
-            "icalendar" => ".ics",
-            _ => "",
-        }
+        ending(format)
     }
 
     /// The names of what differs, for one line. A member's words.

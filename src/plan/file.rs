@@ -1,14 +1,14 @@
 //! File: a plan as JSON. It is read again by this version of the format only.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use outrigger_engine::{Key, PlannedWrite};
 use outrigger_protocol::{CommitKind, Href, RawDigest};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
+use tempfile::NamedTempFile;
 
 use crate::report::Failure;
 
@@ -87,21 +87,22 @@ impl PlanFile {
         Self { outrigger_plan: VERSION, groups }
     }
 
-    /// Writes it beside its place, and puts it there when it is durable.
+    /// Writes it beside its place, readable by its owner alone, and puts it there when it is durable.
     pub(super) fn save(&self, file: &Path) -> Result<(), Failure> {
-        let beside = beside(file);
-        let written = self.write(&beside).and_then(|()| fs::rename(&beside, file));
-        written.map_err(|error| {
-            let _perhaps_not_there = fs::remove_file(&beside);
+        self.replace(file).map_err(|error| {
             Failure::usage(format!("the plan cannot be written to {}", file.display())).because(&error)
         })
     }
 
-    fn write(&self, file: &Path) -> io::Result<()> {
-        let mut to = BufWriter::new(private(file)?);
+    fn replace(&self, file: &Path) -> io::Result<()> {
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let beside = NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+        let mut to = BufWriter::new(beside);
         serde_json::to_writer_pretty(&mut to, self)?;
         to.write_all(b"\n")?;
-        to.into_inner()?.sync_all()
+        let beside = to.into_inner()?;
+        beside.as_file().sync_all()?;
+        beside.persist(file).map(drop).map_err(|error| error.error)
     }
 
     pub(super) fn load(file: &Path) -> Result<Self, Failure> {
@@ -116,24 +117,6 @@ impl PlanFile {
         }
         serde_json::from_reader(open()?).map_err(|error| no_plan(file).because(&error))
     }
-}
-
-fn beside(file: &Path) -> PathBuf {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(file.file_name().unwrap_or_default());
-    name.push(format!(".{}", Uuid::now_v7().simple()));
-    file.with_file_name(name)
-}
-
-#[cfg(unix)]
-fn private(file: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    File::options().write(true).create_new(true).mode(0o600).open(file)
-}
-
-#[cfg(not(unix))]
-fn private(file: &Path) -> io::Result<File> {
-    File::create_new(file)
 }
 
 /// The failure of a file that holds something else.
@@ -232,6 +215,8 @@ fn from_hex(digits: &str) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use outrigger_engine::MemberIndex;
 
     use super::*;

@@ -1,5 +1,5 @@
-//! A group's run: its state is opened and locked, one plugin a member is started, collections are
-//! mapped, and for each of them the engine is driven to its end.
+//! A group's run: with what is held of it (`resources.rs`), plugins that do not run are started, collections
+//! are mapped, and for each of them the engine is driven to its end.
 
 use std::cell::{Cell, RefCell};
 

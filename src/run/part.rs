@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outrigger_broker::{Instance, PluginHost, SinkClient};
-use outrigger_engine::{BatchId, Dedupe, Event, MemberIndex};
+use outrigger_engine::{BatchId, Event, MemberIndex};
 use outrigger_protocol::{
-    self as protocol, Anchor, Code, CommitItem, Compare, Connect, ConnectDone, Error, GetChanges, ReadItem,
-    StoreId, limits,
+    Anchor, Code, CommitItem, Compare, Connect, ConnectDone, Dedupe, Error, GetChanges, ReadItem, StoreId,
+    limits,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
@@ -94,7 +94,7 @@ impl Part {
 
     /// How it recognises a create that it is sent again.
     pub(super) fn dedupe(&self) -> Dedupe {
-        self.sink.as_ref().map_or(Dedupe::default(), |sink| known(sink.sink().dedupe()))
+        self.sink.as_ref().map_or(Dedupe::default(), |sink| sink.sink().dedupe())
     }
 
     /// Connects it. Returns whether it asks for a slow sync.
@@ -227,15 +227,6 @@ impl Part {
     }
 }
 
-const fn known(dedupe: protocol::Dedupe) -> Dedupe {
-    match dedupe {
-        protocol::Dedupe::Token => Dedupe::Token,
-        protocol::Dedupe::Conditional => Dedupe::Conditional,
-        protocol::Dedupe::Lookup => Dedupe::Lookup,
-        protocol::Dedupe::None => Dedupe::None,
-    }
-}
-
 /// Says that all is committed, and then that the run succeeded.
 pub(super) async fn succeeded(sink: &SinkClient) -> Result<(), Error> {
     sink.committed_all().await?;
@@ -280,15 +271,5 @@ impl WithPlugin {
             let open = self.open().iter().copied().collect();
             teller.tell(Event::Crashed { member, open });
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_plugin_that_says_nothing_is_taken_for_is_the_same_to_both() {
-        assert_eq!(known(protocol::Dedupe::default()), Dedupe::default());
     }
 }

@@ -4,9 +4,8 @@
 //! time is over, and when the run is interrupted.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, File};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -14,10 +13,10 @@ use std::time::Duration;
 use outrigger_protocol::limits;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
-use uuid::Uuid;
 
 use super::disputed::Contents;
 use crate::config::PLACES_OF_FILES;
+use crate::handed::{HandedFolder, ending, has_marks};
 
 /// How long it may take: a person may have to look at it.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -60,7 +59,7 @@ fn start(argv: &[OsString], files: &Files) -> io::Result<Running> {
     let (program, args) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let said = File::options().append(true).open(&files.said)?;
     let mut command = Command::new(program);
-    command.args(args).current_dir(&files.folder).process_group(0);
+    command.args(args).current_dir(files.folder.path()).process_group(0);
     command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said);
     Ok(Running(Some(command.spawn()?)))
 }
@@ -88,7 +87,7 @@ impl Drop for Running {
 
 /// What the command works on, in a folder that only this user can use; it goes away with this.
 struct Files {
-    folder: PathBuf,
+    folder: HandedFolder,
     base: PathBuf,
     left: PathBuf,
     right: PathBuf,
@@ -99,30 +98,18 @@ struct Files {
 
 impl Files {
     fn write(contents: &Contents) -> io::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("outrigger-{}", Uuid::now_v7().simple()));
-        DirBuilder::new().mode(0o700).create(&folder)?;
-        // Of its own words, none is a plugin's: it names a file.
-        let ending = match contents.format.as_str() {
-            "vcard" => ".vcf",
-            "icalendar" => ".ics",
-            _ => "",
-        };
-        let file = |name: &str| folder.join(format!("{name}{ending}"));
+        let folder = HandedFolder::new()?;
+        let ending = ending(&contents.format);
+        let write = |name: &str, bytes: &[u8]| folder.write(&format!("{name}{ending}"), bytes);
         let ((left, left_data), (right, right_data)) = (&contents.left, &contents.right);
-        let files = Self {
-            base: file("base"),
-            left: file(&format!("left-{left}")),
-            right: file(&format!("right-{right}")),
-            result: file("result"),
-            said: folder.join("said"),
+        Ok(Self {
+            base: write("base", contents.base.as_deref().unwrap_or_default())?,
+            left: write(&format!("left-{left}"), left_data)?,
+            right: write(&format!("right-{right}"), right_data)?,
+            result: write("result", b"")?,
+            said: folder.write("said", b"")?,
             folder,
-        };
-        write(&files.base, contents.base.as_deref().unwrap_or_default())?;
-        write(&files.left, left_data)?;
-        write(&files.right, right_data)?;
-        write(&files.result, b"")?;
-        write(&files.said, b"")?;
-        Ok(files)
+        })
     }
 
     /// The command with the paths where their places stand; at its end, if it names none.
@@ -175,16 +162,6 @@ impl Files {
     }
 }
 
-impl Drop for Files {
-    fn drop(&mut self) {
-        let _perhaps_gone = std::fs::remove_dir_all(&self.folder);
-    }
-}
-
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    File::options().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
-}
-
 fn fill(word: &OsStr, places: &[(&str, &Path)]) -> OsString {
     let Some(mut rest) = word.to_str() else { return word.to_owned() };
     let mut filled = OsString::new();
@@ -197,12 +174,6 @@ fn fill(word: &OsStr, places: &[(&str, &Path)]) -> OsString {
     }
     filled.push(rest);
     filled
-}
-
-/// Whether a line is one that merging programs leave where they could not decide.
-fn has_marks(text: &[u8]) -> bool {
-    let marks = [&b"<<<<<<<"[..], b">>>>>>>"];
-    text.split(|byte| *byte == b'\n').any(|line| marks.iter().any(|mark| line.starts_with(mark)))
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use outrigger_engine::{Access, ConflictPolicy, Dedupe, EditVsDelete, MemberIndex};
-use outrigger_protocol::limits;
+use outrigger_engine::{Access, ConflictPolicy, EditVsDelete, MemberIndex};
+use outrigger_protocol::{Dedupe, limits};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use outrigger_engine::{Dedupe, MemberIndex};
+use outrigger_engine::MemberIndex;
 use outrigger_protocol::{
-    Change, ChangeKind, Code, CommitItem, CommitKind, CommitOutcome, Error, Extensions, Href, OperationId,
-    RawDigest, ReadItem, ReadOutcome, Revision,
+    Change, ChangeKind, Code, CommitItem, CommitKind, CommitOutcome, Dedupe, Error, Extensions, Href,
+    OperationId, RawDigest, ReadItem, ReadOutcome, Revision,
 };
 
 use super::items::{key_of, object_type_of, rewritten};

@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outrigger_engine::{Access, Canonical, Dedupe, MemberIndex, Observed, Row};
-use outrigger_protocol::{CommitItem, CommitKind, RawDigest};
+use outrigger_engine::{Access, Canonical, MemberIndex, Observed, Row};
+use outrigger_protocol::{CommitItem, CommitKind, Dedupe, RawDigest};
 
 use super::items::{key_of, line_free_of_uid, meaning, rewritten, text_in};
 use super::{Fault, Outcome, World};
