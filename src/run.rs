@@ -27,6 +27,7 @@ mod origin;
 mod part;
 mod resolve;
 mod resources;
+mod retry;
 mod session;
 mod shared;
 mod starting;

@@ -40,6 +40,8 @@ pub struct CollectionReport {
     pub(crate) unsettled: BTreeSet<String>,
     /// Items that members which are there could not be brought, or that could not be had from them.
     troubled: u64,
+    /// The longest wait that failures asked for before they are tried again; `None`: that does not help.
+    pub(crate) retry_after: Option<Duration>,
     /// What outside reasons (a refused password, a broken plugin) end the command with.
     worse: Exit,
 }
@@ -272,19 +274,31 @@ impl CollectionReport {
         self.told.iter().filter(|report| is_stop(report))
     }
 
+    /// Whether members, or items of them, are left behind that another try may bring on.
+    fn is_partial(&self) -> bool {
+        // What a plan has found to do is not yet undone.
+        let undone = if self.summary.dry_run { 0 } else { self.pending() };
+        let mut there = self.summary.members.iter().zip(&self.members).filter(|(_, at)| !at.absent);
+        undone > 0 || there.any(|(member, _)| member.failed || member.counts.in_doubt > 0)
+    }
+
+    /// How long to wait before it is worth beginning anew; `None`: it is not, all is done, or more is in the
+    /// way than what failed for a while.
+    pub(crate) fn is_worth_retrying_after(&self) -> Option<Duration> {
+        let is_call =
+            |report: &Report| matches!(report, Report::MemberFailed { class: FailureClass::Call(_), .. });
+        self.retry_after.filter(|_| self.is_partial() && self.stops().all(is_call))
+    }
+
     /// What the command would end with if this were all.
     #[must_use]
     pub fn exit(&self) -> Exit {
-        let Summary { conflicts, quarantined, journal_failed, dry_run, .. } = self.summary;
-        let there = || self.summary.members.iter().zip(&self.members).filter(|(_, at)| !at.absent);
-        // What a plan has found to do is not yet undone.
-        let undone = if dry_run { 0 } else { self.pending() };
-        let is_partial = there().any(|(member, _)| member.failed || member.counts.in_doubt > 0);
+        let Summary { conflicts, quarantined, journal_failed, .. } = self.summary;
         let guard = self.summary.members.iter().any(|member| member.guard);
         let store_changed = self.told.iter().any(|report| matches!(report, Report::StoreChanged { .. }));
         [
             (conflicts > 0, Exit::Conflicts),
-            (is_partial || quarantined + undone > 0, Exit::Partial),
+            (quarantined > 0 || self.is_partial(), Exit::Partial),
             (guard || store_changed, Exit::Guard),
             (journal_failed, Exit::Internal),
         ]

@@ -72,7 +72,7 @@ impl Drive<'_> {
             members.at(charge.member).into_iter().for_each(|part| part.one_at_a_time());
         }
         members.connect(&snapshot, &mut self.settings).await;
-        let durable = teller.clone();
+        let (durable, prospects) = (teller.clone(), teller.prospects.clone());
         let journal =
             Journal::new(self.store, &self.collection, move |made| durable.send(Later::Journaled(made)));
         let dry_run = self.settings.dry_run;
@@ -84,6 +84,7 @@ impl Drive<'_> {
         let mut course = Course::new(self.settings.members.len());
         self.sync(&engine, &mut hands, &mut events, &mut course, &mut report).await;
         self.finish(&engine, hands, &mut events, &mut course, &mut report).await;
+        report.retry_after = prospects.wait();
         report
     }
 

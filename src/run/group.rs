@@ -18,7 +18,7 @@ use super::objects::{self, Objects};
 use super::options::{Options, Watcher};
 use super::part::Seat;
 use super::resources::{Resources, members_of};
-use super::{main_sink, stored, together};
+use super::{main_sink, retry, stored, together};
 use crate::clock;
 use crate::config::{Config, GroupConfig, MemberConfig, ReadOnly};
 use crate::exit::Exit;
@@ -109,9 +109,11 @@ impl<'r> GroupRun<'r> {
         Ok(())
     }
 
-    /// Runs one collection, and once more each time that a plugin dies over it.
+    /// Runs one collection, and once more each time that a plugin dies over it, or that it is worth trying
+    /// again.
     async fn run_one(&mut self, healer: &Healer<'_>, mapped: &Mapped) -> Result<(), Failure> {
         let mut so_far: Option<CollectionReport> = None;
+        let mut retries = 0;
         loop {
             let mended = healer.mend().await;
             if mended.is_err() {
@@ -129,17 +131,30 @@ impl<'r> GroupRun<'r> {
                 }
             };
             self.use_up(&report.summary.used);
-            let is_over = !healer.is_to_go_on(&report).await;
+            let goes_on = self.goes_on(healer, &report, &mut retries).await;
             let report = match so_far {
                 Some(earlier) => report.after(earlier),
                 None => report,
             };
-            if is_over {
+            if !goes_on {
                 self.add(report);
                 return Ok(());
             }
             so_far = Some(report);
         }
+    }
+
+    /// Whether a collection is begun anew: at once where a plugin died over it; after the wait that was
+    /// asked for where something failed for a while.
+    async fn goes_on(&self, healer: &Healer<'_>, report: &CollectionReport, retries: &mut u32) -> bool {
+        if healer.is_to_go_on(report).await {
+            return true;
+        }
+        let Some(pause) = retry::pause(report.is_worth_retrying_after(), *retries) else { return false };
+        *retries += 1;
+        self.watcher.phase(&self.group.name, &report.name, "waiting to try again");
+        tokio::time::sleep(pause).await;
+        true
     }
 
     /// The user's leave for what a guard stopped is good once.

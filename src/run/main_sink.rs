@@ -9,6 +9,7 @@ use outrigger_protocol::{Connect, ConnectDone, Error};
 
 use super::crew::Crew;
 use super::part::succeeded;
+use super::retry::patiently;
 use super::session::MemberSession;
 use super::together;
 use crate::report::Failure;
@@ -71,7 +72,10 @@ pub(super) async fn connect_again(
 
 async fn one(session: &MemberSession, request: Connect) -> Result<bool, Error> {
     match session.main_sink() {
-        Some(main) => main.connect(&request).await.map(|connected| connected.slow_sync),
+        Some(main) => {
+            let connected = patiently(async || main.connect(&request).await).await;
+            connected.map(|connected| connected.slow_sync)
+        }
         None => Ok(false),
     }
 }

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use outrigger_broker::{Instance, PluginHost, SinkClient};
 use outrigger_engine::{BatchId, Event, MemberIndex};
 use outrigger_protocol::{
-    Anchor, Code, CommitItem, Compare, Connect, ConnectDone, Dedupe, Error, GetChanges, ReadItem, StoreId,
-    limits,
+    Anchor, Code, CommitItem, CommitOutcome, Committed, Compare, Connect, ConnectDone, Dedupe, Error,
+    GetChanges, ReadItem, ReadOutcome, ReadResult, StoreId, limits,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::JoinSet;
@@ -106,16 +106,22 @@ impl Part {
                 connected.slow_sync
             }
             Err(error) => {
-                self.failed = Some(error);
+                self.fail(error);
                 false
             }
         }
     }
 
+    fn fail(&mut self, error: Error) {
+        self.teller.prospects.call_failed(&error);
+        self.failed = Some(error);
+    }
+
     /// Tells it that all are connected.
     pub(super) async fn connect_done(&mut self, done: &ConnectDone) {
         if let (Some(sink), None) = (&self.sink, &self.failed) {
-            self.failed = sink.connect_done(done).await.err();
+            let connected = sink.connect_done(done).await;
+            connected.err().into_iter().for_each(|error| self.fail(error));
         }
     }
 
@@ -162,7 +168,11 @@ impl Part {
         let with_plugin = self.with_plugin.clone();
         self.call(async move {
             let _turn = with_plugin.begin(batch).await;
-            let each = move |result: outrigger_protocol::ReadResult<'_>| {
+            let prospects = teller.prospects.clone();
+            let each = move |result: ReadResult<'_>| {
+                if let ReadOutcome::Failed(error) = &result.outcome {
+                    prospects.item_failed(error);
+                }
                 engine.receive_beside(Event::ReadItem { member, batch, result });
             };
             match sink.read(items, each).await {
@@ -183,7 +193,14 @@ impl Part {
         self.call(async move {
             let _turn = with_plugin.begin(batch).await;
             match sink.commit(items).await {
-                Ok(committed) => teller.tell(Event::Committed { member, batch, results: committed.results }),
+                Ok(Committed { results, .. }) => {
+                    let failed = results.iter().filter_map(|result| match &result.outcome {
+                        CommitOutcome::Failed(error) => Some(error),
+                        CommitOutcome::Done { .. } => None,
+                    });
+                    failed.for_each(|error| teller.prospects.item_failed(error));
+                    teller.tell(Event::Committed { member, batch, results });
+                }
                 Err(error) => {
                     with_plugin.tell_of_a_crash(&teller, member);
                     teller.failed(member, error, |error| Event::CommitFailed { member, batch, error });

@@ -16,6 +16,7 @@ use outrigger_store::Crash;
 use super::keeper::Keeper;
 use super::members::{Plugins, failure_of, plugin_failure};
 use super::origin::{Origin, duplicates};
+use super::retry::patiently;
 use crate::clock;
 use crate::config::{Config, MemberConfig};
 use crate::exit::Exit;
@@ -193,7 +194,8 @@ impl MemberSession {
     /// Makes a collection, under an operation that is durable before it is sent.
     pub(super) async fn create_collection(&self, operation: OperationId, name: &str) -> Result<Sink, Error> {
         let request = CreateCollection { operation, name: name.to_owned(), object_types: Vec::new() };
-        let made = self.instance().create_collection(&request).await?;
+        let instance = self.instance();
+        let made = patiently(async || instance.create_collection(&request).await).await?;
         let mut served = self.served.borrow_mut();
         Arc::make_mut(&mut served.discovered).sinks.push(made.clone());
         Ok(made)
@@ -291,9 +293,13 @@ async fn introduce(
     group: Group,
 ) -> Result<(Instance, Discovered), (&'static str, Error)> {
     let seen = keeper.seen().await;
-    let initialized = host.initialize_with(Initialize::new(seen, group), Arc::clone(keeper) as _).await;
+    let request = Initialize::new(seen, group);
+    let initialized =
+        patiently(async || host.initialize_with(request.clone(), Arc::clone(keeper) as _).await).await;
     let instance = initialized.map_err(|error| (refusal(&error), error))?;
-    let discovered = instance.discover().await.map_err(|error| ("cannot say what it has", error))?;
+    let discovered = patiently(async || instance.discover().await)
+        .await
+        .map_err(|error| ("cannot say what it has", error))?;
     Ok((instance, discovered))
 }
 

@@ -6,6 +6,7 @@ use outrigger_engine::{Action, BatchId, CollectionSync, Event, MemberIndex, Repo
 use outrigger_protocol::{Code, Error, Href};
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::retry::Prospects;
 use crate::exit::Exit;
 
 /// What comes back on the run's own thread.
@@ -66,17 +67,21 @@ impl Engine {
 /// Where calls say what came of them. A run that has ended asks for nothing more, so nobody misses
 /// what comes after.
 #[derive(Clone)]
-pub(super) struct Teller(mpsc::UnboundedSender<Later>);
+pub(super) struct Teller {
+    later: mpsc::UnboundedSender<Later>,
+    /// What failures say of another try.
+    pub(super) prospects: Prospects,
+}
 
 impl Teller {
     /// And what it tells.
     pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Later>) {
-        let (tell, told) = mpsc::unbounded_channel();
-        (Self(tell), told)
+        let (later, told) = mpsc::unbounded_channel();
+        (Self { later, prospects: Prospects::default() }, told)
     }
 
     pub(super) fn send(&self, later: Later) {
-        drop(self.0.send(later));
+        drop(self.later.send(later));
     }
 
     pub(super) fn tell(&self, event: Event<'static>) {
@@ -90,6 +95,7 @@ impl Teller {
         error: Error,
         event: impl FnOnce(Error) -> Event<'static>,
     ) {
+        self.prospects.call_failed(&error);
         let exit = Exit::of_call(error.code);
         // First, for it says more: what was open at the member ends with it.
         if is_gone(&error) {
@@ -105,6 +111,7 @@ impl Teller {
         let exit = Exit::of_call(error.code).or_worse(Exit::Partial);
         self.send(Later::Called { event: Event::CompareFailed { member, batch, error }, exit });
         if let Some(error) = lost {
+            self.prospects.call_failed(&error);
             self.tell(Event::MemberLost { member, error });
         }
     }

@@ -78,6 +78,8 @@ mod prestarted;
 #[cfg(target_os = "linux")]
 mod python;
 #[cfg(target_os = "linux")]
+mod retries;
+#[cfg(target_os = "linux")]
 mod sandbox_run;
 #[cfg(target_os = "linux")]
 mod slow_start;

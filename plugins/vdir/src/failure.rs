@@ -15,7 +15,10 @@ pub(crate) fn failed(doing: &str, name: &[u8], error: &io::Error) -> Error {
         K::PermissionDenied => (Code::PERMISSION, Retry::WithFix),
         K::ReadOnlyFilesystem => (Code::READ_ONLY, Retry::WithFix),
         K::StorageFull | K::QuotaExceeded | K::FileTooLarge => (Code::FULL, Retry::WithFix),
-        _ => (Code::IO, Retry::After(1_000)),
+        K::Interrupted | K::WouldBlock | K::TimedOut | K::ResourceBusy | K::StaleNetworkFileHandle => {
+            (Code::IO, Retry::After(1_000))
+        }
+        _ => (Code::IO, Retry::WithFix),
     };
     let message = format!("cannot {doing} {}: {error}", Href::from(name));
     let mut failure = Error::new(code, message).by(Blame::Member);

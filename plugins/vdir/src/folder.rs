@@ -174,7 +174,7 @@ impl Folder {
             return Ok(ReadOutcome::NotModified { revision, settled });
         }
         let format = Format::of_file(name);
-        format.map_or(Ok(()), |format| whole::check(name, format, &content.data))?;
+        format.map_or(Ok(()), |format| whole::check(name, format, &content.data, settled))?;
         let format = Cow::Borrowed(format.map_or("", Format::name));
         Ok(ReadOutcome::Item { revision, settled, format, data: Cow::Owned(content.data) })
     }

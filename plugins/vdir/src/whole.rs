@@ -1,6 +1,6 @@
 //! Whole: whether a file holds all of an item, or was read while it was written, or cut by a crash.
 
-use outrigger_plugin_sdk::protocol::{Blame, Code, Error, Href};
+use outrigger_plugin_sdk::protocol::{Blame, Code, Error, Href, Retry};
 
 use crate::names::Format;
 
@@ -11,8 +11,9 @@ const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// what a crash has left of it. It would be spread as an edit, and empty the item everywhere.
 ///
 /// A file that does not begin as an item does is none that was cut: it is bytes, and passes. Only lines
-/// of their own count, so nothing that an item says makes it whole or cut.
-pub(crate) fn check(name: &[u8], format: Format, data: &[u8]) -> Result<(), Error> {
+/// of their own count, so nothing that an item says makes it whole or cut. `settled`: nobody has written to it
+/// lately, so waiting does not help.
+pub(crate) fn check(name: &[u8], format: Format, data: &[u8], settled: bool) -> Result<(), Error> {
     let [begin, end] = ["BEGIN", "END"].map(|word| count(data, &format!("{word}:{}", format.component())));
     let what = match () {
         () if data.is_empty() => "is empty".to_owned(),
@@ -26,7 +27,8 @@ pub(crate) fn check(name: &[u8], format: Format, data: &[u8]) -> Result<(), Erro
         "{} {what}. It may be in the middle of being written; if it stays so, write it anew, or delete it",
         Href::from(name)
     );
-    Err(Error::new(Code::FORMAT, message).by(Blame::Member).retry_after(PAUSE))
+    let error = Error::new(Code::FORMAT, message).by(Blame::Member);
+    Err(if settled { Error { retry: Retry::WithFix, ..error } } else { error.retry_after(PAUSE) })
 }
 
 /// Whether it begins with the first line of an item, or with a piece of that.
@@ -50,7 +52,7 @@ mod tests {
     const CARD: &str = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u\r\nNOTE:END:VCARD\r\n END:VCARD\r\nEND:VCARD\r\n";
 
     fn is_whole(data: impl AsRef<[u8]>) -> bool {
-        check(b"a.vcf", Format::Vcard, data.as_ref()).is_ok()
+        check(b"a.vcf", Format::Vcard, data.as_ref(), true).is_ok()
     }
 
     #[test]
@@ -60,7 +62,7 @@ mod tests {
             assert!(is_whole(whole), "{whole:?}");
         }
         assert!(is_whole(format!("\u{feff}{CARD}\n\n")) && is_whole(CARD.repeat(2)));
-        assert!(check(b"a.ics", Format::Icalendar, b"BEGIN:VCALENDAR\nEND:VCALENDAR").is_ok());
+        assert!(check(b"a.ics", Format::Icalendar, b"BEGIN:VCALENDAR\nEND:VCALENDAR", true).is_ok());
     }
 
     #[test]
@@ -72,7 +74,7 @@ mod tests {
         // As a crash leaves what was never written.
         assert!(!is_whole([0; 300]));
         let event = b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nEND:VEVENT\n";
-        assert!(check(b"a.ics", Format::Icalendar, event).is_err());
+        assert!(check(b"a.ics", Format::Icalendar, event, true).is_err());
     }
 
     #[test]
@@ -83,10 +85,12 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_clearly_and_tried_again() {
-        let words = |data: &[u8]| check(b"a.vcf", Format::Vcard, data).unwrap_err();
+    fn it_is_said_clearly_and_tried_again_while_somebody_may_write_it() {
+        let words = |data: &[u8]| check(b"a.vcf", Format::Vcard, data, false).unwrap_err();
         assert!(words(b"").message.starts_with("a.vcf is empty. It may be in the middle of being written"));
         assert!(words(b"BEGIN:VCARD\n").message.contains("a line END:VCARD is missing"));
-        assert!(matches!(words(b"").retry, outrigger_plugin_sdk::protocol::Retry::After(_)));
+        assert!(matches!(words(b"").retry, Retry::After(_)));
+        let left_so = check(b"a.vcf", Format::Vcard, b"", true).unwrap_err();
+        assert_eq!(left_so.retry, Retry::WithFix);
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn example(name: &str, source: &str) -> PathBuf {
             ("flooding_plugin", "tests/system/flooding_plugin.rs"),
             ("prestarted", "examples/prestarted/main.rs"),
             ("mortal_plugin", "tests/system/mortal_plugin.rs"),
+            ("flaky_plugin", "tests/system/flaky_plugin.rs"),
             ("naming_plugin", "tests/system/naming_plugin.rs"),
         ];
         let is_fresh = |(name, source): (&str, &str)| {
