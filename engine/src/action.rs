@@ -70,7 +70,7 @@ pub enum Action {
         /// What another holds.
         right: Vec<u8>,
     },
-    /// Make one content of two that are in conflict, from what was agreed before and both of them
+    /// Make one content of those that are in conflict, from what was agreed before and all of them
     /// ([`crate::ConflictPolicy::Resolve`]). Answered by [`crate::Event::Resolved`]. At most eight are
     /// open at once.
     Resolve {
@@ -80,10 +80,8 @@ pub enum Action {
         row: RowId,
         /// What was agreed before; `None`: nothing.
         base: Option<Content>,
-        /// What the first of the two members holds.
-        left: DisputedCopy,
-        /// What the second holds.
-        right: DisputedCopy,
+        /// What members hold, in their order: two to eight contents of one format.
+        copies: Vec<DisputedCopy>,
     },
     /// The answer to [`crate::Event::Renamed`]: what the member said is durable, or why it was refused
     /// as a whole. It needs no answer.

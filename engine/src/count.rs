@@ -63,8 +63,7 @@ impl Run {
         let is_seen = (2..=MAX_COPIES).contains(&holders.len()) && row.supplied.is_none();
         let policy = match self.settings.conflict {
             ConflictPolicy::Newest => holders.iter().all(|member| self.settings_of(*member).reliable_times),
-            ConflictPolicy::KeepBoth => true,
-            ConflictPolicy::Resolve => holders.len() == 2,
+            ConflictPolicy::KeepBoth | ConflictPolicy::Resolve => true,
             ConflictPolicy::Queue | ConflictPolicy::Prefer(_) => false,
         };
         policy && is_seen && !is_raised(row)

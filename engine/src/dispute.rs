@@ -304,23 +304,19 @@ impl Run {
         Some(row)
     }
 
-    /// The driver makes one of two.
+    /// The driver makes one of all.
     fn ask_driver(&mut self, place: Place, copies: Vec<Copy>) {
-        let row = self.table.row(place);
-        let ([left, right], Some(row)) = (copies.as_slice(), row) else {
-            return self.raise_with(place, copies);
-        };
-        if left.held.format != right.held.format {
-            return self.raise_with(place, copies);
-        }
+        let is_one_format = copies.windows(2).all(|pair| pair[0].held.format == pair[1].held.format);
+        let row = self.table.row(place).filter(|_| is_one_format);
+        let Some(row) = row else { return self.raise_with(place, copies) };
         let batch = self.batch();
         let base = ancestor(&row, copies.iter().map(|copy| copy.member));
-        let (left, right) = (disputed(left.clone()), disputed(right.clone()));
-        self.outputs.push_back(Action::Resolve { batch, row: row.id, base, left, right });
+        let shown = copies.iter().cloned().map(disputed).collect();
+        self.outputs.push_back(Action::Resolve { batch, row: row.id, base, copies: shown });
         self.judge.ask(batch, Asked { place, member: None, copies });
     }
 
-    /// The driver has made one of two, or could not.
+    /// The driver has made one of them, or could not.
     pub(crate) fn driver_resolved(&mut self, batch: BatchId, result: Result<Vec<u8>, String>) {
         let Some(Asked { place, copies, .. }) = self.judge.take(batch, None) else { return };
         if !self.is_about(place, &copies) {

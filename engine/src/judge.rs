@@ -40,7 +40,7 @@ struct Hearing {
 #[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) place: Place,
-    /// The plugin that compares; `None`: the driver makes one of two.
+    /// The plugin that compares; `None`: the driver makes one of them.
     pub(crate) member: Option<MemberIndex>,
     /// What the answer will be about.
     pub(crate) copies: Vec<Copy>,

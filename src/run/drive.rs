@@ -276,9 +276,7 @@ impl<D: Fn(Result<(), String>) + Clone + Send + 'static> Keeping<'_, D> {
 impl<D: Fn(Result<(), String>) + Clone + Send + 'static> Hands<'_, D> {
     fn perform(&mut self, action: Action, engine: &Engine) {
         match action {
-            Action::Resolve { batch, row, base, left, right } => {
-                self.resolver.begin(batch, row, base, left, right);
-            }
+            Action::Resolve { batch, row, base, copies } => self.resolver.begin(batch, row, base, copies),
             Action::List { member, slow, anchor } => {
                 self.part(member, |part| part.list(slow, anchor, engine))
             }

@@ -1,4 +1,5 @@
-//! Resolve: makes one content of two that are in conflict, by a merge or by a command of the user's.
+//! Resolve: makes one content of those that are in conflict, by a merge or by a command of the user's; of
+//! more than two by one after the other.
 //!
 //! Beside the run's thread, which keeps the plugins' deadlines (decisions P6).
 
@@ -16,6 +17,9 @@ use crate::config::Conflict;
 /// What came of one: the content, or why a person must choose.
 type Resolved = Result<Vec<u8>, String>;
 
+/// A content, after the name of its member, or what was made of several.
+type Named = (String, Vec<u8>);
+
 /// What was agreed before, if it is kept.
 type Base = Result<Option<Vec<u8>>, String>;
 
@@ -23,13 +27,19 @@ type Base = Result<Option<Vec<u8>>, String>;
 pub(super) struct Resolver<'r> {
     store: &'r Store,
     collection: Collection,
-    by: Arc<Conflict>,
-    dry_run: bool,
+    by: Settling,
     teller: Teller,
-    /// One command at a time: it may ask the user.
-    turn: Arc<Semaphore>,
     /// Ends what is still at work when the run ends.
     at_work: JoinSet<()>,
+}
+
+/// What settles them.
+#[derive(Clone)]
+struct Settling {
+    conflict: Arc<Conflict>,
+    dry_run: bool,
+    /// One command at a time: it may ask the user.
+    turn: Arc<Semaphore>,
 }
 
 impl<'r> Resolver<'r> {
@@ -40,8 +50,8 @@ impl<'r> Resolver<'r> {
         dry_run: bool,
         teller: Teller,
     ) -> Self {
-        let (by, turn) = (Arc::new(by.clone()), Arc::new(Semaphore::new(1)));
-        Self { store, collection: collection.clone(), by, dry_run, teller, turn, at_work: JoinSet::new() }
+        let by = Settling { conflict: Arc::new(by.clone()), dry_run, turn: Arc::new(Semaphore::new(1)) };
+        Self { store, collection: collection.clone(), by, teller, at_work: JoinSet::new() }
     }
 
     /// Begins to settle one; [`Event::Resolved`] tells what came of it.
@@ -50,17 +60,16 @@ impl<'r> Resolver<'r> {
         batch: BatchId,
         row: RowId,
         base: Option<Content>,
-        left: DisputedCopy,
-        right: DisputedCopy,
+        copies: Vec<DisputedCopy>,
     ) {
         while self.at_work.try_join_next().is_some() {}
         let base = base.map(|content| self.base(row, content));
-        let (format, left, right) = (left.format.clone(), self.named(left), self.named(right));
-        let (by, turn, teller) = (Arc::clone(&self.by), Arc::clone(&self.turn), self.teller.clone());
-        let dry_run = self.dry_run;
+        let format = copies.first().map(|copy| copy.format.clone()).unwrap_or_default();
+        let copies: Vec<Named> = copies.into_iter().map(|copy| self.named(copy)).collect();
+        let (by, teller) = (self.by.clone(), self.teller.clone());
         self.at_work.spawn(async move {
             let result = match told(base).await {
-                Ok(base) => resolve(&by, Contents { format, base, left, right }, dry_run, &turn).await,
+                Ok(base) => by.one_of_all(format, base, copies).await,
                 Err(why) => Err(why),
             };
             teller.tell(Event::Resolved { batch, result });
@@ -68,7 +77,7 @@ impl<'r> Resolver<'r> {
     }
 
     /// A content, after the name of its member.
-    fn named(&self, copy: DisputedCopy) -> (String, Vec<u8>) {
+    fn named(&self, copy: DisputedCopy) -> Named {
         let name = self.collection.members.get(copy.member.index());
         (name.cloned().unwrap_or_default(), copy.data)
     }
@@ -92,20 +101,33 @@ async fn told(base: Option<oneshot::Receiver<Base>>) -> Base {
     }
 }
 
-async fn resolve(by: &Conflict, contents: Contents, dry_run: bool, turn: &Semaphore) -> Resolved {
-    match by {
-        Conflict::Merge => {
-            let merged = tokio::task::spawn_blocking(move || merged(&contents)).await;
-            let merged = merged.map_err(|panic| format!("the merge broke: {panic}"))?;
-            merged.ok_or_else(|| "both changed the same".to_owned())
+impl Settling {
+    /// What came of the first two with the third, and so on.
+    async fn one_of_all(&self, format: String, base: Option<Vec<u8>>, copies: Vec<Named>) -> Resolved {
+        let mut copies = copies.into_iter();
+        let mut whole = copies.next().unwrap_or_default();
+        for next in copies {
+            let contents = Contents { format: format.clone(), base: base.clone(), left: whole, right: next };
+            whole = ("merged".to_owned(), self.one_of_two(contents).await?);
         }
-        Conflict::Command(_) if dry_run => Err("a plan does not run the command".to_owned()),
-        Conflict::Command(argv) => {
-            let _turn = turn.acquire().await.ok(); // it is never closed
-            run(argv, contents).await
-        }
-        Conflict::Queue | Conflict::Prefer(_) | Conflict::Newest | Conflict::KeepBoth => {
-            Err("nothing is said to settle conflicts by".to_owned())
+        Ok(whole.1)
+    }
+
+    async fn one_of_two(&self, contents: Contents) -> Resolved {
+        match &*self.conflict {
+            Conflict::Merge => {
+                let merged = tokio::task::spawn_blocking(move || merged(&contents)).await;
+                let merged = merged.map_err(|panic| format!("the merge broke: {panic}"))?;
+                merged.ok_or_else(|| "the same was changed twice".to_owned())
+            }
+            Conflict::Command(_) if self.dry_run => Err("a plan does not run the command".to_owned()),
+            Conflict::Command(argv) => {
+                let _turn = self.turn.acquire().await.ok(); // it is never closed
+                run(argv, contents).await
+            }
+            Conflict::Queue | Conflict::Prefer(_) | Conflict::Newest | Conflict::KeepBoth => {
+                Err("nothing is said to settle conflicts by".to_owned())
+            }
         }
     }
 }

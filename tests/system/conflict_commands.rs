@@ -302,6 +302,22 @@ fn a_merge_is_made_on_what_both_had_also_where_one_was_away() {
     world.assert_at_rest(0);
 }
 
+/// Three edits of three properties are one item, without a person.
+#[test]
+fn a_merge_takes_the_edits_of_all_members() {
+    let world = three("conflict = \"merge\"");
+    world.put(LAPTOP, "anna.vcf", person("anna", "1", "a@example.org"));
+    world.sync_well();
+    world.put(LAPTOP, "anna.vcf", person("anna", "2", "a@example.org"));
+    world.put(PHONE, "anna.vcf", person("anna", "1", "anna@example.net"));
+    let noted = person("anna", "1", "a@example.org").replace("END:", "NOTE:of the tablet\r\nEND:");
+    world.put(TABLET, "anna.vcf", noted);
+    world.sync_well();
+    let all = person("anna", "2", "anna@example.net").replace("END:", "NOTE:of the tablet\r\nEND:");
+    assert_eq!(at_all(&world, &[LAPTOP, PHONE, TABLET], "anna.vcf"), [&*all, &all, &all]);
+    world.assert_at_rest(0);
+}
+
 /// What an editor is that runs this script on the file.
 fn editor(world: &World, script: &str) -> PathBuf {
     let file = world.path("editor");

@@ -116,7 +116,7 @@ fn the_newest_is_not_guessed_of_a_tie_an_unknown_time_or_a_clock_that_is_not_tru
     }
 }
 
-/// A merge and a command are one to the engine: the driver makes one of two.
+/// A merge and a command are one to the engine: the driver makes one of all.
 #[test]
 fn a_merge_is_written_to_all() {
     for members in 2..=3 {
@@ -147,13 +147,16 @@ fn a_merge_that_fails_or_is_no_such_item_waits_for_a_person() {
     }
 }
 
-/// Three different edits are no pair.
 #[test]
-fn three_edits_are_not_merged() {
+fn three_edits_are_merged_at_once() {
     let mut world = edited(3, ConflictPolicy::Resolve);
     world.edit(C, PUT(0, 3));
     let outcome = world.run();
-    assert_eq!((outcome.merges, conflicts(&outcome)), (0, 1));
+    assert_eq!((outcome.merges, outcome.summary().resolved, conflicts(&outcome)), (1, 1, 0));
+    rest(&mut world);
+    for at in world.all() {
+        assert_eq!(titles(&world, at), ["1+2+3"], "{at:?}");
+    }
 }
 
 #[test]

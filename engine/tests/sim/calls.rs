@@ -44,8 +44,9 @@ impl Driver<'_> {
                 let request = Compare { format, left: left.into(), right: right.into() };
                 self.compare(member, batch, &request);
             }
-            Action::Resolve { batch, row, base, left, right } => {
-                let result = self.merge(row, base, &left.data, &right.data);
+            Action::Resolve { batch, row, base, copies } => {
+                let copies: Vec<&[u8]> = copies.iter().map(|copy| &copy.data[..]).collect();
+                let result = self.merge(row, base, &copies);
                 self.tell(Event::Resolved { batch, result });
             }
             Action::Renamed { .. } | Action::Finished => {}
@@ -351,13 +352,7 @@ impl Driver<'_> {
         self.tell(Event::Compared { member, batch, verdict });
     }
 
-    fn merge(
-        &mut self,
-        row: RowId,
-        base: Option<Content>,
-        left: &[u8],
-        right: &[u8],
-    ) -> Result<Vec<u8>, String> {
+    fn merge(&mut self, row: RowId, base: Option<Content>, copies: &[&[u8]]) -> Result<Vec<u8>, String> {
         self.outcome.merges += 1;
         let kept = self.world.store.bases.get(&row).into_iter().flatten();
         self.outcome.bases += kept.filter(|(content, _)| Some(*content) == base).count();
@@ -367,9 +362,9 @@ impl Driver<'_> {
         if self.world.merges == Merges::Nonsense {
             return Ok(super::card(Some(99), 99u8));
         }
-        let whole = merged(left, right);
+        let whole = copies[1..].iter().fold(copies[0].to_vec(), |whole, copy| merged(&whole, copy));
         self.world.authored.insert(whole.clone());
-        self.world.causes.wrote(&whole, [left, right].into_iter());
+        self.world.causes.wrote(&whole, copies.iter().copied());
         Ok(whole)
     }
 }
