@@ -35,11 +35,7 @@ impl HandedFolder {
     /// It cannot be written, or is there already.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
         let file = self.path().join(name);
-        let mut options = File::options();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(&file)?.write_all(bytes)?;
+        new_file(&file)?.write_all(bytes)?;
         Ok(file)
     }
 
@@ -47,6 +43,18 @@ impl HandedFolder {
     pub fn keep(self) {
         let _where = self.0.keep();
     }
+}
+
+/// Makes a new file, which only this user can read.
+///
+/// # Errors
+/// It cannot be made; whatever is there already stays as it is.
+pub fn new_file(file: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file)
 }
 
 /// What the name of a file with an item ends with, by its encoding; empty for what is not known. Of a member's

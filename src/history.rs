@@ -9,5 +9,5 @@ mod undo;
 
 pub use reset::{Reset, forget, reset};
 pub use runs::{History, RunSummary, runs};
-pub use taken::{RunDetail, TakenItem, taken};
+pub use taken::{RunDetail, TakenItem, content, taken};
 pub use undo::{Undoing, UndoneItem, undo};

@@ -1,5 +1,7 @@
 //! `log`, `undo`, `reset` and `forget`: what was done, and starting over.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 /// Show the last runs, or what one run overwrote and deleted
@@ -33,8 +35,9 @@ pub(crate) struct LogArgs {
 /// Bring back what a run overwrote or deleted
 ///
 /// The next sync writes it to all members, as it would an edit; what that overwrites is kept in its turn.
-/// Items that the run made stay. Waits 5 s for a run that is busy with the group, and ends with 75 if it does
-/// not end.
+/// Items that the run made stay. In a group with a member whose content is everybody's (`mode = "mirror:…"`,
+/// `readonly = "revert"`) only --to is of use. Waits 5 s for a run that is busy with the group, and ends
+/// with 75 if it does not end.
 #[derive(Debug, Args)]
 #[command(after_help = UNDO_HELP)]
 pub(crate) struct UndoArgs {
@@ -49,6 +52,12 @@ pub(crate) struct UndoArgs {
     /// Say what would be done, and do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
+
+    /// Write what one item was into this new file, and undo nothing; `-` is standard output
+    ///
+    /// The file is readable by you alone. One that is there already is never overwritten.
+    #[arg(long, value_name = "FILE", requires = "items", conflicts_with_all = ["dry_run", "json"])]
+    pub(crate) to: Option<PathBuf>,
 
     /// Print one JSON object as the only line of stdout, for programs; see docs/json.md
     #[arg(long)]
@@ -121,12 +130,13 @@ Examples:
   outrigger log contacts 12";
 
 const UNDO_HELP: &str = "\
-Exit codes: 0 done; 2 there is no such run or item; 75 a run is busy with the group.
+Exit codes: 0 done; 2 there is no such run or item, or it cannot be undone here; 75 a run is busy with the group.
 
 Examples:
   outrigger undo contacts:12 --dry-run
   outrigger undo contacts:12
-  outrigger undo contacts:12 48 51";
+  outrigger undo contacts:12 48 51
+  outrigger undo contacts:12 48 --to anna.vcf";
 
 const RESET_HELP: &str = "\
 Examples:

@@ -1,10 +1,14 @@
 //! `log`, `undo`, `reset` and `forget`.
 
-use std::io::{IsTerminal as _, Write as _, stdin};
+use std::fs;
+use std::io::{ErrorKind, IsTerminal as _, Write as _, stdin, stdout};
+use std::path::Path;
 
 use outrigger::config::{Config, GroupConfig};
 use outrigger::exit::Exit;
+use outrigger::handed::new_file;
 use outrigger::history::{self, History, Reset};
+use outrigger::protocol::Printable;
 use outrigger::report::{Failure, FailureSummary, called};
 use outrigger::run::unknown_group;
 use serde::Serialize;
@@ -57,12 +61,46 @@ fn group_of<'c>(config: &'c Config, name: Option<&str>) -> Result<&'c GroupConfi
 /// Brings back what a run overwrote or deleted.
 pub(crate) fn undo(cli: &Cli, args: &UndoArgs) -> Ended {
     let RunName { group, number } = &args.run;
+    if let Some(file) = &args.to {
+        let config = load(cli)?;
+        let data = history::content(&config, group_of(&config, group.as_deref())?, *number, &args.items)?;
+        return write_to(file, &data).map(|()| Exit::Done);
+    }
     let undone = load(cli).and_then(|config| {
         let group = group_of(&config, group.as_deref())?;
         history::undo(&config, group, *number, &args.items, args.dry_run)
     });
     told(args.json, undone, |undone| print(|out| undone.write(out)))?;
     Ok(Exit::Done)
+}
+
+/// Writes the content of an item into a new file that only this user can read; or to standard output.
+fn write_to(file: &Path, data: &[u8]) -> Result<(), Failure> {
+    if file == Path::new("-") {
+        return show(data);
+    }
+    let unwritten = |error| Failure::usage(format!("{} cannot be written", file.display())).because(&error);
+    let mut made = new_file(file).map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            Failure::usage(format!("{} is there already, and stays as it is", file.display()))
+        }
+        _ => unwritten(error),
+    })?;
+    made.write_all(data).map_err(|error| {
+        let _half = fs::remove_file(file);
+        unwritten(error)
+    })
+}
+
+/// Byte for byte; only on a terminal as what can do it no harm.
+fn show(data: &[u8]) -> Result<(), Failure> {
+    let mut out = stdout().lock();
+    if out.is_terminal() {
+        let text = String::from_utf8_lossy(data);
+        return print(|out| text.lines().try_for_each(|line| writeln!(out, "{}", Printable(line))));
+    }
+    let written = out.write_all(data).and_then(|()| out.flush());
+    written.map_err(|error| Failure::internal("the content cannot be written").because(&error))
 }
 
 /// Prints what came of it, or why nothing did: as one object, or as `write` does.
@@ -116,7 +154,7 @@ pub(crate) fn reset(cli: &Cli, args: &ResetArgs) -> Ended {
         Reset::Store => "is met for the first time at the next sync",
     };
     let is_authority = |group: &GroupConfig| {
-        groups.contains(&group.name) && config.member(member).is_some_and(|member| group.is_authority(member))
+        groups.contains(&group.name) && config.authorities(group).any(|name| name == member)
     };
     let deleted = match what {
         Reset::Store if config.groups.iter().any(is_authority) => {
@@ -144,7 +182,9 @@ pub(crate) fn forget(cli: &Cli, args: &ForgetArgs) -> Ended {
     }
     print(|out| {
         writeln!(out, "{name} is forgotten. No item was touched: its members hold what they held.")?;
-        let deletes = if has_authority(&config, name) {
+        let has_authority =
+            config.group(name).is_some_and(|group| config.authorities(group).next().is_some());
+        let deletes = if has_authority {
             "and deletes what the member does not hold whose content is everybody's"
         } else {
             "and deletes nothing"
@@ -152,11 +192,6 @@ pub(crate) fn forget(cli: &Cli, args: &ForgetArgs) -> Ended {
         writeln!(out, "the next sync compares everything anew, {deletes}:   {} sync {name}", called())
     })?;
     Ok(Exit::Done)
-}
-
-fn has_authority(config: &Config, group: &str) -> bool {
-    let Some(group) = config.group(group) else { return false };
-    config.members.iter().any(|member| group.is_authority(member))
 }
 
 fn ask(name: &str) -> Result<(), Failure> {

@@ -1,10 +1,11 @@
 //! Taken: what one run overwrote and deleted, item by item.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 
 use outrigger_engine::title;
 use outrigger_protocol::{CommitKind, Printable, Words};
-use outrigger_store::{RunId, Store, UndoEntry};
+use outrigger_store::{RunId, Store, UndoEntry, UndoId};
 use serde::Serialize;
 
 use super::runs::RunSummary;
@@ -59,6 +60,39 @@ pub fn taken(config: &Config, group: &GroupConfig, number: i64) -> Result<RunDet
         Ok(TakenItem::of(entry, title))
     });
     Ok(RunDetail { exit: 0, run, items: named.collect::<Result<_, Failure>>()? })
+}
+
+/// The bytes of the one item among `items` that a run took away. Takes no lock and writes nothing.
+///
+/// # Errors
+/// There is no such run or item, or not one alone is named; its bytes are not kept any more; the state cannot
+/// be read.
+pub fn content(config: &Config, group: &GroupConfig, number: i64, items: &[i64]) -> Result<Vec<u8>, Failure> {
+    let [item] = items else {
+        return Err(Failure::usage("one item goes into a file: name just one")
+            .hint(format!("`outrigger log {} {number}` lists them", group.name)));
+    };
+    let store = state::look(config, group)?;
+    find(&store, group, number)?;
+    let entries = state::ask(group, store.undo_entries(RunId(number)))?;
+    check(group, number, &entries, items)?;
+    let content = state::ask(group, store.undo_content(UndoId(*item)))?;
+    content.ok_or_else(|| Failure::usage(format!("item {item} is not kept any more")))
+}
+
+/// That a run has all of these items.
+pub(super) fn check(
+    group: &GroupConfig,
+    number: i64,
+    entries: &[UndoEntry],
+    items: &[i64],
+) -> Result<(), Failure> {
+    let known: HashSet<i64> = entries.iter().map(|entry| entry.id.0).collect();
+    match items.iter().find(|item| !known.contains(item)) {
+        None => Ok(()),
+        Some(missing) => Err(Failure::usage(format!("run {number} of {} has no item {missing}", group.name))
+            .hint(format!("`outrigger log {} {number}` lists them", group.name))),
+    }
 }
 
 /// A run of the group.

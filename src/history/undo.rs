@@ -1,13 +1,12 @@
 //! Undo: what a run took away becomes an edit that the next run brings to all members.
 
-use std::collections::HashSet;
 use std::io::{self, Write};
 
 use outrigger_engine::RowId;
 use outrigger_store::{Collection, RunId, Store, UndoEntry, UndoId, UndoOutcome, Undone};
 use serde::Serialize;
 
-use super::taken::{TakenItem, find, title_of};
+use super::taken::{TakenItem, check, find, title_of};
 use crate::config::{Config, GroupConfig};
 use crate::report::{Failure, called};
 use crate::{run, state};
@@ -50,7 +49,8 @@ pub struct UndoneItem {
 /// be busy with the group; it is done when this returns.
 ///
 /// # Errors
-/// There is no such run or item; a run is busy with the group; the state cannot be used.
+/// There is no such run or item; the group has a member whose content is everybody's; a run is busy with the
+/// group; the state cannot be used.
 pub fn undo(
     config: &Config,
     group: &GroupConfig,
@@ -64,6 +64,7 @@ pub fn undo(
     find(&looked, group, number)?;
     let entries = state::ask(group, looked.undo_entries(RunId(number)))?;
     check(group, number, &entries, items)?;
+    refuse(config, group, number, &entries, items)?;
     let collections: Vec<Collection> =
         known.collections.iter().map(|one| state::collection(group, one)).collect();
     let wanted = (!items.is_empty()).then(|| items.iter().copied().map(UndoId).collect());
@@ -74,13 +75,24 @@ pub fn undo(
     Ok(Undoing { exit: 0, group: group.name.clone(), number, dry_run, items })
 }
 
-fn check(group: &GroupConfig, number: i64, entries: &[UndoEntry], items: &[i64]) -> Result<(), Failure> {
-    let known: HashSet<i64> = entries.iter().map(|entry| entry.id.0).collect();
-    match items.iter().find(|item| !known.contains(item)) {
-        None => Ok(()),
-        Some(missing) => Err(Failure::usage(format!("run {number} of {} has no item {missing}", group.name))
-            .hint(format!("`outrigger log {} {number}` lists them", group.name))),
-    }
+/// Of members whose content is everybody's nothing is overwritten: their word is final.
+fn refuse(
+    config: &Config,
+    group: &GroupConfig,
+    number: i64,
+    entries: &[UndoEntry],
+    items: &[i64],
+) -> Result<(), Failure> {
+    let item = items.first().copied().or_else(|| entries.first().map(|entry| entry.id.0));
+    let (Some(authority), Some(item)) = (config.authorities(group).next(), item) else { return Ok(()) };
+    let name = &group.name;
+    let text = format!(
+        "what {authority} holds is everybody's in {name}: the next sync would overrule what is undone"
+    );
+    Err(Failure::usage(text).hint(format!(
+        "`outrigger undo {name}:{number} {item} --to FILE` writes what was taken away into a file; put it back at \
+         {authority}"
+    )))
 }
 
 fn told(

@@ -1,10 +1,12 @@
 //! `log`, `undo`, `reset`, `forget`: what was done, how to have it back, and how to start over.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use outrigger::store::Store;
 use serde_json::Value;
 
+use crate::groups::{group, names};
 use crate::healing::mortal;
 use crate::status::every_key_is_documented;
 use crate::support::{DEADLINE, LAPTOP, Link, PHONE, World, card};
@@ -108,6 +110,73 @@ fn an_overwrite_is_undone_item_by_item_at_all_members() {
     world.run(["undo", &format!("contacts:{number}"), &item(&items, "anna.vcf")]).expect(0);
     world.sync_well();
     assert_eq!(at_all(&world, "anna.vcf"), [(); 3].map(|()| card("anna", "new")));
+}
+
+/// What the laptop holds is everybody's there: undoing anything else would say done, and nothing would be.
+#[test]
+fn where_one_members_content_is_everybodys_an_item_is_had_back_as_a_file() {
+    for (of_group, of_laptop) in
+        [("mode = \"mirror:laptop\"", ""), ("readonly = \"revert\"", "read_only = true")]
+    {
+        let of_member = |name: &str| if name == LAPTOP { of_laptop.to_owned() } else { String::new() };
+        let world = group(&names(&[LAPTOP, PHONE]), of_member, of_group);
+        for uid in ["anna", "bert", "carl"] {
+            world.put(LAPTOP, format!("{uid}.vcf"), card(uid, "old"));
+        }
+        world.sync_well();
+        world.delete(LAPTOP, "anna.vcf");
+        world.put(LAPTOP, "bert.vcf", card("bert", "new"));
+        world.sync_well().wrote(PHONE, [0, 1, 1]);
+        let (number, items) = last_run(&world);
+        let before = world.tree();
+        let says = ["what laptop holds is everybody's in contacts", "put it back at laptop"];
+        for how in ["--dry-run", "--json"] {
+            world.run(["undo", &number, how]).expect(2).says(&says);
+        }
+        world.run(["undo", &number]).expect(2).says(&says);
+        before.assert_untouched(&world.tree());
+        let refused = world.run(["undo", &number, &item(&items, "anna.vcf")]).expect(2).says(&says);
+        world.paste(&refused.stderr, "--to FILE").expect(0);
+        let file = world.path("FILE");
+        assert_eq!(fs::read_to_string(&file).unwrap(), card("anna", "old"));
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        // Put back there, it is everybody's again.
+        fs::rename(file, world.file(LAPTOP, "anna.vcf")).unwrap();
+        world.sync_well().wrote(PHONE, [1, 0, 0]);
+        assert_eq!(world.get(PHONE, "anna.vcf"), card("anna", "old"));
+    }
+}
+
+#[test]
+fn one_item_goes_into_a_new_file_and_nothing_else_changes() {
+    let world = world(&["anna", "bert"]);
+    for uid in ["anna", "bert"] {
+        world.put(PHONE, format!("{uid}.vcf"), card(uid, "new"));
+    }
+    world.sync_well();
+    let (number, items) = last_run(&world);
+    let (anna, bert) = (item(&items, "anna.vcf"), item(&items, "bert.vcf"));
+    // Not even a run is in its way.
+    let run = Store::open(&world.state(), "contacts", DEADLINE).unwrap();
+    let shown = world.run(["undo", &number, &anna, "--to", "-"]).expect(0);
+    assert_eq!((shown.stdout, shown.stderr), (card("anna", "old"), String::new()));
+    drop(run);
+    let before = world.tree();
+    for (args, why) in [
+        (&["--to", "-"][..], "required"),
+        (&[&anna, &bert, "--to", "new.vcf"], "name just one"),
+        (&["99", "--to", "new.vcf"], "has no item 99"),
+        (&[&anna, "--to", "outrigger.toml"], "outrigger.toml is there already, and stays as it is"),
+        (&[&anna, "--to", "none/new.vcf"], "none/new.vcf cannot be written"),
+        (&[&anna, "--to", "new.vcf", "--dry-run"], "cannot be used with"),
+    ] {
+        world.run([&["undo", &number], args].concat()).expect(2).says(&[why]);
+    }
+    world.run(["undo", "99", &anna, "--to", "new.vcf"]).expect(2).says(&["no run 99"]);
+    before.assert_untouched(&world.tree());
+    world.run(["undo", &number, &anna, "--to", "new.vcf"]).expect(0);
+    assert_eq!(fs::read_to_string(world.path("new.vcf")).unwrap(), card("anna", "old"));
+    world.assert_at_rest(0);
 }
 
 /// Neither `log` nor `undo` knows of it, and a timer that tries again and again keeps nothing more.
