@@ -44,7 +44,7 @@ pub struct RunSummary {
     pub updated: u64,
     /// Items deleted.
     pub deleted: u64,
-    /// Items that it overwrote or deleted and that can be had back.
+    /// Copies that it overwrote or deleted and that can be had back: one for each item and member.
     pub kept: u64,
     /// Their bytes.
     pub kept_bytes: u64,
@@ -152,7 +152,7 @@ impl RunSummary {
         };
         let kept = match self.kept {
             0 => String::new(),
-            kept => format!("   {} can be had back", plural(kept, "item", "items")),
+            kept => format!("   {} can be had back", plural(kept, "copy", "copies")),
         };
         let started = clock::moment(self.started);
         format!("{}   {started}   +{created} ~{updated} −{deleted}   {ended}{kept}", Printable(run))

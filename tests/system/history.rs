@@ -55,7 +55,7 @@ fn a_deletion_is_undone_at_all_members() {
     let log = world
         .run(["log"])
         .expect(0)
-        .says(&["contacts:2   20", "+0 ~0 −4   exit 0   4 items can be had back"]);
+        .says(&["contacts:2   20", "+0 ~0 −4   exit 0   4 copies can be had back"]);
     let run = log.stdout.lines().next().unwrap().split(' ').next().unwrap().to_owned();
     // Runs that did nothing are left out, unless they are asked for.
     world.assert_at_rest(0);
