@@ -1,14 +1,17 @@
 //! `sync` and `plan`.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use outrigger::config::Config;
 use outrigger::conflicts::name_raised;
-use outrigger::engine::Allow;
+use outrigger::engine::{Allow, Guard};
 use outrigger::plan::{Plan, file_word};
 use outrigger::protocol::Printable;
-use outrigger::report::{Failure, GuardStop, RunReport, Summary, called, write_errors, write_run};
+use outrigger::report::{
+    Failure, GuardStop, RunReport, Summary, called, shell_word, write_errors, write_run,
+};
 use outrigger::run::{Options, run};
 use outrigger::store::{RunId, status};
 
@@ -76,6 +79,7 @@ pub(crate) fn plan(cli: &Cli, args: &PlanArgs) -> Ended {
         let report = plan_with(&config, &options, args.quiet)?;
         if let Some(file) = &args.output {
             output.tail = Some(keep(&config, &report, file, args.leave.allow())?);
+            output.guarded = plan_again(&report, args, file);
         }
         Ok(report)
     });
@@ -86,12 +90,55 @@ pub(crate) fn plan(cli: &Cli, args: &PlanArgs) -> Ended {
 fn keep(config: &Config, report: &RunReport, file: &Path, allow: Allow) -> Result<String, Failure> {
     let plan = Plan::of(config, report);
     plan.save(config, file)?;
-    let mut command = format!("{} sync --plan {}", called(), file_word(file));
-    let leave = [("deletes", allow.deletes), ("updates", allow.updates), ("creates", allow.creates)];
-    for (what, number) in leave.into_iter().filter_map(|(what, number)| Some((what, number?))) {
-        command += &format!(" --allow-{what} {number}");
+    let shown = Printable(file.display().to_string()).to_string();
+    if plan.is_empty() {
+        return Ok(format!("nothing was planned: {shown} holds an empty plan"));
     }
-    Ok(format!("kept in {}; to do just that:   {command}", Printable(file.display().to_string())))
+    let command = format!("{} sync --plan {}{}", called(), file_word(file), options_of(allow));
+    Ok(format!("kept in {shown}; to do just that:   {command}"))
+}
+
+/// What is said where a guard stopped a member: none of that is in the plan. A leave is good for one member,
+/// so where it was made use of, another plan has to have the rest.
+fn plan_again(report: &RunReport, args: &PlanArgs, file: &Path) -> Option<String> {
+    let collections = || report.groups.iter().flat_map(|group| &group.collections);
+    let used = |guard| collections().any(|collection| collection.summary.used.contains(&guard));
+    let stops = report.summary().outcome.guard;
+    let given = args.leave.allow();
+    let leave = |guard, word, given: Option<u64>| match used(guard) {
+        true => given,
+        false => stops.iter().find(|stop| stop.guard == word).map(|stop| stop.planned),
+    };
+    let allow = Allow {
+        deletes: leave(Guard::Deletes, "deletes", given.deletes),
+        updates: leave(Guard::Updates, "updates", given.updates),
+        creates: leave(Guard::Creates, "creates", given.creates),
+    };
+    match stops.is_empty() {
+        true => None,
+        false if allow == given => {
+            Some("what a guard stopped is not in it: do this plan first, then make another".to_owned())
+        }
+        false => {
+            let targets: String =
+                args.targets.iter().map(|target| format!(" {}", target_word(target))).collect();
+            let command = format!("{} plan{targets}{} -o {}", called(), options_of(allow), file_word(file));
+            Some(format!("what a guard stopped is not in it; to plan that too:   {command}"))
+        }
+    }
+}
+
+/// As it can be typed; the group alone where nothing safe names the collection.
+fn target_word(Target { group, collection }: &Target) -> String {
+    let whole = collection.as_ref().and_then(|collection| shell_word(&format!("{group}/{collection}")));
+    whole.or_else(|| shell_word(group)).unwrap_or_else(|| "GROUP".to_owned())
+}
+
+/// The options that give this leave.
+fn options_of(allow: Allow) -> String {
+    let leave = [("deletes", allow.deletes), ("updates", allow.updates), ("creates", allow.creates)];
+    let given = leave.into_iter().filter_map(|(what, number)| Some(format!(" --allow-{what} {}", number?)));
+    given.collect()
 }
 
 fn options(targets: &[Target]) -> Options {
@@ -149,11 +196,13 @@ struct Output {
     quiet: bool,
     /// Below the account.
     tail: Option<String>,
+    /// The same of what a guard stopped: that is said also to whoever wants to hear of errors only.
+    guarded: Option<String>,
 }
 
 impl Output {
     const fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet, tail: None }
+        Self { json, quiet, tail: None, guarded: None }
     }
 
     /// Prints what came of it. A program gets its object also when the command could not begin.
@@ -175,11 +224,13 @@ impl Output {
         if !self.quiet {
             return print(|out| {
                 write_run(report, out)?;
-                self.tail.iter().try_for_each(|tail| writeln!(out, "{tail}"))
+                self.tail.iter().chain(&self.guarded).try_for_each(|tail| writeln!(out, "{tail}"))
             });
         }
         // Where standard error is closed, the exit code has to say it.
-        let _told = write_errors(report, &mut anstream::stderr());
+        let mut err = anstream::stderr();
+        let _told = write_errors(report, &mut err);
+        let _told = self.guarded.iter().try_for_each(|guarded| writeln!(err, "{guarded}"));
         Ok(())
     }
 

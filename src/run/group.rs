@@ -187,10 +187,13 @@ impl<'r> GroupRun<'r> {
         Some(plan.collection(&self.group.name, name).map(|one| &one.writes[..]).unwrap_or_default())
     }
 
-    /// Of a plan, what was not written: the user wanted just that.
+    /// Of a plan, what was not written: the user wanted just that. What a guard stopped is told by the guard.
     fn not_done(&self, report: &CollectionReport) -> Option<String> {
-        let planned = self.only(&report.name)?.len() as u64;
-        let counts = report.summary.members.iter().map(|member| member.counts);
+        let members = &report.summary.members;
+        let is_stopped = |member: MemberIndex| members.get(member.index()).is_some_and(|member| member.guard);
+        let planned = self.only(&report.name)?.iter().filter(|write| !is_stopped(write.member));
+        let planned = planned.count() as u64;
+        let counts = members.iter().filter(|member| !member.guard).map(|member| member.counts);
         let done: u64 = counts.map(|counts| counts.created + counts.updated + counts.deleted).sum();
         let left = planned.checked_sub(done).filter(|left| *left > 0)?;
         let name = &report.name;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use crate::groups::{assert_all_equal, names, three};
 use crate::support::{LAPTOP, Link, PHONE, Run, World, card};
 
 /// Both members hold these cards.
@@ -208,10 +209,45 @@ fn a_mass_deletion_can_be_looked_at_and_then_done() {
     for name in &names[..8] {
         world.delete(PHONE, format!("{name}.vcf"));
     }
-    plan(&world).expect(5);
-    let planned = world.run(["plan", "-o", "plan.json", "--allow-deletes", "8"]).expect(0);
+    let empty = plan(&world).expect(5).says(&["nothing was planned", "what a guard stopped is not in it"]);
+    assert!(!empty.stdout.contains("sync --plan"), "{empty:?}");
+    assert_eq!(empty.stdout.matches("--allow-deletes").count(), 1, "one way on, not two: {empty:?}");
+    let quiet = world.run(["plan", "contacts", "-o", "plan.json", "-q"]).expect(5);
+    world.paste(&quiet.stderr, "plan contacts --allow-deletes 8 -o plan.json").expect(0);
+    let planned = world.paste(&empty.stdout, "plan contacts --allow-deletes 8 -o plan.json").expect(0);
+    assert!(!planned.stdout.contains("a guard"), "{planned:?}");
     assert_eq!(planned.stdout.matches("would     delete on laptop").count(), 8, "{planned:?}");
-    execute(&world).expect(5).wrote(LAPTOP, [0, 0, 0]);
-    world.paste(&planned.stdout, "sync --plan").expect(0).says(&["−8"]);
+    let stopped = execute(&world).expect(5).wrote(LAPTOP, [0, 0, 0]);
+    // They were stopped, and neither done nor changed.
+    assert!(!stopped.stdout.contains("not made"), "{stopped:?}");
+    assert_eq!(stopped.stdout.matches("sync --plan plan.json --allow-deletes 8").count(), 2, "{stopped:?}");
+    world.paste(&stopped.stdout, "sync --plan plan.json --allow-deletes 8").expect(0).says(&["−8"]);
     world.assert_equal();
+    // Where there is nothing to do, no command is named that would do it.
+    let empty = plan(&world).expect(0).says(&["nothing was planned: plan.json holds an empty plan"]);
+    assert!(!empty.stdout.contains("outrigger -c "), "{empty:?}");
+}
+
+/// A leave is good for one member, so a plan has the one, and the next plan the other.
+#[test]
+fn what_a_guard_stops_at_two_members_is_planned_in_two_plans() {
+    let world = three("");
+    for number in 0..10 {
+        world.put(LAPTOP, format!("c{number}.vcf"), card(&format!("c{number}"), "old"));
+    }
+    world.sync_well();
+    for number in 0..8 {
+        world.delete(PHONE, format!("c{number}.vcf"));
+    }
+    for member in ["first", "second"] {
+        let empty = plan(&world).expect(5);
+        let planned = world.paste(&empty.stdout, "plan contacts --allow-deletes 8 -o plan.json");
+        if member == "first" {
+            let says = ["what a guard stopped is not in it: do this plan first, then make another"];
+            world.paste(&planned.expect(5).says(&says).stdout, "sync --plan").expect(5).says(&["−8"]);
+        } else {
+            world.paste(&planned.expect(0).stdout, "sync --plan").expect(0).says(&["−8"]);
+        }
+    }
+    assert_all_equal(&world, &names(&[LAPTOP, PHONE, "nas"]));
 }

@@ -124,7 +124,8 @@ struct Stop<'s> {
 }
 
 impl Stop<'_> {
-    /// How much it is, ten of the items, the likely cause, and the one command that goes on.
+    /// How much it is, ten of the items, the likely cause, and the one command that goes on. Where a plan is
+    /// kept, that is to plan once more, and stands below all.
     fn write(&self, account: &Account<'_>, to: &mut dyn Write) -> io::Result<()> {
         let Self { guard, planned, names, .. } = *self;
         let member = account.member(self.member);
@@ -137,7 +138,12 @@ impl Stop<'_> {
         let rest = if (names.len() as u64) < planned { ", …" } else { "" };
         let names: Vec<String> = names.iter().map(quoted).collect();
         writeln!(to, "            {}{rest}", names.join(", "))?;
-        self.advice().into_iter().try_for_each(|line| writeln!(to, "            {line}"))?;
+        let [else_way, way] = self.advice();
+        writeln!(to, "            {else_way}")?;
+        if account.collection.keeps_plan {
+            return writeln!(to, "            {way}: see the command at the end");
+        }
+        writeln!(to, "            {way}:")?;
         writeln!(to, "              {}", account.group.allow(&account.collection.name, guard, planned))
     }
 
@@ -161,15 +167,15 @@ impl Stop<'_> {
         match self.guard {
             Guard::Deletes => [
                 "if they should stay: put them back where they were deleted, and sync again",
-                "if they should go, and what else is new there with them:",
+                "if they should go, and what else is new there with them",
             ],
             Guard::Updates => [
                 "did a program rewrite nearly all items of another member? Then undo that there, and sync again",
-                "if all these changes are meant, and what else is new there with them:",
+                "if all these changes are meant, and what else is new there with them",
             ],
             Guard::Creates => [
                 "a member listed everything anew: is it the same account or disk as before? Else each item comes to be there twice",
-                "if they are meant, and what else is new there with them:",
+                "if they are meant, and what else is new there with them",
             ],
         }
     }
