@@ -144,9 +144,9 @@ fn stopped(group: &GroupReport, collection: &CollectionReport, report: &Report) 
         _ => return None,
     };
     let is_other_store = matches!(report, Report::StoreChanged { .. });
-    let hint = member
-        .filter(|_| is_other_store)
-        .map(|member| format!("put the right one back; or, if it is meant: `{}`", group.new_store(member)));
+    let hint = member.filter(|_| is_other_store).map(|member| {
+        format!("put the right one back; or, if it is meant: `{}`", group.new_store(group.member(member)))
+    });
     Some(FailureSummary {
         group: Some(group.name.clone()),
         collection: Some(collection.name.clone()),

@@ -106,8 +106,8 @@ impl GroupReport {
     }
 
     /// The command line that takes a member for another store than before.
-    pub(super) fn new_store(&self, member: MemberIndex) -> String {
-        let (called, group, member) = (called(), &self.name, self.member(member));
+    pub(super) fn new_store(&self, member: &str) -> String {
+        let (called, group) = (called(), &self.name);
         format!("{called} reset {member} {group} --new-store && {called} sync {group}")
     }
 

@@ -45,6 +45,36 @@ fn a_mass_deletion_goes_on_by_the_command_that_is_named() {
     assert_done(&world);
 }
 
+/// Where they should not have gone, one command has them back, and nothing is deleted.
+#[test]
+fn what_was_deleted_by_mistake_comes_back_by_the_command_that_is_named() {
+    let world = world();
+    fill(&world, 20, "c");
+    for number in 0..12 {
+        world.delete(PHONE, format!("c{number:02}.vcf"));
+    }
+    world.put(PHONE, "c15.vcf", card("c15", "edited"));
+    let stopped = world.sync().expect(5).says(&["or have the sync put them back:"]);
+    world.paste(&stopped.stdout, "reset phone contacts --new-store").expect(3).says(&["+12 ~0 −0"]);
+    assert_eq!((world.items(LAPTOP).len(), world.items(PHONE).len()), (20, 20));
+    // In larger groups nobody knows who it was.
+    let world = three("");
+    write(&world, 20, "c");
+    world.sync_well();
+    (0..12).for_each(|number| world.delete(PHONE, format!("c{number:02}.vcf")));
+    let stopped = world.sync().expect(5).says(&["where MEMBER is the one that lost them:"]);
+    let command = stopped.stdout.replace("MEMBER", PHONE);
+    world.paste(&command, "reset phone contacts --new-store").expect(0).says(&["+12 ~0 −0"]);
+    assert_eq!((world.items(LAPTOP).len(), world.items(PHONE).len()), (20, 20));
+    // Where what the laptop holds is everybody's, that would delete the rest of them.
+    let world = three("mode = \"mirror:laptop\"");
+    write(&world, 20, "c");
+    world.sync_well();
+    (0..12).for_each(|number| world.delete(LAPTOP, format!("c{number:02}.vcf")));
+    let stopped = world.sync().expect(5).says(&["put them back where they were deleted"]);
+    assert!(!stopped.stdout.contains("--new-store"), "{stopped:?}");
+}
+
 #[test]
 fn an_emptying_goes_on_by_the_command_that_is_named() {
     let world = world();

@@ -90,7 +90,7 @@ impl Account<'_> {
     }
 
     fn write_store_changed(&self, member: MemberIndex, to: &mut dyn Write) -> io::Result<()> {
-        let (command, index) = (self.group.new_store(member), member.index());
+        let (command, index) = (self.group.new_store(self.member(member)), member.index());
         let member = self.member(member);
         let stopped = if self.dry_run { ("would     stop:", "would be") } else { ("stopped  ", "was") };
         let (stopped, was) = stopped;
@@ -140,6 +140,10 @@ impl Stop<'_> {
         writeln!(to, "            {}{rest}", names.join(", "))?;
         let [else_way, way] = self.advice();
         writeln!(to, "            {else_way}")?;
+        if let Some((whose, command)) = self.having_back(account) {
+            writeln!(to, "            or have the sync put them back{whose}:")?;
+            writeln!(to, "              {command}")?;
+        }
         if account.collection.keeps_plan {
             return writeln!(to, "            {way}: see the command at the end");
         }
@@ -160,6 +164,20 @@ impl Stop<'_> {
         match self.disputed {
             0 => much,
             some => format!("up to {much}, {} among them", plural(some, "conflict", "conflicts")),
+        }
+    }
+
+    /// What has deleted items back, and whose store it is about where nobody knows that. `None` where what a
+    /// member holds is everybody's: with a new store it would delete the more.
+    fn having_back(&self, account: &Account<'_>) -> Option<(&'static str, String)> {
+        let members = &account.collection.members;
+        if self.guard != Guard::Deletes || members.iter().any(|at| at.authority) {
+            return None;
+        }
+        let mut others = account.collection.indices().filter(|member| *member != self.member);
+        match (others.next(), others.next()) {
+            (Some(only), None) => Some(("", account.group.new_store(account.member(only)))),
+            _ => Some((", where MEMBER is the one that lost them", account.group.new_store("MEMBER"))),
         }
     }
 
