@@ -126,11 +126,11 @@ impl Config {
         group.mirror == Some(member) || self.member(group.member(member)).is_none_or(|member| member.required)
     }
 
-    /// The members of a group whose content is everybody's, as far as the configuration says so.
-    pub fn authorities<'c>(&'c self, group: &'c GroupConfig) -> impl Iterator<Item = &'c str> {
-        let is_authority =
-            |name: &&String| self.member(name).is_some_and(|member| group.is_authority(member));
-        group.members.iter().filter(is_authority).map(String::as_str)
+    /// The places of the members of a group whose content is everybody's, as far as the configuration says so.
+    #[must_use]
+    pub fn authorities(&self, group: &GroupConfig) -> Vec<usize> {
+        let is_authority = |name: &String| self.member(name).is_some_and(|member| group.is_authority(member));
+        group.members.iter().enumerate().filter(|(_, name)| is_authority(name)).map(|(at, _)| at).collect()
     }
 
     /// The plugin called `name`, if it is not built in.

@@ -69,7 +69,7 @@ pub async fn run(config: &Config, options: &Options, watcher: &dyn Watcher) -> R
                 allow = open.leave();
                 closed(of_group, open.close().await)
             }
-            Err(failure) => (failed(group, failure), Vec::new()),
+            Err(failure) => (failed(config, group, failure), Vec::new()),
         };
         report.groups.push(of_group);
         report.plugins.extend(plugins);
@@ -79,8 +79,13 @@ pub async fn run(config: &Config, options: &Options, watcher: &dyn Watcher) -> R
     Ok(report)
 }
 
-fn failed(group: &GroupConfig, failure: Failure) -> GroupReport {
-    GroupReport { failures: vec![failure], ..GroupReport::new(&group.name, group.members.clone()) }
+fn failed(config: &Config, group: &GroupConfig, failure: Failure) -> GroupReport {
+    let authorities = config.authorities(group);
+    GroupReport {
+        authorities,
+        failures: vec![failure],
+        ..GroupReport::new(&group.name, group.members.clone())
+    }
 }
 
 /// The report of a group that was closed behind it, and what its plugins had used.

@@ -154,7 +154,7 @@ pub(crate) fn reset(cli: &Cli, args: &ResetArgs) -> Ended {
         Reset::Store => "is met for the first time at the next sync",
     };
     let is_authority = |group: &GroupConfig| {
-        groups.contains(&group.name) && config.authorities(group).any(|name| name == member)
+        groups.contains(&group.name) && config.member(member).is_some_and(|member| group.is_authority(member))
     };
     let deleted = match what {
         Reset::Store if config.groups.iter().any(is_authority) => {
@@ -182,8 +182,7 @@ pub(crate) fn forget(cli: &Cli, args: &ForgetArgs) -> Ended {
     }
     print(|out| {
         writeln!(out, "{name} is forgotten. No item was touched: its members hold what they held.")?;
-        let has_authority =
-            config.group(name).is_some_and(|group| config.authorities(group).next().is_some());
+        let has_authority = config.group(name).is_some_and(|group| !config.authorities(group).is_empty());
         let deletes = if has_authority {
             "and deletes what the member does not hold whose content is everybody's"
         } else {

@@ -34,6 +34,9 @@ struct GroupStatus {
     group: String,
     exit: u8,
     members: Vec<String>,
+    /// The places of those whose content is everybody's.
+    #[serde(skip)]
+    authorities: Vec<usize>,
     /// Members whose ends are found instead of started, and so run in no sandbox.
     not_sandboxed: Vec<String>,
     items: u64,
@@ -119,7 +122,7 @@ fn read(config: &Config, group: &GroupConfig) -> GroupStatus {
     let not_sandboxed = group.members.iter().filter(is_found).cloned().collect();
     let members = group.members.iter().filter_map(|name| config.member(name));
     let broken = members.filter_map(|member| check_plugin(config, member, &Plugins::default()).err());
-    GroupStatus { notes, not_sandboxed, ..status }.with(broken)
+    GroupStatus { notes, not_sandboxed, authorities: config.authorities(group), ..status }.with(broken)
 }
 
 impl GroupStatus {
@@ -154,6 +157,7 @@ impl GroupStatus {
             group: group.name.clone(),
             exit: 0,
             members: group.members.clone(),
+            authorities: Vec::new(),
             not_sandboxed: Vec::new(),
             items: total(|collection| collection.rows),
             conflicts: total(|collection| collection.conflicts),

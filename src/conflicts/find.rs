@@ -141,7 +141,7 @@ pub fn write_list(found: &Found, to: &mut dyn Write) -> io::Result<()> {
     let mut place = None;
     for dispute in &found.disputes {
         if place.replace(dispute.place()).as_ref() != Some(&dispute.place()) {
-            let members = joined(&dispute.collection.members);
+            let members = joined(&dispute.collection.members, |_| false);
             writeln!(to, "{}   {members}", Printable(dispute.place()))?;
         }
         writeln!(to, "{}", dispute.line())?;

@@ -83,8 +83,9 @@ fn refuse(
     entries: &[UndoEntry],
     items: &[i64],
 ) -> Result<(), Failure> {
+    let authority = config.authorities(group).first().and_then(|at| group.members.get(*at));
     let item = items.first().copied().or_else(|| entries.first().map(|entry| entry.id.0));
-    let (Some(authority), Some(item)) = (config.authorities(group).next(), item) else { return Ok(()) };
+    let (Some(authority), Some(item)) = (authority, item) else { return Ok(()) };
     let name = &group.name;
     let text = format!(
         "what {authority} holds is everybody's in {name}: the next sync would overrule what is undone"

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use outrigger_engine::{Counts, FailureClass, MemberIndex, Report, Summary};
+use outrigger_engine::{Counts, FailureClass, Key, MemberIndex, Report, Summary};
 use outrigger_protocol::{Code, CommitKind};
 
 use super::raised::Raised;
@@ -24,6 +24,8 @@ pub struct CollectionReport {
     pub(super) told: Vec<Report>,
     /// Reports of that kind beyond [`CollectionReport::TOLD`].
     pub(super) untold: u64,
+    /// Who would be given the new content of an item that is told of in a plan: nobody of them has it yet.
+    given: Vec<(Key, MemberIndex)>,
     /// Conflicts that this run raised; of very many, the first.
     pub(crate) raised: Vec<Raised>,
     /// Conflicts of that kind beyond [`CollectionReport::TOLD`].
@@ -113,7 +115,9 @@ impl CollectionReport {
             Report::Planned(ref planned) => {
                 self.at(planned.member, |at| at.plan(planned.kind));
                 if dry_run {
+                    let (key, member) = (planned.key.clone(), planned.member);
                     self.tell(report);
+                    self.give(key, member);
                 }
             }
             Report::Pending { .. } => {
@@ -125,6 +129,18 @@ impl CollectionReport {
             }
             other => self.tell(other),
         }
+    }
+
+    fn give(&mut self, key: Key, member: MemberIndex) {
+        let is_it = |told: &Report| matches!(told, Report::Planned(told) if told.key == key);
+        if self.told.iter().any(is_it) {
+            self.given.push((key, member));
+        }
+    }
+
+    /// Whether a plan gives this member the new content of an item.
+    pub(super) fn is_given(&self, key: &Key, member: MemberIndex) -> bool {
+        self.given.iter().any(|(item, to)| (item, *to) == (key, member))
     }
 
     fn end(&mut self, summary: Summary) {

@@ -47,7 +47,8 @@ fn write_group(group: &GroupReport, dry_run: bool, to: &mut dyn Write) -> io::Re
         Account { group, collection, dry_run }.write(to)?;
     }
     if group.collections.is_empty() {
-        writeln!(to, "{BOLD}{}{PLAIN}   {}", group.name, joined(&group.members))?;
+        let members = joined(&group.members, |at| group.authorities.contains(&at));
+        writeln!(to, "{BOLD}{}{PLAIN}   {members}", group.name)?;
     }
     for waiting in &group.waiting {
         let why = Printable(&waiting.why);

@@ -54,6 +54,8 @@ pub struct GroupReport {
     pub name: String,
     /// Its members, in order.
     pub members: Vec<String>,
+    /// The places of those whose content is everybody's, as far as the configuration says so.
+    pub authorities: Vec<usize>,
     /// What was synchronised.
     pub collections: Vec<CollectionReport>,
     /// Members that are not there and need not be; what is owed to them is kept.
@@ -82,6 +84,7 @@ impl GroupReport {
         Self {
             name,
             members,
+            authorities: Vec::new(),
             collections: Vec::new(),
             waiting: Vec::new(),
             failures: Vec::new(),

@@ -85,7 +85,9 @@ impl<'c> OpenGroup<'c> {
         let Self { config, group, options, collections, .. } = self;
         let leave = Cell::new(options.allow);
         let plan = options.plan.as_ref().and_then(|plan| plan.word()).map(str::to_owned);
-        let report = GroupReport { plan, ..GroupReport::new(&group.name, group.members.clone()) };
+        let authorities = config.authorities(group);
+        let report =
+            GroupReport { plan, authorities, ..GroupReport::new(&group.name, group.members.clone()) };
         let mut run = GroupRun { config, group, options, collections, watcher, leave: &leave, report };
         let synced = match std::mem::replace(&mut self.is_cut_off, true) {
             true => return GroupReport { failures: vec![cut_off(group)], ..run.report },

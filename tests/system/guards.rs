@@ -63,6 +63,13 @@ fn what_was_deleted_by_mistake_comes_back_by_the_command_that_is_named() {
     world.sync_well();
     (0..12).for_each(|number| world.delete(PHONE, format!("c{number:02}.vcf")));
     let stopped = world.sync().expect(5).says(&["where MEMBER is the one that lost them:"]);
+    // One command, that is good for one of two: it is written down once.
+    let once_more = "the same command once more";
+    let people = stopped.stdout.lines().filter(|line| !line.starts_with('{')).collect::<String>();
+    assert_eq!(people.matches("--allow-deletes 12").count(), 1, "{stopped:?}");
+    assert!(people.contains(&format!("{once_more} for nas")), "{stopped:?}");
+    let status = world.run(["status"]).expect(5).says(&[&format!("{once_more}, for nas")]);
+    assert_eq!(status.stdout.matches("--allow-deletes 12").count(), 1, "{status:?}");
     let command = stopped.stdout.replace("MEMBER", PHONE);
     world.paste(&command, "reset phone contacts --new-store").expect(0).says(&["+12 ~0 −0"]);
     assert_eq!((world.items(LAPTOP).len(), world.items(PHONE).len()), (20, 20));
@@ -71,7 +78,9 @@ fn what_was_deleted_by_mistake_comes_back_by_the_command_that_is_named() {
     write(&world, 20, "c");
     world.sync_well();
     (0..12).for_each(|number| world.delete(LAPTOP, format!("c{number:02}.vcf")));
-    let stopped = world.sync().expect(5).says(&["put them back where they were deleted"]);
+    let title = "contacts/book   laptop → phone, nas\n";
+    let stopped = world.sync().expect(5).says(&["put them back where they were deleted", title]);
+    world.run(["status"]).expect(5).says(&["contacts   laptop → phone, nas\n"]);
     assert!(!stopped.stdout.contains("--new-store"), "{stopped:?}");
 }
 

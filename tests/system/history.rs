@@ -78,6 +78,9 @@ fn a_deletion_is_undone_at_all_members() {
     assert_eq!(undone.stdout.matches("comes back").count(), 2, "{undone:?}");
     assert_eq!(undone.stdout.matches("is the same as").count(), 2, "{undone:?}");
     assert!(!world.has(LAPTOP, "anna.vcf"), "the next sync does it");
+    let plan = world.run(["plan"]).expect(0);
+    assert_eq!(plan.stdout.matches("create on").count(), 6, "{plan:?}");
+    assert_eq!(plan.stdout.matches(": what was chosen or undone, \"anna\"\n").count(), 3, "{plan:?}");
     let synced = world.paste(&undone.stdout, "sync contacts").expect(0);
     synced.says(&["+6 ~0 −0"]);
     for member in [LAPTOP, PHONE, TABLET] {
@@ -101,6 +104,10 @@ fn an_overwrite_is_undone_item_by_item_at_all_members() {
     let anna = item(&items, "anna.vcf");
     // There is one group: its name need not be said.
     world.run(["undo", &number, &anna]).expect(0).says(&["becomes what it was"]);
+    let line = |member: &str| {
+        format!("update on {member}: \"anna.vcf\", with what was chosen or undone, \"anna\"\n")
+    };
+    world.run(["plan"]).expect(0).says(&[&line(LAPTOP), &line(PHONE), &line(TABLET)]);
     world.sync_well().wrote(LAPTOP, [0, 1, 0]).wrote(PHONE, [0, 1, 0]).wrote(TABLET, [0, 1, 0]);
     assert_eq!(at_all(&world, "anna.vcf"), [(); 3].map(|()| card("anna", "old")));
     assert_eq!(at_all(&world, "bert.vcf"), [(); 3].map(|()| card("bert", "new")));

@@ -12,14 +12,17 @@ use crate::command::waiting::SHOWN;
 impl GroupStatus {
     /// Writes a line of counts, and one for each thing that waits.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        writeln!(out, "{}   {}", self.group, joined(&self.members))?;
+        writeln!(out, "{}   {}", self.group, joined(&self.members, |at| self.authorities.contains(&at)))?;
         writeln!(out, "  {}; {}", self.counts(), self.last())?;
         for member in &self.not_sandboxed {
             writeln!(out, "  note      {member} is not sandboxed: its program is found, not started")?;
         }
         self.waiting.iter().try_for_each(|waiting| writeln!(out, "{}", waiting.line(&self.members)))?;
         self.write_rest(out)?;
-        self.guard.iter().try_for_each(|stop| write_guard(stop, out))?;
+        for (at, stop) in self.guard.iter().enumerate() {
+            let is_told = self.guard.iter().take(at).any(|earlier| earlier.command == stop.command);
+            write_guard(stop, is_told, out)?;
+        }
         self.absent.iter().try_for_each(|absent| write_absent(absent, out))?;
         self.plugins.iter().try_for_each(|plugin| plugin.write(&self.group, out))?;
         self.failures.iter().try_for_each(|failure| write_failure(failure, out))?;
@@ -60,7 +63,7 @@ impl GroupStatus {
     }
 }
 
-fn write_guard(stop: &GuardStop, out: &mut dyn Write) -> io::Result<()> {
+fn write_guard(stop: &GuardStop, is_told: bool, out: &mut dyn Write) -> io::Result<()> {
     let GuardStop { collection, member, planned, total, command, disputed, .. } = stop;
     let planned = if *disputed > 0 { format!("up to {planned}") } else { planned.to_string() };
     let (collection, items) = (Printable(collection), if *total == 1 { "item" } else { "items" });
@@ -74,6 +77,9 @@ fn write_guard(stop: &GuardStop, out: &mut dyn Write) -> io::Result<()> {
         _ => format!("{planned} of the {total} {items} of {member} would be deleted; put them back, or:"),
     };
     writeln!(out, "  stopped   {collection}: {much}")?;
+    if is_told {
+        return writeln!(out, "              the same command once more, for {member}");
+    }
     writeln!(out, "              {}", Printable(command))
 }
 

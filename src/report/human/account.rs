@@ -152,6 +152,8 @@ impl Account<'_> {
 
     fn write_title(&self, to: &mut dyn Write) -> io::Result<()> {
         let name = Printable(&self.collection.name);
-        writeln!(to, "{BOLD}{}/{name}{PLAIN}   {}", self.group.name, joined(&self.group.members))
+        let is_authority = |at: usize| self.collection.members.get(at).is_some_and(|at| at.authority);
+        let members = joined(&self.group.members, is_authority);
+        writeln!(to, "{BOLD}{}/{name}{PLAIN}   {members}", self.group.name)
     }
 }

@@ -44,18 +44,10 @@ impl Account<'_> {
         let others = || self.collection.indices().filter(|member| *member != planned.member);
         match planned.kind {
             CommitKind::Create => {
-                let here = others().find_map(name).unwrap_or_default();
-                let from = self.only(others().filter(|member| name(*member).is_some()));
-                let from = from.map(|member| format!(" from {member}")).unwrap_or_default();
-                writeln!(to, "  {what:<8}  create on {target}: a copy of {here}{from}")
+                writeln!(to, "  {what:<8}  create on {target}: {}", self.copied(planned))
             }
             CommitKind::Update => {
-                let mut from = others().filter_map(|member| Some((name(member)?, self.member(member))));
-                let with = match (from.next(), from.next()) {
-                    (Some((here, source)), None) => format!(", with {here} from {source}"),
-                    _ => String::new(),
-                };
-                writeln!(to, "  {what:<8}  update on {target}: {there}{with}")
+                writeln!(to, "  {what:<8}  update on {target}: {there}{}", self.replacing(planned))
             }
             CommitKind::Delete => {
                 let on = self.only(others().filter(|member| name(*member).is_none()));
@@ -63,6 +55,36 @@ impl Account<'_> {
                 writeln!(to, "  {what:<8}  delete on {target}: {there}{on}")
             }
         }
+    }
+
+    fn copied(&self, planned: &PlannedWrite) -> String {
+        let sources = self.sources(planned);
+        match &sources[..] {
+            [] => supplied(planned),
+            [(name, member)] => format!("a copy of {name} from {member}"),
+            [(name, _), ..] => format!("a copy of {name}"),
+        }
+    }
+
+    fn replacing(&self, planned: &PlannedWrite) -> String {
+        let sources = self.sources(planned);
+        match &sources[..] {
+            [] => format!(", with {}", supplied(planned)),
+            [(name, member)] => format!(", with {name} from {member}"),
+            _ => String::new(),
+        }
+    }
+
+    /// The members that the new content can come from, with what each calls the item: others that have it,
+    /// and are not to get that content themselves.
+    fn sources(&self, planned: &PlannedWrite) -> Vec<(String, &str)> {
+        let others = self.collection.indices().filter(|member| *member != planned.member);
+        let others = others.filter(|member| !self.collection.is_given(&planned.key, *member));
+        let source = |member: MemberIndex| {
+            let name = planned.names.get(member.index())?.as_ref().map(quoted);
+            Some((name?, self.member(member)))
+        };
+        others.filter_map(source).collect()
     }
 
     /// The name of the member that can be meant, if it is but one.
@@ -113,6 +135,11 @@ impl Account<'_> {
     }
 }
 
+/// A content that no member holds, by what the item is called across members.
+fn supplied(planned: &PlannedWrite) -> String {
+    format!("what was chosen or undone, {}", Words(&planned.key.0))
+}
+
 /// What a guard stopped.
 struct Stop<'s> {
     member: MemberIndex,
@@ -138,6 +165,9 @@ impl Stop<'_> {
         let rest = if (names.len() as u64) < planned { ", …" } else { "" };
         let names: Vec<String> = names.iter().map(quoted).collect();
         writeln!(to, "            {}{rest}", names.join(", "))?;
+        if self.is_told(account) {
+            return writeln!(to, "            as above, and the same command once more for {member}");
+        }
         let [else_way, way] = self.advice();
         writeln!(to, "            {else_way}")?;
         if let Some((whose, command)) = self.having_back(account) {
@@ -149,6 +179,19 @@ impl Stop<'_> {
         }
         writeln!(to, "            {way}:")?;
         writeln!(to, "              {}", account.group.allow(&account.collection.name, guard, planned))
+    }
+
+    /// Whether just this was told of another member before, so that its command is the same.
+    fn is_told(&self, account: &Account<'_>) -> bool {
+        let mut earlier = account
+            .collection
+            .stops()
+            .take_while(|stop| !matches!(stop, Report::GuardStop { member, .. } if *member == self.member));
+        !account.collection.keeps_plan
+            && earlier.any(|stop| {
+                matches!(stop, Report::GuardStop { guard, planned, .. }
+                    if (*guard, *planned) == (self.guard, self.planned))
+            })
     }
 
     fn much(&self) -> String {

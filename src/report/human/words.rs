@@ -10,16 +10,25 @@ pub(super) fn quoted(href: &Href) -> String {
     Words(href.as_bytes()).to_string()
 }
 
-/// The members of a group in one line.
+/// The members of a group in one line: each gives to each, or those at some places to the rest.
 #[must_use]
-pub fn joined(members: &[String]) -> String {
-    let mut names: Vec<&str> = members.iter().take(NAMED).map(String::as_str).collect();
-    let rest = members.len().saturating_sub(NAMED);
-    let rest = format!("{rest} more");
-    if members.len() > NAMED {
-        names.push(&rest);
+pub fn joined(members: &[String], is_authority: impl Fn(usize) -> bool) -> String {
+    let part = |wanted: bool| -> Vec<&str> {
+        let of = members.iter().enumerate().filter(|(at, _)| is_authority(*at) == wanted);
+        of.map(|(_, name)| name.as_str()).collect()
+    };
+    match (part(true), part(false)) {
+        (all, none) | (none, all) if none.is_empty() => listed(&all, " ⇄ "),
+        (from, to) => format!("{} → {}", listed(&from, " ⇄ "), listed(&to, ", ")),
     }
-    names.join(" ⇄ ")
+}
+
+fn listed(names: &[&str], between: &str) -> String {
+    let (named, rest) = names.split_at(names.len().min(NAMED));
+    match rest.len() {
+        0 => named.join(between),
+        more => format!("{}{between}{more} more", named.join(between)),
+    }
 }
 
 /// What each member that holds an item calls it.
@@ -73,8 +82,13 @@ mod tests {
     #[test]
     fn a_line_names_five_members_and_counts_the_rest() {
         let members: Vec<String> = ('a'..='g').map(String::from).collect();
-        assert_eq!(joined(&members[..2]), "a ⇄ b");
-        assert_eq!(joined(&members[..5]), "a ⇄ b ⇄ c ⇄ d ⇄ e");
-        assert_eq!(joined(&members), "a ⇄ b ⇄ c ⇄ d ⇄ e ⇄ 2 more");
+        let equals = |members| joined(members, |_| false);
+        assert_eq!(equals(&members[..2]), "a ⇄ b");
+        assert_eq!(equals(&members[..5]), "a ⇄ b ⇄ c ⇄ d ⇄ e");
+        assert_eq!(equals(&members), "a ⇄ b ⇄ c ⇄ d ⇄ e ⇄ 2 more");
+        assert_eq!(joined(&members[..3], |at| at == 1), "b → a, c");
+        assert_eq!(joined(&members, |at| at == 0), "a → b, c, d, e, f, 1 more");
+        assert_eq!(joined(&members[..3], |at| at < 2), "a ⇄ b → c");
+        assert_eq!(joined(&members[..2], |_| true), "a ⇄ b", "where all are, there is no direction");
     }
 }
