@@ -25,6 +25,9 @@ use crate::report::{Table, TableRow, called, plural};
 /// What was agreed, above its column.
 const BASE: &str = "agreed before";
 
+/// Digits that are shown of a digest that stands for a content.
+const DIGITS: usize = 12;
+
 /// Writes what members hold of an item, side by side, and the commands that settle it. For a terminal of
 /// so many columns.
 ///
@@ -58,7 +61,9 @@ fn held_there(held: &Disputed, is_agreed: bool) -> String {
         _ if !held.is_party => format!("{name}   an earlier one, which gets what is settled"),
         (Some(at), _) => format!("{name}   changed {at}, as it says itself"),
         (None, Some(copy)) => format!("{name}   {}", plural(copy.data.len() as u64, "byte", "bytes")),
-        (None, None) => format!("{name}   sha256 {}", content.raw),
+        (None, None) => {
+            format!("{name}   what it holds is not kept here: sha256 {:.DIGITS$}…", content.raw.to_string())
+        }
     }
 }
 
@@ -164,9 +169,10 @@ fn ways(dispute: &Dispute) -> Vec<(String, String)> {
     if dispute.copies().is_some() {
         add("--edit", "opens an editor; what you make of it goes to all");
     }
-    if !dispute.without().is_empty() {
-        add("--delete", "it is deleted everywhere");
+    if sides.iter().any(|side| side.copy.is_some()) {
+        add("--content FILE", "what is in FILE goes to all");
     }
+    add("--delete", "it is deleted everywhere");
     ways
 }
 

@@ -52,6 +52,20 @@ impl Scene {
         store.close().unwrap();
     }
 
+    /// Of what members hold, only this is kept.
+    fn keep_only(&self, copies: Vec<DisputedCopy>) {
+        let store = Store::open(&self.config.state, "g", Duration::ZERO).unwrap();
+        let records = vec![Record::Disputed(RowId(1), copies)];
+        store.apply(&Collection::new("c", MEMBERS), records).wait().unwrap();
+        store.close().unwrap();
+    }
+
+    fn shown(&self) -> String {
+        let mut stream = anstream::StripStream::new(Vec::new());
+        write_one(&self.dispute(), 80, &mut stream).unwrap();
+        String::from_utf8(stream.into_inner()).unwrap()
+    }
+
     fn dispute(&self) -> Dispute {
         find(&self.config, &[]).unwrap().disputes.pop().unwrap()
     }
@@ -98,14 +112,30 @@ fn an_editor_is_given_all_contents_and_each_line_is_whole() {
 
 #[test]
 fn six_contents_or_bytes_are_shown_too() {
-    let shown = |notes| {
-        let mut stream = anstream::StripStream::new(Vec::new());
-        write_one(&scene(notes).dispute(), 80, &mut stream).unwrap();
-        String::from_utf8(stream.into_inner()).unwrap()
-    };
+    let shown = |notes| scene(notes).shown();
     let text = shown(["same\na\n", "same\nb\n", "same\n\u{202e}c\n"]);
     assert!(text.contains("  --- laptop\n  +++ phone\n    same\n  - a\n  + b\n"), "{text}");
     assert!(text.contains("  +++ nas\n    same\n  - a\n  + \\u{202e}c\n"), "{text}");
     let text = shown(["a\0", "b", "c"]);
     assert!(text.contains("sha256") && text.contains("bytes   2 "), "{text}");
+}
+
+#[test]
+fn all_ways_that_are_open_are_named_and_no_other() {
+    let scene = scene(["a", "b", "b"]);
+    let ways = |text: &str| -> Vec<String> {
+        let command = format!("conflicts resolve {} ", scene.dispute().id);
+        text.lines().filter_map(|line| Some(line.split_once(&command)?.1.to_owned())).collect()
+    };
+    let all = scene.shown();
+    assert_eq!(ways(&all), ["--take laptop", "--take phone", "--edit", "--content FILE", "--delete"]);
+    assert!(!all.contains("not kept"), "{all}");
+    scene.keep_only(vec![DisputedCopy { member: MemberIndex(0), format: "note".into(), data: b"a".into() }]);
+    let text = scene.shown();
+    assert_eq!(ways(&text), ["--take laptop", "--take phone", "--content FILE", "--delete"]);
+    // Of "b", as `sha256sum` has it.
+    let line = "  phone   \"it\"   what it holds is not kept here: sha256 3e23e8160039…\n";
+    assert!(text.contains(line) && text.contains("  laptop   \"it\"   1 byte\n"), "{text}");
+    scene.keep_only(Vec::new());
+    assert_eq!(ways(&scene.shown()), ["--take laptop", "--take phone", "--delete"]);
 }
