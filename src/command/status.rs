@@ -3,6 +3,7 @@
 //! Counts come from the tables of the state. What a member refused, and what a guard stopped, no
 //! table knows: that comes from what the last runs noted.
 
+mod owed;
 mod plugins;
 mod write;
 
@@ -13,6 +14,7 @@ use outrigger::run::{Note, Plugins, check_plugin, notes, store_failure, unknown_
 use outrigger::store::{CollectionStatus, Error, Run, Status, status as status_of};
 use serde::Serialize;
 
+use owed::owed;
 use plugins::PluginStatus;
 
 use super::waiting::{Waiting, waiting};
@@ -45,6 +47,8 @@ struct GroupStatus {
     /// Items that did not come across in the last run.
     pending: u64,
     in_doubt: u64,
+    /// Items that the next run has to write at one member or more.
+    owed: u64,
     /// Conflicts, items that are left alone and pending ones, one by one; at most 20 a collection.
     waiting: Vec<Waiting>,
     /// Members that a guard stopped in the last run.
@@ -107,15 +111,7 @@ fn wanted<'c>(config: &'c Config, args: &StatusArgs) -> Result<Vec<&'c GroupConf
 
 /// A state that cannot be read is told of, and does not hide the other groups.
 fn read(config: &Config, group: &GroupConfig) -> GroupStatus {
-    let found = status_of(&config.state, &group.name);
-    let waiting = |found: &Status| waiting(&config.state, group, found);
-    let status = match found.and_then(|found| Ok((waiting(&found)?, found))) {
-        Ok((waiting, found)) => {
-            let plugins = PluginStatus::of_group(config, group, &found);
-            GroupStatus::of(group, &found, waiting, plugins)
-        }
-        Err(error) => GroupStatus::unreadable(group, &error),
-    };
+    let status = of_state(config, group).unwrap_or_else(|error| GroupStatus::unreadable(group, &error));
     let members = group.members.iter().filter_map(|name| config.member(name));
     let notes = members.flat_map(|member| notes(config, member)).collect();
     let is_found = |name: &&String| config.member(name).is_some_and(|member| member.locate.is_some());
@@ -123,6 +119,15 @@ fn read(config: &Config, group: &GroupConfig) -> GroupStatus {
     let members = group.members.iter().filter_map(|name| config.member(name));
     let broken = members.filter_map(|member| check_plugin(config, member, &Plugins::default()).err());
     GroupStatus { notes, not_sandboxed, authorities: config.authorities(group), ..status }.with(broken)
+}
+
+fn of_state(config: &Config, group: &GroupConfig) -> Result<GroupStatus, Error> {
+    let mut found = status_of(&config.state, &group.name)?;
+    found.collections.retain(|collection| group.collections.has(&collection.name));
+    let waiting = waiting(&config.state, group, &found)?;
+    let owed = owed(config, group, &found)?;
+    let plugins = PluginStatus::of_group(config, group, &found);
+    Ok(GroupStatus { owed, ..GroupStatus::of(group, &found, waiting, plugins) })
 }
 
 impl GroupStatus {
@@ -164,6 +169,7 @@ impl GroupStatus {
             quarantined: total(|collection| collection.quarantined),
             pending,
             in_doubt: total(|collection| collection.intents),
+            owed: 0,
             waiting,
             guard: kept.guard,
             absent: kept.absent,

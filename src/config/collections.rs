@@ -31,6 +31,15 @@ impl ListedCollection {
 }
 
 impl Collections {
+    /// Whether what is kept under this name is still synchronised.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Listed(listed) => listed.iter().any(|one| one.name == name),
+        }
+    }
+
     pub(super) fn read(value: Value<'_>, members: &[String]) -> Result<Self> {
         if value.is_text() {
             return Self::word(value);

@@ -212,7 +212,9 @@ mod tests {
         assert_eq!(line.matches('\n').count(), 1);
 
         let value: serde_json::Value = serde_json::from_str(&line).unwrap();
-        let laptop = serde_json::json!({"created": 6, "updated": 4, "deleted": 2, "read": 8, "listed": 20});
+        let laptop = serde_json::json!({
+            "created": 6, "updated": 4, "deleted": 2, "read": 8, "listed": 20, "kept": 0
+        });
         assert_eq!(value["members"]["laptop"], laptop);
         assert_eq!(value["members"]["usb"]["created"], 0);
         assert_eq!((&value["conflicts"], &value["pending"]), (&2.into(), &4.into()));

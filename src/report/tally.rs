@@ -26,6 +26,9 @@ pub struct MemberSummary {
     pub read: u64,
     /// Entries that it listed.
     pub listed: u64,
+    /// Changes that are kept back, for it takes no such writes.
+    #[serde(default)]
+    pub kept: u64,
 }
 
 /// What came of one collection.
@@ -105,8 +108,8 @@ impl CollectionSummary {
 
 impl MemberSummary {
     fn of(counts: &Counts) -> Self {
-        let Counts { created, updated, deleted, read, listed, .. } = *counts;
-        Self { created, updated, deleted, read, listed }
+        let Counts { created, updated, deleted, read, listed, kept, .. } = *counts;
+        Self { created, updated, deleted, read, listed, kept }
     }
 
     pub(super) fn add(&mut self, more: &Self) {
@@ -115,6 +118,7 @@ impl MemberSummary {
         self.deleted += more.deleted;
         self.read += more.read;
         self.listed += more.listed;
+        self.kept += more.kept;
     }
 }
 

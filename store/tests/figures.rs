@@ -7,8 +7,9 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{GROUP, entry, intent, open, operation, row};
-use outrigger_engine::{Record, Row};
-use outrigger_store::{Collection, Store, status};
+use outrigger_engine::{MemberIndex, Record, Row};
+use outrigger_protocol::Anchor;
+use outrigger_store::{Collection, Store, owed, status};
 
 fn contacts() -> Collection {
     Collection::new("contacts", ["laptop", "server"])
@@ -50,11 +51,11 @@ fn median(name: &str, times: usize, mut run: impl FnMut(u64)) {
 fn figures() {
     let state = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let store = open(state.path());
-    median("apply 100,000 new rows", 1, |_| {
-        store.apply(&contacts(), records(1..100_001, 1)).wait().unwrap();
+    median("apply 300,000 new rows", 1, |_| {
+        store.apply(&contacts(), records(1..300_001, 1)).wait().unwrap();
     });
-    median("load 100,000 rows", 7, |_| {
-        assert_eq!(store.load(&contacts()).wait().unwrap().rows.len(), 100_000);
+    median("load 300,000 rows", 7, |_| {
+        assert_eq!(store.load(&contacts()).wait().unwrap().rows.len(), 300_000);
     });
     median("apply 256 intents", 21, |time| {
         let intents = (0..256).map(|i| Record::Intent(intent(i + 1, 1_000_000 + time * 256 + i))).collect();
@@ -77,6 +78,14 @@ fn figures() {
         drop(sender);
         receiver.iter().for_each(|answer| answer.unwrap());
     });
+    let anchors = (0..2).map(|at| Record::Anchor(MemberIndex(at), Anchor::from("1")));
+    store.apply(&contacts(), anchors.collect()).wait().unwrap();
+    let of = [(contacts(), vec![true; 2])];
+    median("owed beside a run", 21, |_| assert_eq!(owed(state.path(), GROUP, &of).unwrap(), [0]));
+    let mut behind = item(1, 1_000);
+    behind.entries[0] = Some(entry(1, 1));
+    store.apply(&contacts(), vec![Record::Row(Box::new(behind))]).wait().unwrap();
+    median("owed beside a run, one is", 21, |_| assert_eq!(owed(state.path(), GROUP, &of).unwrap(), [1]));
     median("status beside a run", 21, |_| drop(status(state.path(), GROUP).unwrap()));
     median("open a copy beside a run", 11, |_| drop(Store::open_copy(state.path(), GROUP).unwrap()));
     store.close().unwrap();

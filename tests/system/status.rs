@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
+use crate::groups::{group, names, three};
 use crate::support::{LAPTOP, Link, PHONE, World, card, over_both_connections};
 
 over_both_connections!(
@@ -159,4 +160,81 @@ fn pending_items_beyond_those_that_are_named_are_counted() {
     world.sync().expect(4).counted("pending", 24);
     let status = world.run(["status"]).expect(4).says(&["24 pending", "and 4 more (at most 20"]);
     assert_eq!(status.stdout.matches(".vcf is empty").count(), 20, "{status:?}");
+}
+
+/// What `status` says is owed, to people and to programs.
+#[track_caller]
+fn owed(world: &World, items: u64) {
+    let json = world.run(["status", "--json"]).json();
+    every_key_is_documented(&json);
+    assert_eq!(json["groups"][0]["owed"], items, "{json:#}");
+    let people = world.run(["status"]);
+    assert_eq!(people.stdout.contains(" for the next sync, "), items > 0, "{people:?}");
+}
+
+#[test]
+fn what_the_next_sync_writes_is_counted_until_it_has() {
+    let world = three("");
+    for uid in ["anna", "bert", "carl", "dora"] {
+        world.put(LAPTOP, format!("{uid}.vcf"), card(uid, "old"));
+    }
+    world.sync_well();
+    owed(&world, 0);
+    // A conflict waits for a person, and what he chose for the next sync.
+    for member in [LAPTOP, PHONE] {
+        world.put(member, "anna.vcf", card("anna", member));
+    }
+    world.sync().expect(3);
+    owed(&world, 0);
+    let id = world.run(["conflicts", "--json"]).json()["conflicts"][0]["id"].as_str().unwrap().to_owned();
+    world.run(["conflicts", "resolve", &id, "--keep-both"]).expect(0);
+    owed(&world, 2);
+    let status = world.run(["status"]);
+    world.paste(&status.stdout, "sync contacts").expect(0);
+    owed(&world, 0);
+    // What was deleted and is undone, and what was overwritten.
+    world.delete(PHONE, "bert.vcf");
+    world.put(PHONE, "carl.vcf", card("carl", "new"));
+    world.sync_well();
+    owed(&world, 0);
+    let run = world.run(["log", "--json"]).json()["runs"][0]["run"].as_str().unwrap().to_owned();
+    world.run(["undo", &run]).expect(0);
+    owed(&world, 2);
+    world.sync_well();
+    owed(&world, 0);
+}
+
+#[test]
+fn what_a_member_that_is_away_is_owed_is_counted_and_what_it_never_takes_is_not() {
+    let of_member = |name: &str| match name {
+        "nas" => "required = false".to_owned(),
+        "tv" => "read_only = true".to_owned(),
+        "box" => "no_delete = true".to_owned(),
+        _ => String::new(),
+    };
+    let world = group(&names(&[LAPTOP, PHONE, "nas", "tv", "box"]), of_member, "readonly = \"keep\"");
+    for uid in ["anna", "bert", "carl", "dora"] {
+        world.put("tv", format!("{uid}.vcf"), card(uid, "old"));
+    }
+    world.sync_well();
+    fs::rename(world.member("nas"), world.path("away")).unwrap();
+    world.put(LAPTOP, "anna.vcf", card("anna", "new"));
+    world.delete(LAPTOP, "bert.vcf");
+    world.put(LAPTOP, "emil.vcf", card("emil", "new"));
+    world.sync_well();
+    owed(&world, 3);
+    fs::rename(world.path("away"), world.member("nas")).unwrap();
+    world.sync_well().wrote("nas", [1, 1, 1]);
+    // What the others take none of is no news.
+    assert!(world.has("box", "bert.vcf") && world.has("tv", "bert.vcf"));
+    owed(&world, 0);
+}
+
+#[test]
+fn what_is_not_synchronised_any_more_is_not_counted() {
+    let world = World::new(Link::Inherited);
+    filled(&world);
+    let text = fs::read_to_string(world.config()).unwrap();
+    world.configure_as(&text.replace("collections = \"all\"", "collections = [\"work\"]"));
+    world.run(["status"]).expect(0).says(&["  8 items, "]);
 }

@@ -91,7 +91,7 @@ fn the_last_line_of_stdout_is_one_object_of_this_shape(world: World) {
     assert_eq!(keys(&json["members"]), [LAPTOP, PHONE]);
     for member in [LAPTOP, PHONE] {
         let member = &json["members"][member];
-        assert_eq!(keys(member), ["created", "deleted", "listed", "read", "updated"]);
+        assert_eq!(keys(member), ["created", "deleted", "kept", "listed", "read", "updated"]);
         assert!(member.as_object().unwrap().values().all(Value::is_u64), "{member}");
     }
     for count in ["conflicts", "quarantined", "pending", "duration_ms"] {

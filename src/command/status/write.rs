@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use outrigger::protocol::{Printable, Words};
-use outrigger::report::{Absent, FailureSummary, GuardStop, joined};
+use outrigger::report::{Absent, FailureSummary, GuardStop, called, joined};
 use outrigger::run::Note;
 
 use super::GroupStatus;
@@ -14,6 +14,16 @@ impl GroupStatus {
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{}   {}", self.group, joined(&self.members, |at| self.authorities.contains(&at)))?;
         writeln!(out, "  {}; {}", self.counts(), self.last())?;
+        if self.owed > 0 {
+            let items = if self.owed == 1 { "item" } else { "items" };
+            writeln!(
+                out,
+                "  waiting   {} {items} for the next sync, which writes what was chosen, undone, or is owed:   {} sync {}",
+                self.owed,
+                called(),
+                self.group
+            )?;
+        }
         for member in &self.not_sandboxed {
             writeln!(out, "  note      {member} is not sandboxed: its program is found, not started")?;
         }
