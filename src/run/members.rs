@@ -1,7 +1,6 @@
 //! Members: which plugin serves each, and what is said when it cannot.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use outrigger_broker::StartError;
 use outrigger_protocol::Error;
@@ -12,7 +11,7 @@ use super::found::BROKER_HINT;
 use super::grants::Found;
 use crate::config::{Config, ConfigError, Manifest, MemberConfig, nearest};
 use crate::exit::Exit;
-use crate::report::{Failure, shell_word};
+use crate::report::Failure;
 
 const TOO_SLOW: &str = "`outrigger -v check` shows what the plugin says. If it only needs longer, say so: \
                         `start_timeout = \"90s\"` in its manifest, or beside its `command`";
@@ -163,29 +162,13 @@ fn hint_to_require(member: &MemberConfig, missing: &[(Guarantee, Standing)]) -> 
 /// What a plugin answered, as a failure that quotes it.
 pub(crate) fn plugin_failure(member: &MemberConfig, what: &str, error: &Error) -> Failure {
     let (name, failure) = (&member.name, failure_of(&member.name, &member.plugin, what, error));
-    if failure.exit != Exit::Partial {
-        return failure;
-    }
-    if let Some(marker) = missing_marker(member) {
-        return failure.hint(format!(
-            "put the right disk there; if it is, and was never marked, mark it once: touch {marker}"
-        ));
-    }
-    if member.required {
+    if failure.exit == Exit::Partial && member.required {
         return failure.hint(format!(
             "see that the place of {name} is there and can be read; `required = false` in [member.{name}] lets \
              runs go without it"
         ));
     }
     failure
-}
-
-/// The file that the user has to make in the place of a member, as a word of a command line, where the
-/// configuration asks for it and it is not there.
-fn missing_marker(member: &MemberConfig) -> Option<String> {
-    let place = Path::new(member.place().filter(|_| member.option("marker") == Some("true"))?);
-    let marker = place.join(".outrigger-marker");
-    (place.is_dir() && !marker.exists()).then(|| shell_word(marker.to_str()?))?
 }
 
 /// The same of a plugin that runs.

@@ -42,7 +42,10 @@ impl Options {
             return Ok(());
         }
         let marker = self.path.join(MARKER);
-        Err(unavailable(format!("{} is missing: is the right disk mounted?", marker.display())))
+        let marker = marker.display();
+        Err(unavailable(format!(
+            "{marker} is missing: is the right disk mounted? If it is, and was never marked, make that file, empty"
+        )))
     }
 
     /// The same as an answer.
