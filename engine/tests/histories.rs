@@ -433,6 +433,50 @@ fn s2_a_deletion_that_is_owed_from_an_earlier_run_is_proved_again() {
     assert_eq!(world.members.iter().map(|member| member.items.len()).collect::<Vec<_>>(), [1, 1, 1]);
 }
 
+/// Found by the generator (I5): a create that was done, whose item a user deleted, is sent again; another
+/// user has made another item with that UID since the listing.
+#[test]
+fn x2_what_was_made_since_the_listing_is_no_second_item_of_ours() {
+    use sim::history::code::*;
+    drop(play(&History {
+        members: vec![vec![Rewrites, Lookup], vec![]],
+        conflict: ConflictPolicy::Queue,
+        edit_vs_delete: EditVsDelete::Edit,
+        exact: false,
+        links: false,
+        steps: vec![
+            User(MemberIndex(1), Put { uid: 2, text: 0 }),
+            User(MemberIndex(1), Put { uid: 0, text: 0 }),
+            Run(vec![Kill { step: 5, applies: true }]),
+            User(MemberIndex(0), Delete { uid: 2 }),
+            Run(vec![Meanwhile { member: MemberIndex(0), step: 3, edit: Duplicate { uid: 2, text: 0 } }]),
+        ],
+    }));
+}
+
+/// Found by the generator (I9): what a person wrote was in conflict with C's new item before any member
+/// held it.
+#[test]
+fn what_a_person_wrote_may_be_in_conflict_before_anybody_holds_it() {
+    use sim::history::code::*;
+    hold(&History {
+        members: vec![vec![], vec![], vec![]],
+        conflict: ConflictPolicy::Newest,
+        edit_vs_delete: EditVsDelete::Edit,
+        exact: true,
+        links: false,
+        steps: vec![
+            User(MemberIndex(0), Put { uid: 2, text: 0 }),
+            User(MemberIndex(1), Put { uid: 2, text: 0 }),
+            Run(vec![Listing { member: MemberIndex(2), how: Incomplete }]),
+            Choose(0, Write { text: 6 }),
+            User(MemberIndex(2), Put { uid: 2, text: 0 }),
+            User(MemberIndex(1), Delete { uid: 2 }),
+            User(MemberIndex(0), Delete { uid: 2 }),
+        ],
+    });
+}
+
 /// A history that fails is printed as code that can be pasted.
 #[test]
 fn a_history_prints_as_rust() {

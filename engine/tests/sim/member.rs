@@ -146,7 +146,13 @@ impl Member {
             Dedupe::Token => Some(before),
             Dedupe::Conditional => None,
             Dedupe::Lookup | Dedupe::None => {
-                let is_there = key_of(&item.data).is_some_and(|key| self.by_key(&key).next().is_some());
+                // What a user has put there since this run began, nobody can know of.
+                let is_it = |href: &&Vec<u8>| {
+                    let is_made = matches!(&before, CommitOutcome::Done { href: made, .. } if made.as_bytes() == **href);
+                    is_made || self.items[*href].tick < self.now
+                };
+                let is_there =
+                    key_of(&item.data).is_some_and(|key| self.by_key(&key).any(|href| is_it(&href)));
                 let is_double = item.kind == CommitKind::Create && is_there && !self.is_blind;
                 assert!(!is_double, "a create that was done is sent to a member that cannot tell (X2)");
                 None

@@ -249,11 +249,11 @@ impl World {
         }
         self.was_blind |= faults.iter().any(|fault| fault.blinds());
         let sync = CollectionSync::new(self.store.snapshot(), settings, operations);
-        let before = self.contents();
+        let (before, rows) = (self.contents(), self.store.rows.clone());
         let is_edited = faults.iter().any(|fault| matches!(fault, Fault::Meanwhile { .. }));
         let outcome = Driver::new(self, sync, faults).drive();
         if !is_edited {
-            self.check_conflicts(&outcome);
+            self.check_conflicts(&outcome, &rows);
         }
         self.had_doubts |= !self.store.intents.is_empty();
         if !is_edited {

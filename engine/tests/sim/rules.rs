@@ -1,6 +1,8 @@
 //! Rules: what must hold of each run, beside what the oracle says of its writes.
 
-use outrigger_engine::{EditVsDelete, Intent, Record, Report};
+use std::collections::BTreeMap;
+
+use outrigger_engine::{EditVsDelete, Intent, Record, Report, Row, RowId};
 
 use super::{Outcome, World};
 
@@ -16,7 +18,7 @@ impl World {
     }
 
     /// A conflict is between contents whose authors did not know of each other.
-    pub(super) fn check_conflicts(&self, outcome: &Outcome) {
+    pub(super) fn check_conflicts(&self, outcome: &Outcome, before: &BTreeMap<RowId, Row>) {
         let is_certain =
             !self.had_doubts && self.causes.is_exact && self.keeps_concurrent() && self.duplicates == 0;
         // What is moved where nobody can see it looks new.
@@ -28,13 +30,13 @@ impl World {
         }
         for report in &outcome.reports {
             let Report::Conflict { row, names, .. } = report else { continue };
-            if self.store.rows.get(row).is_some_and(|row| row.supplied.is_some()) {
-                // It contradicts what a person wrote, which no member holds.
-                continue;
-            }
             let held = names.iter().zip(&self.members);
             let held = held.filter_map(|(name, member)| member.items.get(name.as_ref()?.as_bytes()));
-            let held: Vec<&[u8]> = held.map(|item| &*item.data).collect();
+            let held = held.map(|item| &*item.data);
+            // It may contradict what a person wrote, which no member held when it was raised.
+            let rows = [before.get(row), self.store.rows.get(row)].into_iter().flatten();
+            let supplied = rows.filter_map(|row| Some(&*row.supplied.as_ref()?.data));
+            let held: Vec<&[u8]> = held.chain(supplied).collect();
             assert!(self.causes.may_conflict(&held), "a conflict that nobody caused: {report:?}");
         }
     }
