@@ -216,7 +216,8 @@ impl CollectionSync {
         if is_done {
             self.run.phase = Phase::Flushing;
         }
-        is_done
+        // Decided anew for a source that had its turn: nothing else may come that begins it.
+        is_done || self.run.can_start()
     }
 
     fn flush(&mut self) -> bool {

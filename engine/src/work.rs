@@ -100,6 +100,11 @@ impl Run {
         self.lots.of_target(target) >= MAX_LOTS
     }
 
+    /// Whether a lot could begin now.
+    pub(crate) fn can_start(&self) -> bool {
+        (0..self.tasks.len()).map(MemberIndex::at).any(|source| self.has_room(source))
+    }
+
     fn has_room(&self, source: MemberIndex) -> bool {
         let is_owed = self.tasks.get(source.index()).is_some_and(|tasks| !tasks.is_empty());
         is_owed

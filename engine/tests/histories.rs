@@ -433,6 +433,31 @@ fn s2_a_deletion_that_is_owed_from_an_earlier_run_is_proved_again() {
     assert_eq!(world.members.iter().map(|member| member.items.len()).collect::<Vec<_>>(), [1, 1, 1]);
 }
 
+/// Found by the generator (I7): D is lost while its conflict with others is read, and what it was to bring
+/// comes from another. Nothing else was under way, and the run stood still.
+#[test]
+fn what_a_lost_member_was_to_bring_comes_from_another_in_the_same_run() {
+    use sim::history::code::*;
+    hold(&History {
+        members: vec![vec![Rewrites], vec![Feed, Rewrites], vec![Silent], vec![]],
+        conflict: ConflictPolicy::Queue,
+        edit_vs_delete: EditVsDelete::Edit,
+        exact: false,
+        links: false,
+        steps: vec![
+            User(MemberIndex(3), Put { uid: 2, text: 1 }),
+            User(MemberIndex(4), Put { uid: 2, text: 0 }),
+            Run(vec![Broken { seed: 1_956_623_867_364_022_837 }]),
+            User(MemberIndex(3), Put { uid: 0, text: 0 }),
+            Run(vec![
+                Broken { seed: 834_609_451_363_570_473 },
+                Listing { member: MemberIndex(2), how: Incomplete },
+            ]),
+            Run(vec![Lose { member: MemberIndex(3), step: 7, applies: false }]),
+        ],
+    });
+}
+
 /// Found by the generator (I5): a create that was done, whose item a user deleted, is sent again; another
 /// user has made another item with that UID since the listing.
 #[test]
