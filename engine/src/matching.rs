@@ -134,7 +134,7 @@ impl Run {
             take_entry(&mut row, &new, *member)?;
             known.push((*member, self.table.has(place, *member, Flag::Known)));
         }
-        self.table.remove(place);
+        self.table.remove_into(place, into);
         self.table.put(into, row);
         for (member, is_known) in known {
             self.table.flag(into, member, Flag::Listed, true);

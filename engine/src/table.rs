@@ -151,6 +151,18 @@ impl Table {
         }
     }
 
+    /// The row has become part of another one. That it is gone becomes durable together with that: what is
+    /// in no row is never seen again at a member that names each change once.
+    pub(crate) fn remove_into(&mut self, place: Place, into: Place) {
+        let Some(packed) = self.unset(place) else { return };
+        self.dirty.remove(&place);
+        let mut records = self.settled.remove(&place).unwrap_or_default();
+        records.extend(self.mark(place).stored.then(|| Record::DropRow(packed.id())));
+        if !records.is_empty() {
+            self.settled.entry(into).or_default().extend(records);
+        }
+    }
+
     /// The write is answered, or will never be sent; durable together with its row.
     pub(crate) fn settle(&mut self, place: Place, operation: OperationId) {
         self.settled.entry(place).or_default().push(Record::Settled(operation));
@@ -358,6 +370,19 @@ mod tests {
         assert!(records(&mut table).is_empty(), "the store never knew it");
         table.remove(place);
         assert_eq!(records(&mut table), [Record::DropRow(RowId(0))]);
+    }
+
+    #[test]
+    fn a_row_that_became_part_of_another_goes_with_that() {
+        let mut table = Table::load([row("k", "h")].into_iter().collect(), 0, 2);
+        let (place, into, other) = (0, table.add(row("k", "g")), table.add(row("n", "i")));
+        table.remove_into(place, into);
+        let mut records = Vec::new();
+        table.records_of(other, &mut records);
+        assert!(matches!(records.as_slice(), [Record::Row(_)]));
+        records.clear();
+        table.records_of(into, &mut records);
+        assert!(matches!(records.as_slice(), [Record::Row(_), Record::DropRow(RowId(0))]));
     }
 
     #[test]

@@ -433,6 +433,27 @@ fn s2_a_deletion_that_is_owed_from_an_earlier_run_is_proved_again() {
     assert_eq!(world.members.iter().map(|member| member.items.len()).collect::<Vec<_>>(), [1, 1, 1]);
 }
 
+/// Found by the generator (I4): A's new item, which its feed names once, becomes B's. It was in no row
+/// after a kill, and B's could not be made at A for ever.
+#[test]
+fn x5_what_a_feed_named_once_is_in_a_row_whenever_all_is_killed() {
+    let mut world = World::new(2);
+    world.members[0].feed = true;
+    world.edit(A, Edit::Put { uid: 0, text: 0 });
+    settle(&mut world);
+    world.edit(A, Edit::Put { uid: 1, text: 0 });
+    world.edit(B, Edit::Put { uid: 1, text: 0 });
+    world.edit(B, Edit::Put { uid: 0, text: 1 });
+    drop(world.run_with(&[Fault::Away { member: B }]));
+    world.edit(A, Edit::Put { uid: 0, text: 2 });
+    for step in 1..20 {
+        let mut world = world.clone();
+        drop(world.run_with(&[Fault::Kill { step, applies: true }]));
+        let last = settle(&mut world);
+        world.check_rest(&last);
+    }
+}
+
 /// Found by the generator (I7): D is lost while its conflict with others is read, and what it was to bring
 /// comes from another. Nothing else was under way, and the run stood still.
 #[test]
