@@ -154,7 +154,7 @@ pub(crate) fn needs_write(views: &[View], source: MemberIndex, target: MemberInd
 /// What became of what was agreed.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Agreed {
-    /// Somebody changed it who had seen it.
+    /// Somebody changed or deleted it who had seen it.
     is_past: bool,
     /// Somebody holds it: what was agreed before is past.
     is_held: bool,
@@ -163,7 +163,7 @@ pub(crate) struct Agreed {
 impl Agreed {
     pub(crate) fn of(signs: impl Iterator<Item = Sign>) -> Self {
         signs.fold(Self::default(), |it, sign| Self {
-            is_past: it.is_past || sign == Sign::Modified,
+            is_past: it.is_past || matches!(sign, Sign::Modified | Sign::Deleted),
             is_held: it.is_held || sign == Sign::Same,
         })
     }
@@ -503,6 +503,16 @@ mod tests {
                 (Decision::Spread(MemberIndex(0)), views[source.index()].digest, writes)
             }
             other => (other, None, 0),
+        }
+    }
+
+    /// Who made the deletion had seen what it holds.
+    #[test]
+    fn a_preferred_member_that_was_not_told_of_a_deletion_does_not_win() {
+        let policy = Policy { conflict: ConflictPolicy::Prefer(MemberIndex(2)), ..Policy::default() };
+        for old in [Sign::Behind, Sign::Same] {
+            let views = [view(Sign::New, 1), view(Sign::New, 2), view(old, 3), view(Sign::Deleted, 0)];
+            assert_eq!(decide(&views, policy), Decision::Conflict, "{old:?}");
         }
     }
 

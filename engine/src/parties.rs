@@ -6,12 +6,13 @@ use crate::row::{Content, Entry, MemberIndex, Row};
 impl Row {
     /// Whether what a member was last seen to hold is one of the contents that contradict each other, for
     /// each member. A member that only lacks what is agreed since is none of them, nor is one that holds
-    /// what somebody has changed who had seen it.
+    /// what somebody has changed or deleted who had seen it.
     #[must_use]
     pub fn parties(&self) -> Vec<bool> {
         let signs = || self.entries.iter().map(|entry| Sign::of(entry.as_ref(), self.version, self.base));
         let chosen = self.supplied.iter().map(|_| Sign::Same);
-        let agreed = Agreed::of(signs().chain(chosen));
+        let deleted = self.is_tombstone().then_some(Sign::Deleted);
+        let agreed = Agreed::of(signs().chain(chosen).chain(deleted));
         signs().map(|sign| agreed.is_contested_by(sign)).collect()
     }
 

@@ -145,6 +145,21 @@ fn s1_an_edit_of_what_was_deleted_meanwhile_is_judged_by_the_policy() {
     }
 }
 
+/// Found by the generator (I4): what C still has was deleted by somebody who had seen it.
+#[test]
+fn s1_what_was_deleted_does_not_win_where_who_was_away_is_preferred() {
+    let mut world = in_sync(3);
+    world.settings.conflict = ConflictPolicy::Prefer(C);
+    world.edit(B, Edit::Delete { uid: 0 });
+    world.run_with(&[AWAY]);
+    world.edit(A, PUT(0, 1));
+    world.edit(B, PUT(0, 2));
+    let outcome = world.run();
+    assert_eq!((conflicts(&outcome), outcome.writes), (1, vec![]));
+    rest(&mut world);
+    assert_eq!(all(&world, 0), [Some(1), Some(2), Some(0)]);
+}
+
 /// Another item with the same UID, made while the deletion is still owed to the third.
 #[test]
 fn s1_an_item_that_is_made_again_after_its_deletion_is_for_everybody() {
