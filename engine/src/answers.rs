@@ -308,7 +308,7 @@ impl Run {
 
     /// Where a UID was edited, what goes to all says what the item is called.
     fn take_key(&mut self, place: Place, held: &Held) {
-        if self.table.mark(place).rekeyed
+        if self.table.row(place).is_some_and(|row| self.is_rekeyed(place, &row))
             && let Some(key) = Canonical::of(&held.format, &held.data).key
         {
             self.change(place, |row| row.key = key);

@@ -146,7 +146,7 @@ pub(crate) fn needs_write(views: &[View], source: MemberIndex, target: MemberInd
         (Sign::Same, Sign::Same) => !from.rewritten && !to.rewritten && from.digest != to.digest,
         (_, to) if to.is_absent() => true,
         // Owed even where the contents mean the same: a UID is no part of the digest.
-        (Sign::Same, Sign::Behind) => true,
+        (Sign::Same | Sign::Modified, Sign::Behind) => true,
         _ => from.digest != to.digest || from.bytes != to.bytes,
     }
 }
@@ -250,6 +250,8 @@ impl Group<'_> {
             return self.unseen(claim, policy);
         }
         let is_edit = self.any(|sign| matches!(sign, Sign::Modified | Sign::BehindModified));
+        // Rather from who has seen what was agreed, and has its UID.
+        let claim = self.with(|sign| sign == Sign::Modified).next().map_or(claim, |(member, _)| member);
         match policy.edit_vs_delete {
             _ if !is_deleted || !is_edit => Decision::Spread(claim),
             EditVsDelete::Edit => Decision::Spread(claim),
@@ -413,7 +415,8 @@ mod tests {
             for (b, different) in SIGNS.into_iter().zip(expected.split(' ')) {
                 let wanted = match (a, b) {
                     (Sign::Same, Sign::Same) => ".",
-                    (Sign::Same, Sign::Behind) | (Sign::Behind, Sign::Same) => different,
+                    (Sign::Same | Sign::Modified, Sign::Behind)
+                    | (Sign::Behind, Sign::Same | Sign::Modified) => different,
                     _ if a.is_present() && b.is_present() => "+",
                     _ => different,
                 };

@@ -319,7 +319,7 @@ impl Run {
     /// What all members are seen to hold of a row; behind them, as if it were a member at rest, what is
     /// agreed without one: a content of nobody's, or that the item is deleted.
     pub(crate) fn views(&self, place: Place, row: &Row) -> Vec<View> {
-        let is_rekeyed = self.table.mark(place).rekeyed;
+        let is_rekeyed = self.is_rekeyed(place, row);
         let view = |member| View {
             sign: self.sign(place, row, member),
             digest: row.held(member).map(|content| content.digest),
@@ -335,6 +335,12 @@ impl Run {
             None => row.is_tombstone().then(|| nobody(Sign::Deleted, None)),
         };
         self.all().map(view).chain(agreed).collect()
+    }
+
+    /// Whether members may have different UIDs, which are no part of a digest: one was edited. Nobody knows
+    /// any more whether that is what an open conflict began with.
+    pub(crate) fn is_rekeyed(&self, place: Place, row: &Row) -> bool {
+        self.table.mark(place).rekeyed || row.conflict.is_some()
     }
 
     fn policy(&self, row: &Row) -> Policy {

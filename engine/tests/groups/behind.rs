@@ -126,6 +126,34 @@ fn s1_a_deletion_is_forgotten_when_who_was_owed_it_has_left() {
     assert_eq!(all(&world, 0), [None; 2]);
 }
 
+/// Found by the generator (I1): A stores what it is sent otherwise, and a user takes that back. What means
+/// the same as what C has has another UID.
+#[test]
+fn s1_who_was_away_is_brought_another_uid_of_a_text_that_is_the_same() {
+    let mut world = in_sync(3);
+    world.members[0].rewrites = true;
+    world.edit(B, Edit::Rename { uid: 0, to: 7 });
+    world.run_with(&[AWAY]);
+    world.edit(A, PUT(7, 0));
+    rest(&mut world);
+    assert_eq!(all(&world, 7), [Some(0); 3]);
+}
+
+/// Found by the generator (I1): no digest tells that one of two that were in conflict has another UID.
+#[test]
+fn x5_a_conflict_that_ends_with_one_text_leaves_no_two_uids() {
+    for (first, second) in [(A, B), (B, A)] {
+        let mut world = in_sync(2);
+        world.edit(first, Edit::Rename { uid: 0, to: 7 });
+        world.edit(first, PUT(7, 1));
+        world.edit(second, PUT(0, 2));
+        assert_eq!(conflicts(&world.run()), 1);
+        world.edit(second, PUT(0, 1));
+        rest(&mut world);
+        assert_eq!(texts(&world, A), texts(&world, B));
+    }
+}
+
 /// Edited there, while the others deleted it: the edit had not seen that.
 #[test]
 fn s1_an_edit_of_what_was_deleted_meanwhile_is_judged_by_the_policy() {
