@@ -128,11 +128,14 @@ pub(crate) fn adopt(row: &mut Row, is_seen: impl Fn(&Row, MemberIndex) -> bool) 
         let seen = is_seen(row, member);
         let version = row.version;
         let Some(entry) = row.entry_mut(member).filter(|_| seen) else { continue };
-        if let Observed::Present { content, .. } = &entry.observed {
-            entry.agreed = *content;
-            entry.have = version;
-            entry.rewritten = content.digest != base.digest;
-        }
+        let Observed::Present { content, .. } = &entry.observed else {
+            // They outlive its deletion.
+            entry.have = 0;
+            continue;
+        };
+        entry.agreed = *content;
+        entry.have = version;
+        entry.rewritten = content.digest != base.digest;
     }
 }
 

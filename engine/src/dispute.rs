@@ -91,7 +91,7 @@ impl Run {
     /// agreed before is none of them once somebody has changed it who had seen it.
     pub(crate) fn holders(&self, place: Place, row: &Row) -> Vec<MemberIndex> {
         let signs = self.signs(place, row);
-        let agreed = Agreed::of(signs.iter().copied());
+        let agreed = Agreed::of(self.views(place, row).iter().map(|view| view.sign));
         let mut found: Vec<(Digest, MemberIndex)> = Vec::new();
         for (member, _) in self.all().zip(signs).filter(|(_, sign)| agreed.is_contested_by(*sign)) {
             let digest = row.held(member).map(|content| content.digest);
@@ -180,7 +180,7 @@ impl Run {
         self.change_seen(place, |row, is_seen| {
             adopt(row, |row, member| {
                 let held = row.held(member).map(|content| content.digest);
-                is_seen(row, member) && held.is_some_and(|held| alike.contains(&held))
+                is_seen(row, member) && held.is_none_or(|held| alike.contains(&held))
             });
         });
         // They get it in this run.

@@ -14,7 +14,7 @@ mod sim;
 use outrigger_engine::{Access, ConflictPolicy, MemberIndex, Report, Row};
 use outrigger_protocol::CommitKind;
 use sim::stories::{PUT, all, conflicts as raised, failed, rest, told};
-use sim::{A, B, C, Comparisons, Edit, Fault, World, card};
+use sim::{A, B, C, Choice, Comparisons, Edit, Fault, World, card};
 
 /// Plugins of these members compare; nothing is there yet.
 fn comparing(members: usize, who: &[MemberIndex]) -> World {
@@ -108,6 +108,33 @@ fn an_edit_or_a_deletion_after_that_is_brought_across() {
         assert_eq!(all(&world, 0), vec![None; members]);
         assert!(world.store.rows.is_empty());
     }
+}
+
+/// Found by the generator (I1): A has deleted what B has edited and C has made anew, and what B and C have
+/// means the same. So it is agreed, and the deletion did not know of it.
+#[test]
+fn what_means_the_same_outlives_a_deletion() {
+    let mut world = comparing(3, &[C]);
+    world.edit(A, PUT(0, 0));
+    world.run_with(&[Fault::Away { member: C }]);
+    world.edit(A, Edit::Delete { uid: 0 });
+    world.edit(B, PUT(0, 1));
+    world.edit(C, PUT(0, 0));
+    assert_eq!(world.run().writes, [(A, CommitKind::Create)]);
+    rest(&mut world);
+    assert_eq!(all(&world, 0), [Some(0), Some(1), Some(0)]);
+}
+
+/// A has edited it since, to what means the same as what B has not been brought over yet.
+#[test]
+fn what_a_person_wrote_is_no_less_for_what_means_the_same_as_what_it_was_chosen_over() {
+    let mut world = both_edited(2, 0);
+    assert_eq!(raised(&world.run()), 1);
+    world.choose(0, Choice::Write { text: 5 });
+    world.edit(A, PUT(0, 1));
+    let outcome = world.run();
+    assert_eq!((raised(&outcome), outcome.compared), (1, vec![]));
+    assert!(world.store.rows.values().all(|row| row.supplied.is_some()));
 }
 
 #[test]
