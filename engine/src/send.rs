@@ -202,12 +202,14 @@ impl Run {
                 let holds_base = views.get(source.index()).is_some_and(|view| view.sign == Sign::Same);
                 let Some(content) = source_content(&row, source) else { return row };
                 if holds_base && views.iter().all(|view| is_settled(view.sign)) {
-                    return row;
+                    // Members will hold something else than a person was shown.
+                    row.conflict = None;
+                } else {
+                    let supplied = row.supplied.take().filter(|_| !self.is_member(source));
+                    accept(&mut row, content, is_seen);
+                    row.supplied = supplied;
+                    self.all().filter(|it| needs_write(&views, source, *it)).for_each(|it| owe(&mut row, it));
                 }
-                let supplied = row.supplied.take().filter(|_| !self.is_member(source));
-                accept(&mut row, content, is_seen);
-                row.supplied = supplied;
-                self.all().filter(|it| needs_write(&views, source, *it)).for_each(|it| owe(&mut row, it));
             }
         }
         self.table.put(place, row.clone());

@@ -87,6 +87,24 @@ fn an_edit_that_only_a_run_has_seen_is_in_conflict_with_what_was_chosen() {
     assert_eq!(all(&world, 0), [Some(1), Some(7)]);
 }
 
+/// Found by the generator (I4): while A is away, B is brought what was chosen. So the conflict is no longer
+/// the one that a person was shown, and nothing can be chosen over what it does not name.
+#[test]
+fn a_conflict_that_is_overtaken_is_raised_anew() {
+    let mut world = disputed(2);
+    world.choose(0, Choice::Write { text: 5 });
+    world.edit(A, PUT(0, 7));
+    assert_eq!(conflicts(&world.run()), 1);
+    world.run_with(&[Fault::Away { member: A }]);
+    assert_eq!(all(&world, 0), [Some(7), Some(5)]);
+    world.choose(0, Choice::Take(A));
+    assert_eq!(conflicts(&world.run()), 1);
+    assert_eq!(all(&world, 0), [Some(7), Some(5)]);
+    world.choose(0, Choice::Take(A));
+    rest(&mut world);
+    assert_eq!(all(&world, 0), [Some(7); 2]);
+}
+
 #[test]
 fn an_edit_by_who_was_chosen_is_an_edit_of_what_was_chosen() {
     for members in 2..=3 {
