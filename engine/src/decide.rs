@@ -249,7 +249,8 @@ impl Group<'_> {
         if !is_deleted && !self.any(|sign| sign == Sign::Modified) {
             return self.unseen(claim, policy);
         }
-        let is_edit = self.any(|sign| matches!(sign, Sign::Modified | Sign::BehindModified));
+        // Nor has anybody deleted what is new somewhere, though it is what another made of his.
+        let is_edit = !self.any(|sign| sign == Sign::New);
         // Rather from who has seen what was agreed, and has its UID.
         let claim = self.with(|sign| sign == Sign::Modified).next().map_or(claim, |(member, _)| member);
         match policy.edit_vs_delete {
@@ -476,6 +477,15 @@ mod tests {
         let preferred =
             Policy { conflict: ConflictPolicy::Prefer(MemberIndex(0)), ..with(EditVsDelete::Ask) };
         assert_eq!(of(preferred), "c", "asking is not overruled");
+    }
+
+    #[test]
+    fn what_is_new_somewhere_outlives_the_deletion_of_what_became_the_same() {
+        for edit_vs_delete in [EditVsDelete::Edit, EditVsDelete::Delete, EditVsDelete::Ask] {
+            let policy = Policy { edit_vs_delete, ..Policy::default() };
+            let views = [view(Sign::Deleted, 0), view(Sign::New, 1), view(Sign::BehindModified, 1)];
+            assert_eq!(decide(&views, policy), Decision::Spread(MemberIndex(1)), "{edit_vs_delete:?}");
+        }
     }
 
     /// Every group of three, and of four that can be seen, decided in every order.

@@ -200,6 +200,19 @@ fn s1_an_item_that_is_made_again_after_its_deletion_is_for_everybody() {
     assert_eq!(all(&world, 0), [Some(5); 3]);
 }
 
+/// Found by the generator (I2): B has made it anew, and C, who was not told, has edited it to the same.
+#[test]
+fn s1_what_is_made_again_is_not_deleted_with_an_edit_that_is_the_same() {
+    let mut world = in_sync(4);
+    world.settings.edit_vs_delete = EditVsDelete::Delete;
+    world.edit(A, Edit::Delete { uid: 0 });
+    world.run_with(&[AWAY]);
+    world.edit(B, PUT(0, 7));
+    world.edit(C, PUT(0, 7));
+    rest(&mut world);
+    assert_eq!(all(&world, 0), [Some(7); 4]);
+}
+
 #[test]
 fn x5_a_conflict_of_two_is_raised_once_for_all_and_leaves_the_third_alone() {
     let mut world = in_sync(3);
