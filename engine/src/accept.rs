@@ -164,3 +164,28 @@ fn begin(row: &mut Row, base: Option<Content>) {
 fn behind(have: u64, version: u64) -> u64 {
     have.clamp(1, version.saturating_sub(1).max(1))
 }
+
+#[cfg(test)]
+mod tests {
+    use outrigger_protocol::{Href, RawDigest, Revision};
+
+    use super::*;
+    use crate::row::{Digest, Key};
+
+    fn entry(text: u8, is_there: bool) -> Entry {
+        let agreed = Content { digest: Digest([text; 32]), raw: RawDigest([text; 32]) };
+        let there = Observed::Present { revision: Revision::default(), settled: true, content: agreed };
+        let observed = if is_there { there } else { Observed::Gone };
+        Entry { href: Href::default(), agreed, have: 2, rewritten: false, observed }
+    }
+
+    #[test]
+    fn what_is_adopted_outlives_a_deletion_of_what_was_agreed_before() {
+        let mut row = Row::new(Key((*b"k").into()), 3);
+        row.entries = vec![Some(entry(1, false)), Some(entry(2, true)), Some(entry(1, true))];
+        (row.version, row.base) = (2, row.held(MemberIndex(2)));
+        adopt(&mut row, |_, _| true);
+        let have: Vec<u64> = row.entries.iter().flatten().map(|entry| entry.have).collect();
+        assert_eq!((row.version, have), (3, vec![0, 3, 3]));
+    }
+}

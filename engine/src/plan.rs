@@ -62,6 +62,7 @@ impl Run {
         self.resolve_creates();
         for place in self.table.places() {
             if self.table.packed(place).is_some_and(|row| !row.is_at_rest()) {
+                self.take_note(place);
                 self.count(place);
                 self.route(place);
             }
@@ -77,6 +78,22 @@ impl Run {
         for member in self.all() {
             self.guard(member);
         }
+    }
+
+    /// Whose new item is what is agreed, byte by byte, has that.
+    fn take_note(&mut self, place: Place) {
+        let Some(mut row) = self.table.row(place) else { return };
+        let (version, agreed) = (row.version, row.base.map(|base| base.raw));
+        let holds_it = |row: &Row, member| row.held(member).map(|held| held.raw) == agreed;
+        for member in self.all() {
+            if self.sign(place, &row, member) == Sign::New
+                && holds_it(&row, member)
+                && let Some(entry) = row.entry_mut(member)
+            {
+                entry.have = version;
+            }
+        }
+        self.table.put(place, row);
     }
 
     /// Has the row judged, where members contradict each other; otherwise does what it needs.

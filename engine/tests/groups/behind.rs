@@ -154,6 +154,22 @@ fn x5_a_conflict_that_ends_with_one_text_leaves_no_two_uids() {
     }
 }
 
+/// Found by the generator (I1): what is agreed, byte by byte, is brought from wherever it is.
+#[test]
+fn s1_who_has_made_what_is_agreed_needs_nobody_who_is_away() {
+    let away = |members: [_; 2]| members.map(|member| Fault::Away { member });
+    let mut world = World::new(4);
+    world.edit(A, PUT(0, 0));
+    world.run_with(&away([C, D]));
+    world.edit(C, PUT(0, 0));
+    assert_eq!(world.run_with(&away([A, B])).writes, [(D, CommitKind::Create)]);
+    assert_eq!(rest(&mut world).writes, []);
+    // And it counts as any other: it can be deleted there.
+    world.edit(C, Edit::Delete { uid: 0 });
+    rest(&mut world);
+    assert_eq!(all(&world, 0), [None; 4]);
+}
+
 /// Edited there, while the others deleted it: the edit had not seen that.
 #[test]
 fn s1_an_edit_of_what_was_deleted_meanwhile_is_judged_by_the_policy() {
