@@ -9,12 +9,13 @@ use crate::row::{Content, Entry, MemberIndex, Observed, Row, Supplied};
 const FIRST: u64 = 2;
 
 impl Row {
-    /// Takes what a member was last seen to hold for everybody: a person chose it. `false`: it holds
-    /// nothing.
+    /// Takes what a member was last seen to hold for everybody: a person chose it. So nothing is to be
+    /// written there that was refused. `false`: it holds nothing.
     pub fn choose(&mut self, member: MemberIndex) -> bool {
         let Some(content) = self.held(member) else { return false };
         let known = self.conflict.clone();
         accept(self, content, |row, other| other == member || is_in(known.as_ref(), row, other));
+        self.quarantine.retain(|aside| aside.member != member);
         true
     }
 
@@ -170,13 +171,24 @@ mod tests {
     use outrigger_protocol::{Href, RawDigest, Revision};
 
     use super::*;
-    use crate::row::{Digest, Key};
+    use crate::row::{Digest, Key, Quarantine};
 
     fn entry(text: u8, is_there: bool) -> Entry {
         let agreed = Content { digest: Digest([text; 32]), raw: RawDigest([text; 32]) };
         let there = Observed::Present { revision: Revision::default(), settled: true, content: agreed };
         let observed = if is_there { there } else { Observed::Gone };
         Entry { href: Href::default(), agreed, have: 2, rewritten: false, observed }
+    }
+
+    /// Otherwise nobody would be served from it.
+    #[test]
+    fn what_a_chosen_member_refused_is_nothing_to_it_any_more() {
+        let mut row = Row::new(Key((*b"k").into()), 2);
+        row.entries = vec![Some(entry(1, true)), Some(entry(2, true))];
+        let aside = |member| Quarantine { member, reason: "it cannot be written".into() };
+        row.quarantine = vec![aside(MemberIndex(0)), aside(MemberIndex(1))];
+        assert!(row.choose(MemberIndex(0)));
+        assert_eq!(row.quarantine, [aside(MemberIndex(1))]);
     }
 
     #[test]
