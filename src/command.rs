@@ -119,18 +119,40 @@ fn load(cli: &Cli) -> Result<Config, Failure> {
     Ok(config)
 }
 
-/// Runs a future on a runtime of one thread, until it ends or the user interrupts.
+/// Runs a future on a runtime of one thread, until it ends, or the user or the system interrupts.
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         tokio::select! {
             ended = future => ended,
-            _ = tokio::signal::ctrl_c() => Err(interrupted()),
+            () = interrupt() => Err(interrupted()),
         }
     });
     // A lock that is waited for, or a process that is being started, is not waited for any more.
     runtime.shutdown_background();
     ended
+}
+
+/// Waits until the user interrupts, or the system or a service manager ends us. A hangup is left to the
+/// system, for `nohup` has it ignored.
+#[cfg(unix)]
+async fn interrupt() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let [Ok(mut interrupt), Ok(mut terminate)] =
+        [SignalKind::interrupt(), SignalKind::terminate()].map(signal)
+    else {
+        // The system's own way: it ends at once.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn interrupt() {
+    let _interrupted = tokio::signal::ctrl_c().await;
 }
 
 /// A runtime of one thread.

@@ -127,7 +127,9 @@ impl Run {
         if copies.is_empty() || !self.is_about(place, &copies) {
             return self.act(place);
         }
-        match self.comparing(&copies) {
+        // Nor is what a person wrote dropped on a plugin's word.
+        let is_supplied = self.table.row(place).is_some_and(|row| row.supplied.is_some());
+        match self.comparing(&copies).filter(|_| !is_supplied) {
             Some(member) => self.ask_plugin(batch, place, member, copies),
             None => self.settle_dispute(place, copies),
         }

@@ -7,7 +7,7 @@ use crate::report::{MemberSummary, Report, Summary};
 use crate::row::{MemberIndex, Row};
 use crate::send::{kind, planned};
 use crate::settings::Access;
-use crate::state::{Member, Phase, Run};
+use crate::state::{Listing, Member, Phase, Run};
 use crate::table::{Flag, Place};
 
 /// Rows in one transaction of the last flush.
@@ -54,12 +54,14 @@ impl Run {
     }
 
     fn anchors_of(&mut self, member: MemberIndex) -> Vec<Record> {
+        let keeps_slow = self.keeps_slow;
         let state = self.state_mut(member);
         if state.frozen {
             return Vec::new();
         }
         let (anchor, store) = (state.new_anchor.take(), state.new_store.take());
-        let is_whole = state.listing.moves_the_anchor() && !state.unobserved;
+        let is_kept = keeps_slow && state.listing == Listing::Complete { slow: true };
+        let is_whole = state.listing.moves_the_anchor() && !state.unobserved && !is_kept;
         let anchor = anchor.filter(|anchor| is_whole && state.old_anchor.as_ref() != Some(anchor));
         let store = store.filter(|store| state.old_store.as_ref() != Some(store));
         let anchor = anchor.map(|anchor| Record::Anchor(member, anchor));

@@ -44,15 +44,9 @@ impl Run {
                 let is_slow = |state: &Member| state.listing == Listing::Complete { slow: true };
                 is_over(self.settings.max_create_on_slow, planned, total)
                     && self.members.iter().any(is_slow)
-                    && self.was_in_step(member)
+                    && self.state(member).was_in_step
             }
         }
-    }
-
-    /// Whether something was agreed with the member before.
-    fn was_in_step(&self, member: MemberIndex) -> bool {
-        let has = |row: &crate::row::Row| row.entry(member).is_some_and(|entry| entry.have > 0);
-        self.table.places().any(|place| self.table.row(place).as_ref().is_some_and(has))
     }
 
     fn stop(&mut self, member: MemberIndex, guard: Guard, planned: u64, total: u64) {
@@ -69,6 +63,8 @@ impl Run {
             return;
         }
         let (names, disputed) = (self.shown(member, guard), self.disputed(member, guard).count() as u64);
+        // The next run counts them again only if everything is listed again.
+        self.keeps_slow |= guard == Guard::Creates;
         let state = self.state_mut(member);
         state.stopped = true;
         state.work.deletions.clear();

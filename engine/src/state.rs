@@ -91,6 +91,8 @@ pub(crate) struct Member {
     pub(crate) frozen: bool,
     /// A guard allows no write.
     pub(crate) stopped: bool,
+    /// Something was agreed with it before this run.
+    pub(crate) was_in_step: bool,
     /// Something listed is not in a row: the anchor must stay.
     pub(crate) unobserved: bool,
     /// It has, or had when it listed, a new item that cannot be read for now.
@@ -122,6 +124,7 @@ impl Member {
             listing: Listing::NotAsked,
             frozen: false,
             stopped: false,
+            was_in_step: false,
             unobserved: false,
             unread: false,
             fresh: Vec::new(),
@@ -168,6 +171,8 @@ pub(crate) struct Run {
     pub(crate) journal_failed: bool,
     /// Guards in spite of which the run goes on.
     pub(crate) used: Vec<Guard>,
+    /// What was listed anew as a whole is listed so again by the next run.
+    pub(crate) keeps_slow: bool,
     /// New items were asked for, or left to be forwarded.
     pub(crate) fresh_decided: bool,
     last_number: u64,
@@ -205,6 +210,7 @@ impl Run {
             resolved: 0,
             journal_failed: false,
             used: Vec::new(),
+            keeps_slow: false,
             fresh_decided: false,
             last_number: 0,
         }

@@ -48,7 +48,11 @@ impl CollectionSync {
         let mut stores = stores.into_iter().chain(std::iter::repeat(None));
         let kept = || Some((anchors.next()?, stores.next()?));
         let kept = std::iter::from_fn(kept).take(count);
-        let members = kept.map(|(anchor, store)| Member::new(anchor, store)).collect();
+        let members = kept.zip(0..).map(|((anchor, store), place)| Member {
+            was_in_step: table.was_in_step(MemberIndex(place)),
+            ..Member::new(anchor, store)
+        });
+        let members = members.collect();
         let mut run = Run::new(table, members, doubts, settings, operations);
         run.charges = Charges::load(charges);
         if run.settings.retry_crashed {

@@ -276,6 +276,12 @@ impl Table {
     }
 
     /// Items known at a member.
+    /// Whether something is agreed with the member.
+    pub(crate) fn was_in_step(&self, member: MemberIndex) -> bool {
+        let present = self.rows.iter().flatten().filter(|row| row.is_present(member));
+        present.into_iter().any(|row| row.row().entry(member).is_some_and(|entry| entry.have > 0))
+    }
+
     pub(crate) fn count_at(&self, member: MemberIndex) -> u64 {
         self.rows.iter().flatten().filter(|row| row.is_present(member)).count() as u64
     }

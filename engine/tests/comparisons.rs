@@ -137,6 +137,19 @@ fn what_a_person_wrote_is_no_less_for_what_means_the_same_as_what_it_was_chosen_
     assert!(world.store.rows.values().all(|row| row.supplied.is_some()));
 }
 
+/// Found by the generator (I2): both have edited it since, to what means the same.
+#[test]
+fn what_a_person_wrote_is_not_dropped_for_two_edits_that_mean_the_same() {
+    let mut world = both_edited(2, 0);
+    assert_eq!(raised(&world.run()), 1);
+    world.choose(0, Choice::Write { text: 5 });
+    world.edit(A, PUT(0, 1));
+    world.edit(B, PUT(0, 0));
+    let outcome = world.run();
+    assert_eq!((raised(&outcome), outcome.compared), (1, vec![]));
+    assert!(world.store.rows.values().all(|row| row.supplied.is_some()));
+}
+
 #[test]
 fn what_one_member_makes_the_same_again_is_news_like_any_other() {
     for members in 2..=3 {

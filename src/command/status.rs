@@ -180,7 +180,9 @@ impl GroupStatus {
             last_exit: last.and_then(read_outcome).map(|last| last.outcome.exit),
             unfinished: last.is_some_and(|run| run.finished.is_none()),
         };
+        // Conflicts are counted as they stand now: those of the last run may be settled.
         let collections = kept.collections.iter().map(|collection| exit_of(collection.exit));
+        let collections = collections.filter(|exit| *exit != Exit::Conflicts);
         status.exit = collections.fold(status.exit(), Exit::or_worse).code();
         status
     }

@@ -52,22 +52,31 @@ fn execute(config: &Config, plan: &Plan, options: Options, quiet: bool) -> Resul
 /// shall not wonder.
 fn note_other_number(mut report: RunReport, allowed: Allow) -> RunReport {
     for stop in report.summary().outcome.guard {
-        let allowed = match stop.guard.as_str() {
-            "deletes" => allowed.deletes,
-            "updates" => allowed.updates,
-            _ => allowed.creates,
+        let (guard, allowed) = match stop.guard.as_str() {
+            "deletes" => (Guard::Deletes, allowed.deletes),
+            "updates" => (Guard::Updates, allowed.updates),
+            _ => (Guard::Creates, allowed.creates),
         };
         let Some(allowed) = allowed else { continue };
+        let is_used = is_used(&report, guard);
         let group = report.groups.iter_mut().find(|group| group.name == stop.group);
         let GuardStop { guard, planned, .. } = stop;
-        let note = if allowed == planned {
-            format!("--allow-{guard} {allowed} is good for one member, and was made use of: give it again")
+        let note = if is_used {
+            format!(
+                "--allow-{guard} {allowed} is good for one member, and was made use of: give {planned} next"
+            )
         } else {
             format!("--allow-{guard} {allowed} does not fit: it must name exactly {planned}")
         };
         group.into_iter().for_each(|group| group.notes.push(note.clone()));
     }
     report
+}
+
+/// Whether the leave for this guard was made use of.
+fn is_used(report: &RunReport, guard: Guard) -> bool {
+    let mut collections = report.groups.iter().flat_map(|group| &group.collections);
+    collections.any(|collection| collection.summary.used.contains(&guard))
 }
 
 /// Shows what a sync would do, and perhaps keeps it.
@@ -101,11 +110,9 @@ fn keep(config: &Config, report: &RunReport, file: &Path, allow: Allow) -> Resul
 /// What is said where a guard stopped a member: none of that is in the plan. A leave is good for one member,
 /// so where it was made use of, another plan has to have the rest.
 fn plan_again(report: &RunReport, args: &PlanArgs, file: &Path) -> Option<String> {
-    let collections = || report.groups.iter().flat_map(|group| &group.collections);
-    let used = |guard| collections().any(|collection| collection.summary.used.contains(&guard));
     let stops = report.summary().outcome.guard;
     let given = args.leave.allow();
-    let leave = |guard, word, given: Option<u64>| match used(guard) {
+    let leave = |guard, word, given: Option<u64>| match is_used(report, guard) {
         true => given,
         false => stops.iter().find(|stop| stop.guard == word).map(|stop| stop.planned),
     };

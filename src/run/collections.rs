@@ -180,8 +180,8 @@ impl Search<'_> {
         let is_gone = |had: &Vec<bool>| had.get(member.index()) == Some(&true);
         match there(session, member, wanted) {
             Some(sink) => available(group, member, &sink).map(at_hand),
-            None if !group.create_collections => Err(missing(group, member, name)),
             None if gone.get(&wanted.name).is_some_and(is_gone) => Err(self::gone(group, member, name)),
+            None if !group.create_collections => Err(missing(group, member, name)),
             None if gone.values().any(is_gone) => Err(held_back(group, member, name)),
             None => Ok(Place::ToMake),
         }

@@ -150,7 +150,9 @@ impl<'r> GroupRun<'r> {
         if healer.is_to_go_on(report).await {
             return true;
         }
-        let Some(pause) = retry::pause(report.is_worth_retrying_after(), *retries) else { return false };
+        // A leave is good once: without it the guard would stop what is left.
+        let wait = report.is_worth_retrying_after().filter(|_| report.summary.used.is_empty());
+        let Some(pause) = retry::pause(wait, *retries) else { return false };
         *retries += 1;
         self.watcher.phase(&self.group.name, &report.name, "waiting to try again");
         tokio::time::sleep(pause).await;

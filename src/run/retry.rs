@@ -31,9 +31,10 @@ struct Said {
 }
 
 impl Prospects {
-    /// An item failed. What is wrong with that one for good keeps nobody else from another try.
+    /// An item failed. What is wrong with that one for good, or for longer than a run, keeps nobody else
+    /// from another try.
     pub(super) fn item_failed(&self, error: &Error) {
-        if let Some(wait) = wait(error) {
+        if let Some(wait) = wait(error).filter(|wait| Duration::from_millis((*wait).into()) <= LONGEST) {
             self.0.wait.fetch_max(wait.max(1), Ordering::Relaxed);
         }
     }
@@ -60,7 +61,8 @@ pub(super) fn pause(wait: Option<Duration>, tries: u32) -> Option<Duration> {
     (tries < TRIES && pause <= LONGEST).then_some(pause)
 }
 
-/// Makes a call, and again while its failures say that this can help. Not for calls that write items.
+/// Makes a call, and again while its failures say that this can help. Not for calls that write: of those the
+/// worst effect of all tries would count.
 ///
 /// # Errors
 /// The last failure.
@@ -117,6 +119,7 @@ mod tests {
         prospects.item_failed(&error(None));
         assert_eq!(prospects.wait(), None);
         prospects.item_failed(&error(Some(SOON)));
+        prospects.item_failed(&error(Some(LONGEST * 2)));
         prospects.call_failed(&error(Some(Duration::ZERO)));
         assert_eq!(prospects.wait(), Some(SOON));
         prospects.call_failed(&error(None));

@@ -194,8 +194,7 @@ impl MemberSession {
     /// Makes a collection, under an operation that is durable before it is sent.
     pub(super) async fn create_collection(&self, operation: OperationId, name: &str) -> Result<Sink, Error> {
         let request = CreateCollection { operation, name: name.to_owned(), object_types: Vec::new() };
-        let instance = self.instance();
-        let made = patiently(async || instance.create_collection(&request).await).await?;
+        let made = self.instance().create_collection(&request).await?;
         let mut served = self.served.borrow_mut();
         Arc::make_mut(&mut served.discovered).sinks.push(made.clone());
         Ok(made)

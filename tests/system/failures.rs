@@ -141,17 +141,21 @@ fn a_listing_without_end_is_cut_off_at_its_limit() {
 /// While it waits for the lock of the group, which takes up to five seconds.
 #[test]
 fn an_interrupt_is_heard_while_another_run_holds_the_group() {
+    [Signal::SIGINT, Signal::SIGTERM].into_iter().for_each(assert_interrupts);
+}
+
+fn assert_interrupts(signal: Signal) {
     let world = World::new(crate::support::Link::Inherited);
     let held = Store::open(&world.state(), "contacts", Duration::ZERO).unwrap();
     let running = world.start(["sync", "contacts"]);
     let caught = |status: String| {
         let line = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?.trim().to_owned();
-        u64::from_str_radix(&line, 16).ok().filter(|caught| caught & (1 << (Signal::SIGINT as u32 - 1)) != 0)
+        u64::from_str_radix(&line, 16).ok().filter(|caught| caught & (1 << (signal as u32 - 1)) != 0)
     };
     until("the command listens for an interrupt", || {
         fs::read_to_string(format!("/proc/{}/status", running.pid)).ok().and_then(caught)
     });
-    kill(Pid::from_raw(running.pid), Signal::SIGINT).unwrap();
+    kill(Pid::from_raw(running.pid), signal).unwrap();
     running.wait().expect(130).says(&["interrupted"]);
     held.close().unwrap();
 }

@@ -4,7 +4,7 @@
 use outrigger_engine::{Allow, ConflictPolicy, Guard, MemberIndex};
 
 use crate::sim::stories::{PUT, all, counts, rest, stops};
-use crate::sim::{A, B, C, Outcome, World, card};
+use crate::sim::{A, B, C, Edit, Fault, ListFault, Outcome, World, card};
 
 /// So many items that all hold, with the guards as they are by default.
 fn full(members: usize, items: u8) -> World {
@@ -95,6 +95,39 @@ fn creates_after_a_slow_listing_stop_each_member_that_was_in_step() {
         assert_eq!(stops(&outcome), expected);
         assert_eq!(outcome.writes, []);
     }
+}
+
+/// Or the next run, which need not list everything, would make them all.
+#[test]
+fn a_feed_whose_creates_were_stopped_begins_anew_until_they_are_allowed() {
+    let mut world = World::new(2);
+    world.members[0].feed = true;
+    (0..30).for_each(|uid| world.edit(A, PUT(uid, 0)));
+    rest(&mut world);
+    world.settings.max_create_on_slow = 20;
+    (30..60).for_each(|uid| world.edit(A, PUT(uid, 0)));
+    let rejected = [Fault::Listing { member: A, how: ListFault::Rejected }];
+    let before = world.store.anchors.clone();
+    for _ in 0..2 {
+        let outcome = world.run_with(&rejected);
+        assert_eq!((stops(&outcome).len(), outcome.writes), (1, vec![]));
+        assert_eq!(world.store.anchors, before);
+    }
+    world.settings.allow.creates = Some(30);
+    assert_eq!(counts(&world.run_with(&rejected))[1], [30, 0, 0]);
+    assert_ne!(world.store.anchors, before);
+}
+
+/// It was forgotten, so that it would get what it had lost.
+#[test]
+fn creates_at_a_member_that_is_met_for_the_first_time_are_no_accident() {
+    let mut world = full(2, 60);
+    (0..33).for_each(|uid| world.edit(B, Edit::Delete { uid }));
+    for row in world.store.rows.values_mut() {
+        row.entries[B.index()] = None;
+    }
+    world.settings.members[B.index()].slow = true;
+    assert_eq!(counts(&world.run())[1], [33, 0, 0]);
 }
 
 #[test]

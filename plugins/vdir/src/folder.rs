@@ -174,7 +174,8 @@ impl Folder {
             return Ok(ReadOutcome::NotModified { revision, settled });
         }
         let format = Format::of_file(name);
-        format.map_or(Ok(()), |format| whole::check(name, format, &content.data, settled))?;
+        let is_known = item.known.is_some();
+        format.map_or(Ok(()), |format| whole::check(name, format, &content.data, settled, is_known))?;
         let format = Cow::Borrowed(format.map_or("", Format::name));
         Ok(ReadOutcome::Item { revision, settled, format, data: Cow::Owned(content.data) })
     }

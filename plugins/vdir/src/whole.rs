@@ -13,13 +13,25 @@ const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// A file that does not begin as an item does is none that was cut: it is bytes, and passes. Only lines
 /// of their own count, so nothing that an item says makes it whole or cut. `settled`: nobody has written to it
 /// lately, so waiting does not help.
-pub(crate) fn check(name: &[u8], format: Format, data: &[u8], settled: bool) -> Result<(), Error> {
+///
+/// `is_known`: it was synchronised before. Then what does not begin as an item does is refused too, such as an
+/// error page that a download left in its place.
+pub(crate) fn check(
+    name: &[u8],
+    format: Format,
+    data: &[u8],
+    settled: bool,
+    is_known: bool,
+) -> Result<(), Error> {
     let [begin, end] = ["BEGIN", "END"].map(|word| count(data, &format!("{word}:{}", format.component())));
     let what = match () {
         () if data.is_empty() => "is empty".to_owned(),
         () if data.iter().all(|byte| *byte == 0) => "holds nothing but zeros".to_owned(),
         () if end < begin.max(usize::from(is_begun(data, format))) => {
             format!("is cut: a line END:{} is missing", format.component())
+        }
+        () if is_known && !is_begun(data, format) => {
+            format!("does not begin with BEGIN:{}", format.component())
         }
         () => return Ok(()),
     };
@@ -52,7 +64,7 @@ mod tests {
     const CARD: &str = "BEGIN:VCARD\r\nVERSION:3.0\r\nUID:u\r\nNOTE:END:VCARD\r\n END:VCARD\r\nEND:VCARD\r\n";
 
     fn is_whole(data: impl AsRef<[u8]>) -> bool {
-        check(b"a.vcf", Format::Vcard, data.as_ref(), true).is_ok()
+        check(b"a.vcf", Format::Vcard, data.as_ref(), true, false).is_ok()
     }
 
     #[test]
@@ -62,7 +74,7 @@ mod tests {
             assert!(is_whole(whole), "{whole:?}");
         }
         assert!(is_whole(format!("\u{feff}{CARD}\n\n")) && is_whole(CARD.repeat(2)));
-        assert!(check(b"a.ics", Format::Icalendar, b"BEGIN:VCALENDAR\nEND:VCALENDAR", true).is_ok());
+        assert!(check(b"a.ics", Format::Icalendar, b"BEGIN:VCALENDAR\nEND:VCALENDAR", true, true).is_ok());
     }
 
     #[test]
@@ -74,23 +86,25 @@ mod tests {
         // As a crash leaves what was never written.
         assert!(!is_whole([0; 300]));
         let event = b"BEGIN:VCALENDAR\nBEGIN:VEVENT\nEND:VEVENT\n";
-        assert!(check(b"a.ics", Format::Icalendar, event, true).is_err());
+        assert!(check(b"a.ics", Format::Icalendar, event, true, false).is_err());
     }
 
     #[test]
     fn what_never_was_a_card_is_bytes() {
         for other in [&b"not a card\n"[..], b"\xff\0", b"VERSION:3.0\r\n", b"\n\n"] {
             assert!(is_whole(other), "{other:?}");
+            let known = check(b"a.vcf", Format::Vcard, other, true, true).unwrap_err();
+            assert!(known.message.contains("does not begin with BEGIN:VCARD"), "{known}");
         }
     }
 
     #[test]
     fn it_is_said_clearly_and_tried_again_while_somebody_may_write_it() {
-        let words = |data: &[u8]| check(b"a.vcf", Format::Vcard, data, false).unwrap_err();
+        let words = |data: &[u8]| check(b"a.vcf", Format::Vcard, data, false, false).unwrap_err();
         assert!(words(b"").message.starts_with("a.vcf is empty. It may be in the middle of being written"));
         assert!(words(b"BEGIN:VCARD\n").message.contains("a line END:VCARD is missing"));
         assert!(matches!(words(b"").retry, Retry::After(_)));
-        let left_so = check(b"a.vcf", Format::Vcard, b"", true).unwrap_err();
+        let left_so = check(b"a.vcf", Format::Vcard, b"", true, false).unwrap_err();
         assert_eq!(left_so.retry, Retry::WithFix);
     }
 }

@@ -169,9 +169,20 @@ impl Stop<'_> {
             return writeln!(to, "            as above, and the same command once more for {member}");
         }
         let [else_way, way] = self.advice();
-        writeln!(to, "            {else_way}")?;
+        let authority = account.collection.indices().zip(&account.collection.members);
+        let authority = authority.into_iter().find(|(_, at)| at.authority && self.guard == Guard::Deletes);
+        match authority.map(|(member, _)| account.member(member)) {
+            Some(name) => writeln!(
+                to,
+                "            if they should stay: {name} must have them, for what it holds is everybody's"
+            )?,
+            None => writeln!(to, "            {else_way}")?,
+        }
         if let Some((whose, command)) = self.having_back(account) {
-            writeln!(to, "            or have the sync put them back{whose}:")?;
+            writeln!(
+                to,
+                "            or have the sync put them back{whose}; what was edited there since then waits as a conflict:"
+            )?;
             writeln!(to, "              {command}")?;
         }
         if account.collection.keeps_plan {
