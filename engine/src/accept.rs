@@ -5,8 +5,11 @@
 
 use crate::row::{Content, Entry, MemberIndex, Observed, Row, Supplied};
 
-/// The first version that is agreed on. Below it, 1 is what a member held that had no part in it.
+/// The first version that is agreed on.
 const FIRST: u64 = 2;
+
+/// Below it: what a member holds is its own, and was overruled.
+pub(crate) const OWN: u64 = 1;
 
 impl Row {
     /// Takes what a member was last seen to hold for everybody: a person chose it. So nothing is to be
@@ -83,12 +86,13 @@ pub(crate) fn accept(row: &mut Row, content: Content, is_judged: impl Fn(&Row, M
             entry.have = 0;
             continue;
         };
+        let is_news = is_news(entry, *held);
         entry.agreed = *held;
         // Who was behind may lack a UID, which is no part of the digest; so may what is agreed now.
         let has_newest = entry.have == before && !is_older;
         let is_alike = held.raw == content.raw || has_newest || entry.have == 0;
         let has_it = held.digest == content.digest && is_alike;
-        entry.have = if has_it { version } else { behind(entry.have, version) };
+        entry.have = if has_it { version } else { behind(entry.have, version, is_news) };
         entry.rewritten &= !has_it;
     }
 }
@@ -110,8 +114,9 @@ pub(crate) fn accept_deletion(row: &mut Row, is_judged: impl Fn(&Row, MemberInde
         match &entry.observed {
             Observed::Gone => entry.have = version,
             Observed::Present { content, .. } => {
-                entry.agreed = *content;
-                entry.have = behind(entry.have, version);
+                let (content, is_news) = (*content, is_news(entry, *content));
+                entry.agreed = content;
+                entry.have = behind(entry.have, version, is_news);
             }
         }
     }
@@ -144,7 +149,7 @@ pub(crate) fn adopt(row: &mut Row, is_seen: impl Fn(&Row, MemberIndex) -> bool) 
 pub(crate) fn owe(row: &mut Row, member: MemberIndex) {
     let version = row.version;
     if let Some(entry) = row.entry_mut(member).filter(|entry| entry.have == version) {
-        entry.have = behind(version, version);
+        entry.have = behind(version, version, false);
     }
 }
 
@@ -162,8 +167,13 @@ fn begin(row: &mut Row, base: Option<Content>) {
     row.supplied = None;
 }
 
-fn behind(have: u64, version: u64) -> u64 {
-    have.clamp(1, version.saturating_sub(1).max(1))
+/// Whether what a member holds is its own: no version that was agreed on.
+fn is_news(entry: &Entry, held: Content) -> bool {
+    entry.have == 0 || entry.agreed.digest != held.digest
+}
+
+fn behind(have: u64, version: u64, is_news: bool) -> u64 {
+    if is_news { OWN } else { have.clamp(OWN, version.saturating_sub(1).max(OWN)) }
 }
 
 #[cfg(test)]

@@ -48,6 +48,8 @@ pub struct Undo {
     pub member: MemberIndex,
     /// What it called them.
     pub href: Href,
+    /// They are the member's own, and were overruled; not what it had been brought or agreed on.
+    pub own: bool,
     /// Encoding of the content.
     pub format: String,
     /// The content.

@@ -6,7 +6,7 @@
 
 use outrigger_protocol::{CommitItem, CommitKind, Href, OperationId, RawDigest};
 
-use crate::accept::{accept, accept_deletion, owe};
+use crate::accept::{OWN, accept, accept_deletion, owe};
 use crate::action::{Action, Ticket};
 use crate::decide::{Decision, Sign, is_clash, needs_write};
 use crate::journal::{Intent, Record, Undo};
@@ -251,7 +251,8 @@ impl Run {
         }
         let intent = describe(row, target, source, (self.operations)());
         if let Fetch::Held(held) = &part.old {
-            records.push(Record::Undo(undo(&intent, held)));
+            let own = row.entry(target).is_some_and(|entry| entry.have == OWN);
+            records.push(Record::Undo(undo(&intent, own, held)));
         }
         records.push(Record::Intent(intent.clone()));
         intent
@@ -376,7 +377,7 @@ pub(crate) fn kind(row: &Row, target: MemberIndex, source: Option<MemberIndex>) 
     }
 }
 
-fn undo(intent: &Intent, Held { format, data }: &Held) -> Undo {
+fn undo(intent: &Intent, own: bool, Held { format, data }: &Held) -> Undo {
     Undo {
         operation: intent.operation,
         row: intent.row,
@@ -384,6 +385,7 @@ fn undo(intent: &Intent, Held { format, data }: &Held) -> Undo {
         kind: intent.kind,
         member: intent.member,
         href: intent.href.clone(),
+        own,
         format: format.clone(),
         data: data.clone(),
     }

@@ -70,6 +70,7 @@ mod tests {
             kind,
             member,
             href,
+            own: false,
             format: "f".into(),
             data: vec![1],
         })]

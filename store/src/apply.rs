@@ -59,8 +59,9 @@ impl Tables<'_> {
     fn undo(&self, undo: &Undo) -> Result<(), ErrorKind> {
         let run = self.run.ok_or(ErrorKind::NoRun)?;
         self.execute(
-            "INSERT INTO undo (run, collection, operation, member, href, format, size, data, row, key, kind)
-                VALUES (?1, ?2, ?3, ?4, ?5, ?6, length(?7), ?7, ?8, ?9, ?10)",
+            "INSERT INTO undo
+                (run, collection, operation, member, href, format, size, data, row, key, kind, own)
+                VALUES (?1, ?2, ?3, ?4, ?5, ?6, length(?7), ?7, ?8, ?9, ?10, ?11)",
             params![
                 run.0,
                 self.place.collection,
@@ -72,6 +73,7 @@ impl Tables<'_> {
                 int(undo.row.0)?,
                 undo.key.0,
                 kind_number(undo.kind),
+                undo.own,
             ],
         )?;
         Ok(())

@@ -1,7 +1,7 @@
 //! Undo: bytes that a run took away become a content that the next run writes to all members.
 //!
-//! A run may have taken away several contents of one item: one at each member, or the same one twice.
-//! What was taken away first is what was there before the run.
+//! A run may have taken away several contents of one item: one at each member, or the same one twice. What a
+//! member made itself counts before what it had been brought; of those, what was taken away first.
 
 use std::collections::{BTreeMap, HashMap, HashSet, btree_map::Entry};
 
@@ -56,7 +56,7 @@ pub enum UndoOutcome {
     OtherCollection,
 }
 
-/// Undoes `items` of `run`, or all of it, in the order in which the bytes were taken away.
+/// Undoes `items` of `run`, or all of it. Tells of each in the order in which the bytes were taken away.
 ///
 /// # Errors
 /// [`ErrorKind::Invalid`] in a copy without the bytes. The caller must roll back.
@@ -76,6 +76,7 @@ pub(crate) fn undo(
         undone.extend(missing.map(|item| Undone { entry: *item, outcome: UndoOutcome::Missing }));
     }
     let mut restores = BTreeMap::new();
+    entries.sort_by_key(|entry| !entry.own);
     for entry in &entries {
         let outcome = match collections.iter().find(|collection| collection.name == entry.collection) {
             Some(collection) => restore_of(&mut restores, db, collection)?.item(entry)?,
@@ -83,6 +84,7 @@ pub(crate) fn undo(
         };
         undone.push(Undone { entry: entry.id, outcome });
     }
+    undone.sort_by_key(|undone| undone.entry);
     Ok(undone)
 }
 

@@ -38,7 +38,8 @@ const SMALL_TABLES: [(&str, i64); 17] = [
 pub(crate) const fn undo_columns(version: i64) -> &'static str {
     match version {
         ..5 => "id, run, collection, operation, member, href, format, size",
-        5.. => "id, run, collection, operation, member, href, format, size, row, key, kind",
+        5..7 => "id, run, collection, operation, member, href, format, size, row, key, kind",
+        7.. => "id, run, collection, operation, member, href, format, size, row, key, kind, own",
     }
 }
 

@@ -17,7 +17,9 @@
 /// `conflicts.raised`: seconds since 1970, of what that member holds.
 ///
 /// Step 6: what was kept for a write that did not happen is found by that write, and goes.
-pub(crate) const STEPS: [&str; 6] = [
+///
+/// Step 7: what a member had made itself is told from what it had been brought.
+pub(crate) const STEPS: [&str; 7] = [
     "
     CREATE TABLE collections (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, last_row INTEGER NOT NULL DEFAULT 0
@@ -146,6 +148,9 @@ pub(crate) const STEPS: [&str; 6] = [
     "
     CREATE INDEX undo_by_operation ON undo (operation);
 ",
+    "
+    ALTER TABLE undo ADD COLUMN own INTEGER NOT NULL DEFAULT 0;
+    ",
 ];
 
 #[cfg(test)]

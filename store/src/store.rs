@@ -261,6 +261,7 @@ mod tests {
             kind: CommitKind::Update,
             member: MemberIndex(1),
             href: Href::from("h"),
+            own: false,
             format: "vcard".into(),
             data: vec![7; size],
         })

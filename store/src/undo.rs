@@ -43,6 +43,9 @@ pub struct UndoEntry {
     pub href: Href,
     /// The write that took the bytes away, or would have.
     pub operation: OperationId,
+    /// They were that member's own, and were overruled; not what it had been brought or agreed on. Not known of
+    /// what a version before 0.2 kept.
+    pub own: bool,
     /// Encoding of the content.
     pub format: String,
     /// Its length in bytes.
@@ -62,7 +65,7 @@ pub struct Pruned {
 pub(crate) fn entries(db: &Connection, run: RunId) -> Result<Vec<UndoEntry>, ErrorKind> {
     let mut query = db.prepare_cached(
         "SELECT undo.id, collections.name, members.name, href, operation, format, size,
-            row, key, kind FROM undo
+            row, key, kind, own FROM undo
             JOIN collections ON collections.id = collection JOIN members ON members.id = member
             WHERE run = ?1 ORDER BY undo.id",
     )?;
@@ -87,6 +90,7 @@ fn entry(columns: &Columns<'_>) -> Result<UndoEntry, ErrorKind> {
         row: row.map(RowId),
         key: optional_blob(columns, 8)?.map(|key| Key(key.into())),
         kind: columns.get::<_, Option<i64>>(9)?.map(kind).transpose()?,
+        own: columns.get(10)?,
     })
 }
 

@@ -136,6 +136,7 @@ fn undo(members: u16) -> impl Strategy<Value = Undo> {
             kind,
             member,
             href: Href(href),
+            own: data.len() % 2 == 1,
             format,
             data: data.into(),
         },

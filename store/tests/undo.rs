@@ -50,6 +50,7 @@ fn overwritten(id: u64, name: &str, member: u16, data: &str) -> Record {
         kind: CommitKind::Update,
         member: MemberIndex(member),
         href: Href::from("a.txt"),
+        own: false,
         format: "text".into(),
         data: data.into(),
     })
@@ -104,6 +105,23 @@ fn restored(row: u64, created: bool) -> UndoOutcome {
 fn with(mut row: Row, data: &str) -> Row {
     row.supply(supplied(data));
     row
+}
+
+/// Whichever was written first.
+#[test]
+fn what_a_member_had_made_itself_comes_back_before_what_it_had_been_brought() {
+    let own = |record| match record {
+        Record::Undo(undo) => Record::Undo(Undo { own: true, ..undo }),
+        other => other,
+    };
+    let scene = Scene::new(
+        vec![row(1, "u")],
+        vec![overwritten(1, "u", 0, "agreed"), own(overwritten(1, "u", 1, "edited"))],
+    );
+    let [first, second] = scene.ids()[..] else { panic!("two entries") };
+    let left = UndoOutcome::Superseded { by: second, same: false };
+    assert_eq!(scene.undo(None), [(first, left), (second, restored(1, false))]);
+    assert_eq!(scene.rows()[0].supplied.as_ref().unwrap().data, b"edited");
 }
 
 #[test]
@@ -221,7 +239,7 @@ fn what_cannot_be_undone_is_told() {
     let [first, second] = scene.ids()[..] else { panic!("two entries") };
     let nowhere = UndoId(77);
     let undone = scene.undo(Some(vec![nowhere, second]));
-    assert_eq!(undone, [(nowhere, UndoOutcome::Missing), (second, restored(1, true))]);
+    assert_eq!(undone, [(second, restored(1, true)), (nowhere, UndoOutcome::Missing)]);
     let calendar = Collection::new("calendar", ["laptop"]);
     let undone = scene.store.undo(&[calendar], scene.run, Some(vec![first])).wait().unwrap();
     assert_eq!(undone[0].outcome, UndoOutcome::OtherCollection);

@@ -186,6 +186,30 @@ fn one_item_goes_into_a_new_file_and_nothing_else_changes() {
     world.assert_at_rest(0);
 }
 
+/// What lost comes back, and not the older content that a third member still had.
+#[test]
+fn a_wrong_choice_is_taken_back() {
+    for policy in ["", "conflict = { prefer = \"tablet\" }"] {
+        let world = world(&["anna"]);
+        let text = fs::read_to_string(world.config()).unwrap();
+        world.configure_as(&text.replace("[group.contacts]", &format!("[group.contacts]\n{policy}")));
+        world.put(PHONE, "anna.vcf", card("anna", "of the phone"));
+        world.put(TABLET, "anna.vcf", card("anna", "of the tablet"));
+        if policy.is_empty() {
+            world.sync().expect(3);
+            let waiting = world.run(["conflicts", "--json"]).json();
+            let id = waiting["conflicts"][0]["id"].as_str().unwrap();
+            world.run(["conflicts", "resolve", id, "--take", TABLET]).expect(0);
+        }
+        world.sync_well();
+        assert_eq!(at_all(&world, "anna.vcf"), [(); 3].map(|()| card("anna", "of the tablet")));
+        let (number, _) = last_run(&world);
+        world.run(["undo", &number]).expect(0).says(&["becomes what it was", "is left"]);
+        world.sync_well();
+        assert_eq!(at_all(&world, "anna.vcf"), [(); 3].map(|()| card("anna", "of the phone")), "{policy}");
+    }
+}
+
 /// Neither `log` nor `undo` knows of it, and a timer that tries again and again keeps nothing more.
 #[test]
 fn a_write_that_was_refused_left_nothing_to_have_back() {

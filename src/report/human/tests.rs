@@ -242,7 +242,7 @@ fn a_quiet_run_still_says_what_stopped_it() {
     write_errors(&run, &mut stream).unwrap();
     let text = String::from_utf8(stream.into_inner()).unwrap();
     assert!(text.contains("--allow-deletes 8") && text.contains("error: it broke"), "{text}");
-    assert!(!text.contains("conflict"), "{text}");
+    assert!(!text.contains("  conflict"), "{text}");
 }
 
 #[test]

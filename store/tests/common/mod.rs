@@ -122,6 +122,7 @@ pub(crate) fn undo(n: u64, size: usize) -> Undo {
         kind: CommitKind::Update,
         member: MemberIndex(0),
         href: Href::from("1.vcf"),
+        own: false,
         format: "vcard".into(),
         data: vec![b'u'; size],
     }
