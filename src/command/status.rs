@@ -49,6 +49,8 @@ struct GroupStatus {
     in_doubt: u64,
     /// Items that the next run has to write at one member or more.
     owed: u64,
+    /// What the last run kept back for members that take no such writes.
+    kept_back: Vec<KeptBack>,
     /// Conflicts, items that are left alone and pending ones, one by one; at most 20 a collection.
     waiting: Vec<Waiting>,
     /// Members that a guard stopped in the last run.
@@ -67,6 +69,13 @@ struct GroupStatus {
     last_exit: Option<u8>,
     /// The last run goes on at this moment, or was cut off.
     unfinished: bool,
+}
+
+/// What a member is not brought.
+#[derive(Serialize)]
+struct KeptBack {
+    member: String,
+    changes: u64,
 }
 
 /// Says how each group stands.
@@ -170,6 +179,7 @@ impl GroupStatus {
             pending,
             in_doubt: total(|collection| collection.intents),
             owed: 0,
+            kept_back: kept_back(&group.members, &kept),
             waiting,
             guard: kept.guard,
             absent: kept.absent,
@@ -202,6 +212,14 @@ impl GroupStatus {
         .chain(failures)
         .fold(Exit::Done, Exit::or_worse)
     }
+}
+
+fn kept_back(members: &[String], kept: &Outcome) -> Vec<KeptBack> {
+    let of = |member: &String| {
+        let at = kept.collections.iter().filter_map(|collection| collection.members.get(member));
+        KeptBack { member: member.clone(), changes: at.map(|counts| counts.kept).sum() }
+    };
+    members.iter().map(of).filter(|kept| kept.changes > 0).collect()
 }
 
 /// What the last runs left to be told.

@@ -329,6 +329,7 @@ fn what_a_member_does_not_take_is_kept_said_or_taken_back_as_the_group_says() {
             assert_all_equal(&world, &members);
         } else {
             run.wrote("phone", [0, 1, 0]).says(&[words]);
+            world.run(["status"]).expect(code).says(&["1 change for nas, which takes no such writes"]);
         }
     }
 }

@@ -6,7 +6,7 @@ use outrigger::protocol::{Printable, Words};
 use outrigger::report::{Absent, FailureSummary, GuardStop, called, joined};
 use outrigger::run::Note;
 
-use super::GroupStatus;
+use super::{GroupStatus, KeptBack};
 use crate::command::waiting::SHOWN;
 
 impl GroupStatus {
@@ -23,6 +23,10 @@ impl GroupStatus {
                 called(),
                 self.group
             )?;
+        }
+        for KeptBack { member, changes } in &self.kept_back {
+            let what = if *changes == 1 { "change" } else { "changes" };
+            writeln!(out, "  kept      {changes} {what} for {member}, which takes no such writes")?;
         }
         for member in &self.not_sandboxed {
             writeln!(out, "  note      {member} is not sandboxed: its program is found, not started")?;
