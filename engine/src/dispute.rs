@@ -88,7 +88,7 @@ impl Run {
     }
 
     /// The first member of those that hold each of the contents that contradict each other. What was
-    /// agreed before is none of them once somebody has changed it who had seen it.
+    /// agreed before is none of them once somebody has changed or deleted it who had seen it.
     pub(crate) fn holders(&self, place: Place, row: &Row) -> Vec<MemberIndex> {
         let signs = self.signs(place, row);
         let agreed = Agreed::of(self.views(place, row).iter().map(|view| view.sign));

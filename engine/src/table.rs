@@ -275,13 +275,13 @@ impl Table {
         self.packed(place).filter(|row| row.id() == id).map(|_| place)
     }
 
-    /// Items known at a member.
     /// Whether something is agreed with the member.
     pub(crate) fn was_in_step(&self, member: MemberIndex) -> bool {
-        let present = self.rows.iter().flatten().filter(|row| row.is_present(member));
-        present.into_iter().any(|row| row.row().entry(member).is_some_and(|entry| entry.have > 0))
+        let mut present = self.rows.iter().flatten().filter(|row| row.is_present(member));
+        present.any(|row| row.row().entry(member).is_some_and(|entry| entry.have > 0))
     }
 
+    /// Items known at a member.
     pub(crate) fn count_at(&self, member: MemberIndex) -> u64 {
         self.rows.iter().flatten().filter(|row| row.is_present(member)).count() as u64
     }

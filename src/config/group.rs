@@ -80,15 +80,14 @@ impl GroupConfig {
     /// besides is deleted there. A member that says of itself that it takes no writes may be one too.
     #[must_use]
     pub fn is_authority(&self, member: &MemberConfig) -> bool {
-        self.members.contains(&member.name) && self.access_of(member) == Access::Authority
+        self.access_of(member) == Some(Access::Authority)
     }
 
-    /// Which writes a member of this group takes, as far as the configuration says so.
+    /// Which writes a member of this group takes, as far as the configuration says so. `None`: it is none of it.
     #[must_use]
-    pub fn access_of(&self, member: &MemberConfig) -> Access {
-        let place = self.members.iter().position(|name| *name == member.name);
-        let place = place.map_or(MemberIndex(u16::MAX), MemberIndex::at);
-        self.access(place, member.read_only, member.no_delete)
+    pub fn access_of(&self, member: &MemberConfig) -> Option<Access> {
+        let place = self.members.iter().position(|name| *name == member.name)?;
+        Some(self.access(MemberIndex::at(place), member.read_only, member.no_delete))
     }
 
     /// Which writes a member takes that says so of itself.

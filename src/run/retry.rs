@@ -34,7 +34,8 @@ impl Prospects {
     /// An item failed. What is wrong with that one for good, or for longer than a run, keeps nobody else
     /// from another try.
     pub(super) fn item_failed(&self, error: &Error) {
-        if let Some(wait) = wait(error).filter(|wait| Duration::from_millis((*wait).into()) <= LONGEST) {
+        if let Some(wait) = wait(error).filter(|wait| *wait <= LONGEST) {
+            let wait = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
             self.0.wait.fetch_max(wait.max(1), Ordering::Relaxed);
         }
     }
@@ -73,17 +74,16 @@ pub(super) async fn patiently<T>(call: impl AsyncFn() -> Result<T, Error>) -> Re
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        let asked = wait(&error).map(|wait| Duration::from_millis(wait.into()));
-        let Some(pause) = pause(asked, tries) else { return Err(error) };
+        let Some(pause) = pause(wait(&error), tries) else { return Err(error) };
         tracing::info!(%error, ?pause, "it is tried again");
         tokio::time::sleep(pause).await;
         tries += 1;
     }
 }
 
-fn wait(error: &Error) -> Option<u32> {
+fn wait(error: &Error) -> Option<Duration> {
     match error.retry {
-        Retry::After(wait) => Some(wait),
+        Retry::After(wait) => Some(Duration::from_millis(wait.into())),
         Retry::Never | Retry::WithFix => None,
     }
 }

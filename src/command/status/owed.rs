@@ -30,7 +30,7 @@ fn takers<'g>(
     last: Option<&CollectionSummary>,
 ) -> Vec<(&'g str, bool)> {
     let keeps = |name: &str| last.and_then(|last| last.members.get(name)).is_some_and(|at| at.kept > 0);
-    let taker = |name: &'g String| match group.access_of(config.member(name)?) {
+    let taker = |name: &'g String| match group.access_of(config.member(name)?)? {
         Access::Full => (!keeps(name)).then_some((name.as_str(), true)),
         Access::NoDelete => Some((name.as_str(), false)),
         _ => None,

@@ -169,27 +169,29 @@ impl Stop<'_> {
             return writeln!(to, "            as above, and the same command once more for {member}");
         }
         let [else_way, way] = self.advice();
-        let authority = account.collection.indices().zip(&account.collection.members);
-        let authority = authority.into_iter().find(|(_, at)| at.authority && self.guard == Guard::Deletes);
-        match authority.map(|(member, _)| account.member(member)) {
-            Some(name) => writeln!(
-                to,
-                "            if they should stay: {name} must have them, for what it holds is everybody's"
-            )?,
-            None => writeln!(to, "            {else_way}")?,
-        }
-        if let Some((whose, command)) = self.having_back(account) {
-            writeln!(
-                to,
-                "            or have the sync put them back{whose}; what was edited there since then waits as a conflict:"
-            )?;
-            writeln!(to, "              {command}")?;
-        }
+        self.write_else(else_way, account, to)?;
         if account.collection.keeps_plan {
             return writeln!(to, "            {way}: see the command at the end");
         }
         writeln!(to, "            {way}:")?;
         writeln!(to, "              {}", account.group.allow(&account.collection.name, guard, planned))
+    }
+
+    /// What to do if it is not meant. Of what is everybody's only the member that says so can have it back.
+    fn write_else(&self, way: &str, account: &Account<'_>, to: &mut dyn Write) -> io::Result<()> {
+        let mut members = account.collection.indices().zip(&account.collection.members);
+        let authority = members.find(|(_, at)| at.authority && self.guard == Guard::Deletes);
+        if let Some((member, _)) = authority {
+            let name = account.member(member);
+            let text =
+                format!("if they should stay: {name} must have them, for what it holds is everybody's");
+            return writeln!(to, "            {text}");
+        }
+        writeln!(to, "            {way}")?;
+        let Some((whose, command)) = self.having_back(account) else { return Ok(()) };
+        let edits = "what was edited there since then waits as a conflict";
+        writeln!(to, "            or have the sync put them back{whose}; {edits}:")?;
+        writeln!(to, "              {command}")
     }
 
     /// Whether just this was told of another member before, so that its command is the same.
@@ -221,11 +223,10 @@ impl Stop<'_> {
         }
     }
 
-    /// What has deleted items back, and whose store it is about where nobody knows that. `None` where what a
-    /// member holds is everybody's: with a new store it would delete the more.
+    /// What has deleted items back, and whose store it is about where nobody knows that. Not where what a member
+    /// holds is everybody's: with a new store it would delete the more.
     fn having_back(&self, account: &Account<'_>) -> Option<(&'static str, String)> {
-        let members = &account.collection.members;
-        if self.guard != Guard::Deletes || members.iter().any(|at| at.authority) {
+        if self.guard != Guard::Deletes {
             return None;
         }
         let mut others = account.collection.indices().filter(|member| *member != self.member);
